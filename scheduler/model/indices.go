@@ -1,0 +1,129 @@
+package model
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Range holds First, First+Step, ... up to and including Last, which is always
+// a member. Step is never 0 and is negative when the range runs downwards.
+type Range struct{ First, Last, Step int64 }
+
+// Len returns the number of members.
+func (r Range) Len() int64 {
+	if r.Step == 0 || (r.Last-r.First)/r.Step < 0 {
+		return 0
+	}
+	return (r.Last-r.First)/r.Step + 1
+}
+
+// Position returns where v stands in the range, from 0.
+func (r Range) Position(v int64) (pos int64, ok bool) {
+	d := v - r.First
+	if r.Step == 0 || d%r.Step != 0 {
+		return 0, false
+	}
+	pos = d / r.Step
+	return pos, pos >= 0 && pos < r.Len()
+}
+
+// Indices is a group's array in the order in which its tasks start: ranges of
+// user-visible indices, joined Chunk at a time into tasks. A task is known by
+// its ordinal, its position in that order.
+type Indices struct {
+	Ranges []Range
+	// Chunk is how many indices make one task; at least 1.
+	Chunk int64
+}
+
+// Count returns the indices of `count: n`, which are 0 to n-1.
+func Count(n int64) Indices {
+	return Indices{Ranges: []Range{{First: 0, Last: n - 1, Step: 1}}, Chunk: 1}
+}
+
+// Len returns the number of indices.
+func (x Indices) Len() int64 {
+	var n int64
+	for _, r := range x.Ranges {
+		n += r.Len()
+	}
+	return n
+}
+
+// Tasks returns the number of tasks.
+func (x Indices) Tasks() int64 { return (x.Len() + x.chunk() - 1) / x.chunk() }
+
+func (x Indices) chunk() int64 { return max(1, x.Chunk) }
+
+// At returns the index that stands at a position (not ordinal) of the array.
+func (x Indices) At(pos int64) (index int64, ok bool) {
+	for _, r := range x.Ranges {
+		if n := r.Len(); pos < n {
+			return r.First + pos*r.Step, pos >= 0
+		} else {
+			pos -= n
+		}
+	}
+	return 0, false
+}
+
+// Ordinal returns the task that works on an index.
+func (x Indices) Ordinal(index int64) (ordinal int64, ok bool) {
+	var base int64
+	for _, r := range x.Ranges {
+		if p, ok := r.Position(index); ok {
+			return (base + p) / x.chunk(), true
+		}
+		base += r.Len()
+	}
+	return 0, false
+}
+
+// Of returns the indices that a task works on, in order.
+func (x Indices) Of(ordinal int64) []int64 {
+	c := x.chunk()
+	out := make([]int64, 0, c)
+	for p := ordinal * c; p < (ordinal+1)*c; p++ {
+		v, ok := x.At(p)
+		if !ok {
+			break
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// String writes the array as a job file does: 1-250:2,300.
+func (x Indices) String() string {
+	parts := make([]string, len(x.Ranges))
+	for i, r := range x.Ranges {
+		parts[i] = strconv.FormatInt(r.First, 10)
+		if r.Len() > 1 {
+			parts[i] += "-" + strconv.FormatInt(r.Last, 10)
+		}
+		if r.Step != 1 && r.Step != -1 {
+			parts[i] += ":" + strconv.FormatInt(max(r.Step, -r.Step), 10)
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+// positionsOf maps task ordinals to array positions.
+func (x Indices) positionsOf(ordinals Set) Set {
+	c, n := x.chunk(), x.Len()
+	var out Set
+	for _, v := range ordinals.iv {
+		out.AddRange(v.Lo*c, min(v.Hi*c, n))
+	}
+	return out
+}
+
+// ordinalsOf maps array positions to the tasks that hold any of them.
+func (x Indices) ordinalsOf(positions Set) Set {
+	c := x.chunk()
+	var out Set
+	for _, v := range positions.iv {
+		out.AddRange(v.Lo/c, (v.Hi-1)/c+1)
+	}
+	return out
+}
