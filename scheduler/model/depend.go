@@ -66,10 +66,15 @@ func projectRun(ra Range, lo, hi int64, rb Range, base int64, hit *Set) {
 	case step == stride:
 		// Same stride, other phase: nothing in common.
 	default:
-		for v := first; v <= last; v += step {
-			if p, ok := rb.Position(v); ok {
+		// Walk so that positions ascend, which makes every Add an append.
+		if rb.Step < 0 {
+			first, last, step = last, first, -step
+		}
+		for n := (last-first)/step + 1; n > 0; n-- {
+			if p, ok := rb.Position(first); ok {
 				hit.Add(base + p)
 			}
+			first += step
 		}
 	}
 }

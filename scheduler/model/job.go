@@ -4,6 +4,7 @@ package model
 const (
 	MaxTasks          = 1_000_000
 	MaxGroups         = 64
+	MaxRanges         = 1000
 	MaxVariants       = 16
 	MaxGangSize       = 100_000
 	MaxDevicesPerTask = 64

@@ -150,7 +150,10 @@ func (v *validator) indices(path string, x *Indices) {
 	if len(x.Ranges) == 0 {
 		v.fault(path+".indices", "the group has no task", "set count or array")
 	}
-	v.atMost(path+".indices", int64(len(x.Ranges)), 10_000, "ranges in one array")
+	if len(x.Ranges) > MaxRanges {
+		v.atMost(path+".indices", int64(len(x.Ranges)), MaxRanges, "ranges in one array")
+		return
+	}
 	for k, r := range x.Ranges {
 		if r.Len() <= 0 {
 			v.fault(fmt.Sprintf("%s.indices[%d]", path, k), fmt.Sprintf("%d to %d in steps of %d holds nothing", r.First, r.Last, r.Step), "")
