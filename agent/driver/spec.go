@@ -1,0 +1,177 @@
+package driver
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Limits by design of one allocation.
+const (
+	MaxArgs     = 4096
+	MaxEnv      = 4096
+	MaxOutputs  = 256
+	MaxSegments = 1000
+)
+
+// AllocSpec is all a driver needs to run one allocation: spec.json in its directory.
+type AllocSpec struct {
+	// ID names the allocation, unique for ever: letters, digits, '.', '_', '-'.
+	ID string `json:"id"`
+	// Dir is the allocation's directory, absolute. Its parent must exist.
+	Dir string `json:"dir"`
+	// Argv is the command; Argv[0] is looked up in PATH of Env when it has no slash.
+	Argv []string `json:"argv"`
+	// Env is the whole environment as KEY=VALUE. Nothing is inherited from the agent.
+	Env []string `json:"env,omitempty"`
+	// WorkDir is where the command runs; "" means work/ in Dir.
+	WorkDir string `json:"work_dir,omitempty"`
+	// User switches to these ids; nil keeps the agent's.
+	User *User `json:"user,omitempty"`
+	// Umask of the command; nil means 022.
+	Umask *int `json:"umask,omitempty"`
+	// OOMScoreAdj orders victims when the host runs out of memory, -1000..1000.
+	OOMScoreAdj int      `json:"oom_score_adj,omitempty"`
+	Rlimits     []Rlimit `json:"rlimits,omitempty"`
+
+	Resources Resources `json:"resources"`
+	Logs      LogPolicy `json:"logs"`
+
+	// TimeLimitMs ends the command with StopSignal after this long; 0 means never.
+	TimeLimitMs int64 `json:"time_limit_ms,omitempty"`
+	// StopSignal is sent first when a limit or a lease ends the task; 0 means SIGTERM.
+	StopSignal int `json:"stop_signal,omitempty"`
+	// GraceMs is the time between StopSignal and SIGKILL; 0 means 10 s.
+	GraceMs int64 `json:"grace_ms,omitempty"`
+
+	// Verify judges the result after exit code 0; nil means exit code 0 is success.
+	Verify *Verify `json:"verify,omitempty"`
+	// Outputs must exist after exit code 0 and a passed Verify.
+	Outputs []Output `json:"outputs,omitempty"`
+
+	// Sim is what a simulated node reports; ignored by drivers that run processes.
+	Sim *Sim `json:"sim,omitempty"`
+}
+
+// User is an identity to run as.
+type User struct {
+	UID    uint32   `json:"uid"`
+	GID    uint32   `json:"gid"`
+	Groups []uint32 `json:"groups,omitempty"`
+}
+
+// Rlimit is a setrlimit(2) bound. Resource is the kernel's number (RLIMIT_NOFILE is 7).
+type Rlimit struct {
+	Resource int    `json:"resource"`
+	Soft     uint64 `json:"soft"`
+	Hard     uint64 `json:"hard"`
+}
+
+// Resources are the task's limits; a zero field means no limit.
+type Resources struct {
+	// CPUMilli is the guaranteed share in thousandths of a core.
+	CPUMilli int64 `json:"cpu_milli,omitempty"`
+	// CPUQuotaMilli is the hard cap in thousandths of a core.
+	CPUQuotaMilli int64 `json:"cpu_quota_milli,omitempty"`
+	// MemoryBytes includes page cache and excludes swap, which the task does not get.
+	MemoryBytes int64 `json:"memory_bytes,omitempty"`
+	// Pids bounds processes and threads.
+	Pids int64 `json:"pids,omitempty"`
+	// CPUs and MemoryNodes pin, in the kernel's list format ("0-3,8").
+	CPUs        string `json:"cpus,omitempty"`
+	MemoryNodes string `json:"memory_nodes,omitempty"`
+}
+
+// LogPolicy bounds what is kept of each of stdout and stderr.
+type LogPolicy struct {
+	// SegmentBytes is the size of one file; 0 means 10 MiB.
+	SegmentBytes int64 `json:"segment_bytes,omitempty"`
+	// Segments is how many files are kept; 0 means 5.
+	Segments int `json:"segments,omitempty"`
+}
+
+// Verify is a command that judges a task's result. It runs in the task's group, directory,
+// environment and limits, and its output goes to the task's log.
+type Verify struct {
+	Argv []string `json:"argv"`
+	// TimeLimitMs bounds it; 0 means 10 minutes.
+	TimeLimitMs int64 `json:"time_limit_ms,omitempty"`
+}
+
+// Output is a file, directory or glob that a task must leave behind.
+type Output struct {
+	// Path is relative to the work directory; see package outputs for the patterns.
+	Path string `json:"path"`
+	// To is where it is published; "" means it is only checked.
+	To string `json:"to,omitempty"`
+}
+
+// Sim is a simulated task's fate.
+type Sim struct {
+	DurationMs int64 `json:"duration_ms"`
+	ExitCode   int   `json:"exit_code"`
+}
+
+// Defaults for zero fields.
+const (
+	DefaultGrace       = 10 * time.Second
+	DefaultVerifyLimit = 10 * time.Minute
+	DefaultUmask       = 0o022
+	DefaultSegment     = 10 << 20
+	DefaultSegments    = 5
+)
+
+// Validate reports the first thing that makes the spec unusable.
+func (s AllocSpec) Validate() error {
+	switch {
+	case !validID(s.ID):
+		return fmt.Errorf("allocation id %q: use 1 to 128 letters, digits, '.', '_' or '-', not starting with '.'", s.ID)
+	case !filepath.IsAbs(s.Dir):
+		return fmt.Errorf("allocation %s: directory %q must be absolute", s.ID, s.Dir)
+	case s.WorkDir != "" && !filepath.IsAbs(s.WorkDir):
+		return fmt.Errorf("allocation %s: work directory %q must be absolute", s.ID, s.WorkDir)
+	case s.TimeLimitMs < 0 || s.GraceMs < 0:
+		return fmt.Errorf("allocation %s: time limit and grace must not be negative", s.ID)
+	case s.OOMScoreAdj < -1000 || s.OOMScoreAdj > 1000:
+		return fmt.Errorf("allocation %s: oom_score_adj %d is outside -1000..1000", s.ID, s.OOMScoreAdj)
+	case len(s.Env) > MaxEnv:
+		return fmt.Errorf("allocation %s: %d environment variables, at most %d", s.ID, len(s.Env), MaxEnv)
+	case len(s.Outputs) > MaxOutputs:
+		return fmt.Errorf("allocation %s: %d outputs, at most %d (use a glob)", s.ID, len(s.Outputs), MaxOutputs)
+	case s.Logs.Segments < 0 || s.Logs.Segments > MaxSegments || s.Logs.SegmentBytes < 0:
+		return fmt.Errorf("allocation %s: log segments must be 0..%d and their size not negative", s.ID, MaxSegments)
+	}
+	for _, kv := range s.Env {
+		if i := strings.IndexByte(kv, '='); i <= 0 || strings.IndexByte(kv, 0) >= 0 {
+			return fmt.Errorf("allocation %s: environment entry %q is not KEY=VALUE", s.ID, kv)
+		}
+	}
+	return nil
+}
+
+// ValidateCommand reports what makes an argument vector unusable.
+func ValidateCommand(argv []string) error {
+	if len(argv) == 0 || argv[0] == "" {
+		return errors.New("the command is empty")
+	}
+	if len(argv) > MaxArgs {
+		return fmt.Errorf("the command has %d arguments, at most %d", len(argv), MaxArgs)
+	}
+	for _, a := range argv {
+		if strings.IndexByte(a, 0) >= 0 {
+			return fmt.Errorf("argument %q contains a NUL byte", a)
+		}
+	}
+	return nil
+}
+
+func validID(id string) bool {
+	if id == "" || len(id) > 128 || id[0] == '.' {
+		return false
+	}
+	return strings.IndexFunc(id, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r))
+	}) < 0
+}

@@ -1,0 +1,177 @@
+package shim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"caravan/agent/driver"
+)
+
+// Config says how to start shims.
+type Config struct {
+	// Command starts a shim when the directory is appended; empty means this program's hidden
+	// subcommand, {"/proc/self/exe", "shim"}.
+	Command []string
+	// CgroupParent is the control group below which tasks get theirs, for example "/caravan";
+	// "" runs tasks without limits. It must be outside of the agent's own group.
+	CgroupParent string
+	// Logger reports shims that end oddly; nil means silence.
+	Logger hclog.Logger
+}
+
+// Launcher starts shims. It is safe for concurrent use.
+type Launcher struct{ cfg Config }
+
+// NewLauncher checks the configuration.
+func NewLauncher(cfg Config) (*Launcher, error) {
+	if len(cfg.Command) == 0 {
+		cfg.Command = []string{"/proc/self/exe", "shim"}
+	}
+	if p := cfg.CgroupParent; p != "" && (!filepath.IsAbs(p) || filepath.Clean(p) != p || p == "/") {
+		return nil, fmt.Errorf("cgroup parent %q must be absolute, clean and below the root, for example /caravan", p)
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = hclog.NewNullLogger()
+	}
+	return &Launcher{cfg: cfg}, nil
+}
+
+// Launch begins an allocation in spec.Dir and returns its handle, without waiting for the
+// command to start. If the directory shows that it was begun before, running or ended,
+// Launch attaches instead. Errors mean that nothing was begun.
+func (l *Launcher) Launch(ctx context.Context, spec driver.AllocSpec) (*Handle, error) {
+	spec.Dir = filepath.Clean(spec.Dir)
+	if err := spec.Validate(); err != nil {
+		return nil, err
+	}
+	if err := driver.ValidateCommand(spec.Argv); err != nil {
+		return nil, fmt.Errorf("allocation %s: %w", spec.ID, err)
+	}
+	if err := makeDirs(spec); err != nil {
+		return nil, fmt.Errorf("allocation %s: %w", spec.ID, err)
+	}
+	lock, err := l.lockOrAttach(ctx, spec.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("allocation %s: %w", spec.ID, err)
+	}
+	if lock == nil {
+		return Attach(spec.Dir)
+	}
+	// Closing our descriptor does not unlock while the shim holds its copy (flock(2)).
+	defer lock.Close()
+	if begun(spec.Dir) {
+		return Attach(spec.Dir)
+	}
+	if err := l.start(specFile{AllocSpec: spec, CgroupParent: l.cfg.CgroupParent}, lock); err != nil {
+		return nil, fmt.Errorf("allocation %s: %w", spec.ID, err)
+	}
+	return newHandle(spec.Dir), nil
+}
+
+// begun reports whether the directory was ever launched.
+func begun(dir string) bool {
+	for _, name := range []string{exitName, statusName} {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// lockOrAttach returns the lock, held, or nil when a begun allocation holds it. Somebody who
+// merely looks may hold it for a moment, hence the loop.
+func (l *Launcher) lockOrAttach(ctx context.Context, dir string) (*os.File, error) {
+	lock, err := openLock(dir)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		got, err := tryLock(lock)
+		if err != nil {
+			return nil, errors.Join(err, lock.Close())
+		}
+		if got {
+			return lock, nil
+		}
+		if begun(dir) {
+			return nil, lock.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(fmt.Errorf("wait for the shim lock: %w", ctx.Err()), lock.Close())
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// makeDirs makes the allocation's directories. Others may pass through to work/, which is
+// the user's; what the agent keeps is for the agent alone.
+func makeDirs(spec driver.AllocSpec) error {
+	if err := os.Mkdir(spec.Dir, 0o711); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	for _, d := range []struct {
+		name string
+		mode os.FileMode
+	}{{LogDir, 0o700}, {OutDir, 0o700}, {WorkDir, 0o750}} {
+		if err := os.Mkdir(filepath.Join(spec.Dir, d.name), d.mode); err != nil && !errors.Is(err, os.ErrExist) {
+			return err
+		}
+	}
+	if spec.User == nil {
+		return nil
+	}
+	// Lchown: a link put there by an earlier attempt must not give away another file.
+	if err := os.Lchown(filepath.Join(spec.Dir, WorkDir), int(spec.User.UID), int(spec.User.GID)); err != nil {
+		return fmt.Errorf("give the work directory to user %d: %w (running as other users needs root)", spec.User.UID, err)
+	}
+	return nil
+}
+
+// start writes the directory's files and starts the shim, which inherits the lock as
+// descriptor 3.
+func (l *Launcher) start(spec specFile, lock *os.File) error {
+	boot, err := bootID()
+	if err != nil {
+		return err
+	}
+	if err := writeJSON(filepath.Join(spec.Dir, specName), spec, false); err != nil {
+		return err
+	}
+	log, err := os.OpenFile(filepath.Join(spec.Dir, shimLog), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command(l.cfg.Command[0], append(l.cfg.Command[1:len(l.cfg.Command):len(l.cfg.Command)], spec.Dir)...)
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.ExtraFiles = []*os.File{lock}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	// From here on the directory counts as begun: if we die before the shim lives, the
+	// allocation is reported lost rather than run twice.
+	if err := writeStatus(spec.Dir, driver.Status{Phase: driver.PhaseLaunching, BootID: boot}); err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return errors.Join(fmt.Errorf("start the shim: %w", err), os.Remove(filepath.Join(spec.Dir, statusName)))
+	}
+	go l.reap(spec.ID, cmd)
+	return nil
+}
+
+// reap collects the shim when it ends while we live; otherwise init does.
+func (l *Launcher) reap(id string, cmd *exec.Cmd) {
+	if err := cmd.Wait(); err != nil {
+		l.cfg.Logger.Warn("shim ended abnormally", "allocation", id, "pid", cmd.Process.Pid, "error", err)
+	}
+}

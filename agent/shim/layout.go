@@ -1,0 +1,154 @@
+package shim
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"caravan/agent/cgroup"
+	"caravan/agent/driver"
+)
+
+// Names within an allocation's directory.
+const (
+	specName   = "spec.json"
+	lockName   = "shim.lock"
+	socketName = "shim.sock"
+	shimLog    = "shim.log"
+	statusName = "status.json"
+	exitName   = "exit.json"
+
+	// WorkDir, LogDir and OutDir are the directories within an allocation's directory.
+	WorkDir = "work"
+	LogDir  = "logs"
+	OutDir  = "out"
+)
+
+// AllocIDEnv is the environment variable that names the allocation to its processes. Without a
+// control group it also is how processes of a dead shim are recognised.
+const AllocIDEnv = "CARAVAN_ALLOC_ID"
+
+// specFile is the content of spec.json.
+type specFile struct {
+	driver.AllocSpec
+	// CgroupParent is the control group below which the task's is made; "" means no limits.
+	CgroupParent string `json:"cgroup_parent,omitempty"`
+}
+
+// taskGroup is the task's control group. It follows from the spec alone, so that it can be
+// found when the shim died before it could write it down.
+func (s specFile) taskGroup() string {
+	return filepath.Join(s.CgroupParent, "task-"+s.ID)
+}
+
+// shimGroup is where all shims of a host live, away from the agent's group.
+func (s specFile) shimGroup() string { return filepath.Join(s.CgroupParent, "shim") }
+
+// workDir is where the command runs.
+func (s specFile) workDir() string {
+	if s.WorkDir != "" {
+		return s.WorkDir
+	}
+	return filepath.Join(s.Dir, WorkDir)
+}
+
+// environment is the command's environment: the spec's and the allocation's id.
+func (s specFile) environment() []string {
+	for _, kv := range s.Env {
+		if strings.HasPrefix(kv, AllocIDEnv+"=") {
+			return s.Env
+		}
+	}
+	return append(s.Env[:len(s.Env):len(s.Env)], AllocIDEnv+"="+s.ID)
+}
+
+func (s specFile) limits() cgroup.Limits {
+	return cgroup.Limits{
+		CPUWeightMilli: s.Resources.CPUMilli, CPUQuotaMilli: s.Resources.CPUQuotaMilli,
+		MemoryBytes: s.Resources.MemoryBytes, Pids: s.Resources.Pids,
+		CPUs: s.Resources.CPUs, MemoryNodes: s.Resources.MemoryNodes,
+	}
+}
+
+func readSpec(dir string) (specFile, error) {
+	var s specFile
+	if err := readJSON(filepath.Join(dir, specName), &s); err != nil {
+		return s, err
+	}
+	if filepath.Clean(s.Dir) != filepath.Clean(dir) {
+		return s, fmt.Errorf("%s in %s is of directory %s (was the allocation moved?)", specName, dir, s.Dir)
+	}
+	return s, nil
+}
+
+func readStatus(dir string) (driver.Status, error) {
+	var s driver.Status
+	return s, readJSON(filepath.Join(dir, statusName), &s)
+}
+
+func readExit(dir string) (driver.Exit, error) {
+	var e driver.Exit
+	return e, readJSON(filepath.Join(dir, exitName), &e)
+}
+
+// writeStatus replaces the status. It is not synced: after a power cut the boot id is a new
+// one, and the status says nothing any more.
+func writeStatus(dir string, s driver.Status) error {
+	return writeJSON(filepath.Join(dir, statusName), s, false)
+}
+
+// writeExit puts the exit on disk for good.
+func writeExit(dir string, e driver.Exit) error {
+	if err := writeJSON(filepath.Join(dir, exitName), e, true); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func readJSON(name string, v any) error {
+	raw, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// writeJSON replaces a file atomically, readable by the owner alone: specs hold secrets.
+func writeJSON(name string, v any, sync bool) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	tmp := name + ".tmp"
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(raw, '\n'))
+	if err == nil && sync {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp, name)
+}
+
+// bootID identifies this boot of the kernel; see random(4).
+func bootID() (string, error) {
+	raw, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("boot id: %w", err)
+	}
+	return strings.TrimSpace(string(raw)), nil
+}
