@@ -118,9 +118,15 @@ func (b *builder) checkPart(name string, raw rawDevice, memGiB int64) {
 		key string
 		v   int64
 	}{
-		{"cores", raw.Cores}, {"mem_bus_bits", raw.MemBusBits}, {"mem_bandwidth_gb_s", raw.MemBandwidthGBs},
-		{"watts", raw.Watts}, {"nvlink", raw.NVLink}, {"max_vfs", raw.MaxVFs},
-		{"logic_elements", raw.LogicElements}, {"dsp", raw.DSP}, {"ddr_banks", raw.DDRBanks},
+		{"cores", raw.Cores},
+		{"mem_bus_bits", raw.MemBusBits},
+		{"mem_bandwidth_gb_s", raw.MemBandwidthGBs},
+		{"watts", raw.Watts},
+		{"nvlink", raw.NVLink},
+		{"max_vfs", raw.MaxVFs},
+		{"logic_elements", raw.LogicElements},
+		{"dsp", raw.DSP},
+		{"ddr_banks", raw.DDRBanks},
 	} {
 		b.within(f.v, 0, maxFigure, at(f.key)...)
 	}

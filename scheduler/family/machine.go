@@ -23,8 +23,12 @@ func (b *builder) family(c *Catalogue, name string, raw rawFamily) Family {
 		key string
 		v   int64
 	}{
-		{"roce_gbps", raw.RoCEGbps}, {"max_iops", raw.MaxIOPS}, {"read_mb_s", raw.ReadMBs},
-		{"write_mb_s", raw.WriteMBs}, {"disk_mb_s", raw.DiskMBs}, {"total_mb_s", raw.TotalMBs},
+		{"roce_gbps", raw.RoCEGbps},
+		{"max_iops", raw.MaxIOPS},
+		{"read_mb_s", raw.ReadMBs},
+		{"write_mb_s", raw.WriteMBs},
+		{"disk_mb_s", raw.DiskMBs},
+		{"total_mb_s", raw.TotalMBs},
 	} {
 		b.within(r.v, 0, maxFigure, at(r.key)...)
 	}
