@@ -1,0 +1,65 @@
+package core
+
+import (
+	"slices"
+
+	"caravan/scheduler/core/explain"
+	"caravan/scheduler/core/fleet"
+	"caravan/scheduler/core/request"
+	"caravan/scheduler/model"
+	"caravan/scheduler/resource"
+)
+
+// DryRunJob is the id of the job in what DryRun returns.
+const DryRunJob = "dry-run"
+
+// DryRun says what would become of a job if it were submitted now, behind all
+// that waits already. The plan and the trace hold that job's items alone. To
+// ask what would fit if nothing waited, pass an input without jobs.
+func DryRun(in Input, spec *model.JobSpec) (Plan, Trace) {
+	job := &model.Job{ID: DryRunJob, Spec: spec, State: model.JobPending, SubmittedAt: in.Now}
+	for i := range spec.Groups {
+		waiting := model.NewSet(0, spec.Groups[i].Indices.Tasks())
+		job.Groups = append(job.Groups, model.GroupStatus{Waiting: waiting})
+	}
+	for _, j := range in.Jobs {
+		job.Number = max(job.Number, j.Number+1)
+	}
+	in.Jobs = append(slices.Clone(in.Jobs), job)
+	plan, trace := Solve(in)
+	plan.Sets = slices.DeleteFunc(plan.Sets, func(s PlacementSet) bool { return s.Job != DryRunJob })
+	trace.Groups = slices.DeleteFunc(trace.Groups, func(t GroupTrace) bool { return t.Job != DryRunJob })
+	return plan, trace
+}
+
+// FitsEmpty returns the groups of a job that could not run even if the nodes
+// were empty, all in service and all devices in good health: one task of a
+// group, or all members of a gang. Their code is NeverFits, or NoNodes when no
+// node of the sort wanted takes work at present. Nodes are sorted by name.
+func FitsEmpty(spec *model.JobSpec, nodes []*model.Node) []GroupTrace {
+	views := make([]NodeView, len(nodes))
+	for i, n := range nodes {
+		views[i] = NodeView{Node: n, Free: resource.Whole(n)}
+	}
+	e := explain.New(fleet.New(views), DefaultMaxExplainSteps)
+	table := request.NewTable()
+	var out []GroupTrace
+	for g := range spec.Groups {
+		group := &spec.Groups[g]
+		t := GroupTrace{Group: g, Name: group.Name, Ready: group.Indices.Tasks()}
+		need := int64(1)
+		if group.Gang {
+			need = t.Ready
+		}
+		var names []string
+		var classes []*request.Class
+		for v := range group.Variants {
+			names = append(names, group.Variants[v].Name)
+			classes = append(classes, table.Intern(group, &group.Variants[v]))
+		}
+		if e.Group(&t, names, classes, need); t.Code != CodeNoRoom {
+			out = append(out, t)
+		}
+	}
+	return out
+}

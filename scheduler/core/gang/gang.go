@@ -1,0 +1,102 @@
+// Package gang places all tasks of a gang or none, near each other: in one
+// rack if one has the room, else in one zone, else anywhere. Among racks (or
+// zones) with room the one with the least to spare is tried first, so that
+// roomy ones are kept for larger gangs. A try that fails halfway is rolled
+// back and leaves no trace in the fleet.
+//
+// core calls it; it lives within one cycle and one goroutine.
+package gang
+
+import (
+	"cmp"
+	"slices"
+
+	"caravan/scheduler/core/fleet"
+	"caravan/scheduler/core/pack"
+	"caravan/scheduler/core/request"
+)
+
+// Result says how a gang fared.
+type Result uint8
+
+// Results of Place.
+const (
+	// Placed: every member has its spot.
+	Placed Result = iota + 1
+	// NoRoom: the fleet cannot hold all members at once now.
+	NoRoom
+	// OutOfSteps: the packer's steps ran out before the gang was done.
+	OutOfSteps
+)
+
+// Place finds a spot for each of n tasks of class c and takes them all, or
+// takes none.
+func Place(f *fleet.Fleet, p *pack.Packer, c *request.Class, n int64) ([]pack.Spot, Result) {
+	whole := p.Index(c)
+	room := make([]int64, f.Len())
+	var sum int64
+	for i := range room {
+		room[i] = p.Room(whole, int32(i), n)
+		sum += room[i]
+	}
+	if sum < n {
+		return nil, NoRoom
+	}
+	for _, level := range [][]fleet.Domain{f.Racks(), f.Zones()} {
+		for _, d := range tightest(level, room, n) {
+			if p.Exhausted() {
+				return nil, OutOfSteps
+			}
+			if spots, ok := fill(f, p, p.Within(c, d.Nodes), n); ok {
+				return spots, Placed
+			}
+		}
+	}
+	if p.Exhausted() {
+		return nil, OutOfSteps
+	}
+	if spots, ok := fill(f, p, p.Index(c), n); ok {
+		return spots, Placed
+	}
+	return nil, NoRoom
+}
+
+// tightest returns the domains that may hold n tasks, those with the least
+// room first, then in the order given.
+func tightest(domains []fleet.Domain, room []int64, n int64) []fleet.Domain {
+	type sized struct {
+		fleet.Domain
+		room int64
+	}
+	var fit []sized
+	for _, d := range domains {
+		var sum int64
+		for _, i := range d.Nodes {
+			sum += room[i]
+		}
+		if sum >= n {
+			fit = append(fit, sized{d, sum})
+		}
+	}
+	slices.SortStableFunc(fit, func(a, b sized) int { return cmp.Compare(a.room, b.room) })
+	out := make([]fleet.Domain, len(fit))
+	for i := range fit {
+		out[i] = fit[i].Domain
+	}
+	return out
+}
+
+// fill places n tasks on the nodes of an index, or rolls back.
+func fill(f *fleet.Fleet, p *pack.Packer, x *pack.Index, n int64) ([]pack.Spot, bool) {
+	start := f.Checkpoint()
+	spots := make([]pack.Spot, 0, n)
+	for range n {
+		spot, ok := p.Place(x)
+		if !ok {
+			f.Rollback(start)
+			return nil, false
+		}
+		spots = append(spots, spot)
+	}
+	return spots, true
+}

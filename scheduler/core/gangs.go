@@ -1,0 +1,75 @@
+package core
+
+import (
+	"fmt"
+
+	"caravan/scheduler/core/gang"
+	"caravan/scheduler/core/quota"
+)
+
+// gang places all members of a gang or none. A gang starts only when every
+// waiting member is ready and none is active any more: after a failure it
+// waits until all its members have stopped. All members run the same variant,
+// the first in the order of preference that has room for all.
+func (c *cycle) gang(w *work) {
+	t, active := w.trace, w.job.Groups[w.group].Active.Len()
+	switch {
+	case t.Blocked > 0:
+		t.Code = CodeBlocked
+		return
+	case active > 0:
+		t.Code, t.WaitsFor = CodeBlocked, []string{w.spec.Name}
+		return
+	case t.Ready > w.left():
+		t.Code, t.Limit = CodeMaxRunning, maxRunning(w)
+		return
+	}
+	var limit quota.Limit
+	options := flat(c.options(w))
+	for i := range options {
+		o := &options[i]
+		if at := c.gangFull[o.class.ID]; c.full[o.class.ID] || (at > 0 && t.Ready >= at) {
+			continue
+		}
+		room, binding := c.ledger.Room(w.job.Spec.Queue, o.class)
+		if room < t.Ready {
+			limit = binding
+			continue
+		}
+		switch c.tryGang(w, o) {
+		case gang.Placed:
+			t.Code = CodePlaced
+			return
+		case gang.OutOfSteps:
+			t.Code = CodeBudget
+			return
+		}
+		c.gangFull[o.class.ID] = t.Ready
+	}
+	if limit != (quota.Limit{}) {
+		t.Code, t.Limit = CodeQueueLimit, fmt.Sprintf("%s; the gang needs room for all %d members", limit, t.Ready)
+		return
+	}
+	t.Code = CodeNoRoom
+	c.unexplained = append(c.unexplained, noRoom{trace: w.at, options: options, need: t.Ready})
+}
+
+// tryGang places the whole gang with one option, or leaves all as it was.
+func (c *cycle) tryGang(w *work, o *option) gang.Result {
+	spots, result := gang.Place(c.fleet, c.packer, o.class, w.trace.Ready)
+	if result != gang.Placed {
+		return result
+	}
+	c.ledger.Charge(w.job.Spec.Queue, o.class, w.trace.Ready)
+	next := 0
+	for ordinal := range w.ready.All() {
+		c.record(w, o, ordinal, spots[next])
+		next++
+	}
+	return result
+}
+
+// maxRunning describes the group's own bound.
+func maxRunning(w *work) string {
+	return fmt.Sprintf("max_running is %d and %d run", w.spec.MaxRunning, w.job.Groups[w.group].Active.Len()+w.trace.Placed)
+}

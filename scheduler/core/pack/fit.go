@@ -1,0 +1,150 @@
+package pack
+
+import (
+	"math/bits"
+
+	"caravan/scheduler/core/request"
+	"caravan/scheduler/model"
+	"caravan/scheduler/resource"
+)
+
+// Match tells which devices of one node could ever serve each device request
+// of a class: one bit per device, a run of words per request.
+type Match []uint64
+
+// AppendMatch appends the match of class c on node n. It reports false when a
+// request finds fewer devices than it wants, and which request that is.
+func AppendMatch(m Match, c *request.Class, n *model.Node) (_ Match, failing int, ok bool) {
+	for r := range c.Devices {
+		at := len(m)
+		for range words(n) {
+			m = append(m, 0)
+		}
+		found := int32(0)
+		for d := range n.Devices {
+			if _, _, ok := request.Share(&c.Devices[r], &n.Devices[d]); ok {
+				m[at+d/64] |= 1 << (d % 64)
+				found++
+			}
+		}
+		if found < c.Devices[r].Count {
+			return m[:at], r, false
+		}
+	}
+	return m, 0, true
+}
+
+func words(n *model.Node) int { return (len(n.Devices) + 63) / 64 }
+
+// Fitter tries a class on a node. It keeps its scratch space between tries.
+// The zero value is ready for use.
+type Fitter struct {
+	picks []pick
+	taken []uint64
+	// tally of the last try, for the score
+	splits       int64
+	splinter     int64
+	memoryLeft   int64
+	thousandths  int64
+	firstFailing int
+}
+
+// pick is a device chosen for a task.
+type pick struct {
+	device      int
+	thousandths int32
+	memoryMiB   int64
+}
+
+// Fits reports whether one task of class c fits into free on node n, whose
+// match is m.
+func (f *Fitter) Fits(c *request.Class, m Match, n *model.Node, free *resource.Free) bool {
+	return c.CPUMilli <= free.CPUMilli && c.MemoryMiB <= free.MemoryMiB && c.DiskMiB <= free.DiskMiB &&
+		f.Devices(c, m, n, free)
+}
+
+// Devices chooses devices for one task of class c, each at most once. It
+// reports false when there are not enough, and Failing then names the request.
+//
+// Requests are served in their order, so a task whose requests compete for the
+// same devices should name the choosier request first.
+func (f *Fitter) Devices(c *request.Class, m Match, n *model.Node, free *resource.Free) bool {
+	f.picks = f.picks[:0]
+	f.splits, f.splinter, f.memoryLeft, f.thousandths = 0, 0, 0, 0
+	if len(c.Devices) == 0 {
+		return true
+	}
+	w := words(n)
+	f.taken = append(f.taken[:0], m[:w]...)
+	clear(f.taken)
+	for r := range c.Devices {
+		req := &c.Devices[r]
+		for range req.Count {
+			if !f.choose(req, m[r*w:(r+1)*w], n, free) {
+				f.firstFailing = r
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Failing returns the request that the last call of Devices could not serve.
+func (f *Fitter) Failing() int { return f.firstFailing }
+
+// rank orders the devices that could serve a request, least first: split
+// devices before whole ones, then the least left over, then the smallest.
+type rank struct {
+	whole       bool
+	thousandths int32
+	memoryMiB   int64
+}
+
+func (a rank) before(b rank) bool {
+	switch {
+	case a.whole != b.whole:
+		return b.whole
+	case a.thousandths != b.thousandths:
+		return a.thousandths < b.thousandths
+	}
+	return a.memoryMiB < b.memoryMiB
+}
+
+// choose picks the best device for one unit of a request.
+func (f *Fitter) choose(req *model.DeviceRequest, match []uint64, n *model.Node, free *resource.Free) bool {
+	best, bestRank, bestMemory := -1, rank{}, int64(0)
+	for w, set := range match {
+		for set &^= f.taken[w]; set != 0; set &= set - 1 {
+			d := w*64 + bits.TrailingZeros64(set)
+			left, dev := &free.Devices[d], &n.Devices[d]
+			if !left.Healthy || left.Thousandths < req.Thousandths {
+				continue
+			}
+			memory := request.Memory(req, dev)
+			if left.MemoryMiB < memory {
+				continue
+			}
+			// Whole devices leave nothing behind; what tells them apart is their size.
+			k := rank{whole: left.Thousandths == dev.Thousandths, thousandths: left.Thousandths - req.Thousandths, memoryMiB: left.MemoryMiB}
+			if best < 0 || k.before(bestRank) {
+				best, bestRank, bestMemory = d, k, memory
+			}
+		}
+	}
+	if best < 0 {
+		return false
+	}
+	f.taken[best/64] |= 1 << (best % 64)
+	f.picks = append(f.picks, pick{device: best, thousandths: req.Thousandths, memoryMiB: bestMemory})
+	f.thousandths += int64(req.Thousandths)
+	f.memoryLeft += bestRank.memoryMiB - bestMemory
+	if req.Fraction() {
+		f.splinter += int64(bestRank.thousandths)
+		if bestRank.whole {
+			f.splits++
+		}
+	} else {
+		f.memoryLeft += bestMemory
+	}
+	return true
+}

@@ -1,0 +1,185 @@
+package pack
+
+import (
+	"caravan/scheduler/core/fleet"
+	"caravan/scheduler/core/request"
+	"caravan/scheduler/model"
+	"caravan/scheduler/resource"
+)
+
+// Packer places tasks on a fleet.
+type Packer struct {
+	fleet   *fleet.Fleet
+	fitter  Fitter
+	indices []*Index // by class id
+	// mark[node] == round says that a node was looked at in this round of repair.
+	mark  []uint32
+	round uint32
+	// steps counts nodes looked at; maxSteps bounds them.
+	steps, maxSteps int64
+	shares          []model.DeviceShare
+}
+
+// Spot is where a task goes.
+type Spot struct {
+	Node    int
+	Devices []model.DeviceShare
+}
+
+// New returns a packer that looks at about maxSteps nodes in all: whoever
+// places asks Exhausted first, and a look at the whole fleet that was begun is
+// finished.
+func New(f *fleet.Fleet, maxSteps int64) *Packer {
+	return &Packer{fleet: f, mark: make([]uint32, f.Len()), maxSteps: maxSteps}
+}
+
+// Exhausted reports whether the steps are used up.
+func (p *Packer) Exhausted() bool { return p.steps >= p.maxSteps }
+
+// Steps returns how many nodes were looked at.
+func (p *Packer) Steps() int64 { return p.steps }
+
+// Index returns the up-to-date index of a class over the whole fleet.
+func (p *Packer) Index(c *request.Class) *Index {
+	for len(p.indices) <= c.ID {
+		p.indices = append(p.indices, nil)
+	}
+	x := p.indices[c.ID]
+	if x == nil {
+		x = p.build(c, nil)
+		p.indices[c.ID] = x
+	} else {
+		p.repair(x)
+	}
+	return x
+}
+
+// Within returns an index of a class over some of the nodes, for one use.
+func (p *Packer) Within(c *request.Class, nodes []int32) *Index { return p.build(c, nodes) }
+
+// build looks at the given nodes, nil meaning all.
+func (p *Packer) build(c *request.Class, nodes []int32) *Index {
+	n := p.fleet.Len()
+	x := &Index{class: c, at: make([]int32, n), place: make([]int32, n), seen: p.fleet.Changes()}
+	if nodes == nil {
+		for i := range n {
+			p.enter(x, i)
+		}
+	} else {
+		for i := range x.at {
+			x.at[i] = -1
+		}
+		for _, i := range nodes {
+			p.enter(x, int(i))
+		}
+	}
+	x.heapify()
+	return x
+}
+
+// enter matches a node with the class once and for all, and appends it to the
+// heap, still unordered, when it fits now.
+func (p *Packer) enter(x *Index, i int) {
+	p.steps++
+	n := p.fleet.At(i)
+	x.at[i] = -1
+	if !n.Usable {
+		return
+	}
+	if _, ok := x.class.Serves(n.Node); !ok {
+		return
+	}
+	at := int32(len(x.match))
+	m, _, ok := AppendMatch(x.match, x.class, n.Node)
+	if !ok {
+		x.match = m[:at]
+		return
+	}
+	x.match, x.at[i] = m, at
+	if s, ok := p.rate(x, i); ok {
+		x.heap = append(x.heap, entry{score: s, node: int32(i)})
+		x.place[i] = int32(len(x.heap))
+	}
+}
+
+// rate returns a node's score, false when the class does not fit now.
+func (p *Packer) rate(x *Index, i int) (Score, bool) {
+	n := p.fleet.At(i)
+	if !p.fitter.Fits(x.class, x.match[x.at[i]:], n.Node, n.Free) {
+		return 0, false
+	}
+	return p.fitter.score(x.class, n.Node, n.Free, p.fleet.MaxCPUMilli, p.fleet.MaxMemoryMiB), true
+}
+
+// repair looks again at the nodes that changed since the index was last used,
+// once each.
+func (p *Packer) repair(x *Index) {
+	changed := p.fleet.Changed(x.seen)
+	x.seen = p.fleet.Changes()
+	if len(changed) == 0 {
+		return
+	}
+	p.round++
+	for _, node := range changed {
+		if p.mark[node] == p.round {
+			continue
+		}
+		p.mark[node] = p.round
+		p.look(x, node)
+	}
+}
+
+func (p *Packer) look(x *Index, node int32) {
+	if x.at[node] < 0 {
+		return
+	}
+	p.steps++
+	if s, ok := p.rate(x, int(node)); ok {
+		x.set(node, s)
+	} else {
+		x.drop(node)
+	}
+}
+
+// Best returns the node where the class fits best; ok is false when it fits
+// nowhere.
+func (x *Index) Best() (node int, ok bool) {
+	if len(x.heap) == 0 {
+		return 0, false
+	}
+	return int(x.heap[0].node), true
+}
+
+// Place puts one task on the best node of an up-to-date index and takes what
+// it needs from the fleet; ok is false when the class fits nowhere.
+func (p *Packer) Place(x *Index) (Spot, bool) {
+	node, ok := x.Best()
+	if !ok {
+		return Spot{}, false
+	}
+	n := p.fleet.At(node)
+	p.fitter.Fits(x.class, x.match[x.at[node]:], n.Node, n.Free)
+	spot := Spot{Node: node, Devices: p.share(n.Node)}
+	p.fleet.Take(node, resource.Amount{
+		CPUMilli: x.class.CPUMilli, MemoryMiB: x.class.MemoryMiB, DiskMiB: x.class.DiskMiB, Devices: spot.Devices,
+	})
+	p.repair(x)
+	return spot, true
+}
+
+// share writes the fitter's picks as device shares. They are cut from a common
+// block; blocks are never reused, so a plan may keep them.
+func (p *Packer) share(n *model.Node) []model.DeviceShare {
+	k := len(p.fitter.picks)
+	if k == 0 {
+		return nil
+	}
+	if cap(p.shares)-len(p.shares) < k {
+		p.shares = make([]model.DeviceShare, 0, max(k, 256))
+	}
+	at := len(p.shares)
+	for _, d := range p.fitter.picks {
+		p.shares = append(p.shares, model.DeviceShare{Device: n.Devices[d.device].ID, Thousandths: d.thousandths, MemoryMiB: d.memoryMiB})
+	}
+	return p.shares[at:len(p.shares):len(p.shares)]
+}

@@ -1,0 +1,77 @@
+package core
+
+import (
+	"caravan/scheduler/core/explain"
+	"caravan/scheduler/model"
+)
+
+// Plan is what a cycle decided. Its items stand in the order in which they
+// were decided.
+type Plan struct {
+	Sets []PlacementSet
+	// Stops end running allocations to make room. Nothing is preempted yet, so
+	// it is empty.
+	Stops []Stop
+}
+
+// PlacementSet places tasks of one group with one variant. The members of a
+// gang stand or fall together.
+type PlacementSet struct {
+	Job        string
+	Group      int
+	Variant    int
+	Gang       bool
+	Placements []Placement
+}
+
+// Placement puts one task on one node.
+type Placement struct {
+	Ordinal int64
+	Node    string
+	Devices []model.DeviceShare
+}
+
+// Stop asks for the end of an allocation.
+type Stop struct {
+	Allocation string
+	Reason     string
+}
+
+// Placed returns the number of placements.
+func (p *Plan) Placed() int64 {
+	var n int64
+	for i := range p.Sets {
+		n += int64(len(p.Sets[i].Placements))
+	}
+	return n
+}
+
+// Trace tells for every group with waiting tasks what the cycle made of it, in
+// the order in which groups were served.
+type Trace struct {
+	Groups []GroupTrace
+	// Steps is how many times a node was looked at, out of Limits.MaxSteps.
+	Steps int64
+	// Classes is the number of different requests that were looked at.
+	Classes int
+}
+
+// What a trace consists of.
+type (
+	GroupTrace   = explain.GroupTrace
+	VariantTrace = explain.VariantTrace
+	Rejection    = explain.Rejection
+	Code         = explain.Code
+)
+
+// Codes of a GroupTrace.
+const (
+	CodePlaced     = explain.Placed
+	CodeBlocked    = explain.Blocked
+	CodeQueueLimit = explain.QueueLimit
+	CodeMaxRunning = explain.MaxRunning
+	CodeNoRoom     = explain.NoRoom
+	CodeNeverFits  = explain.NeverFits
+	CodeBudget     = explain.Budget
+	CodeNoNodes    = explain.NoNodes
+)

@@ -1,0 +1,133 @@
+package core_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"caravan/scheduler/core"
+	"caravan/scheduler/model"
+)
+
+// show prints a plan, then a line for every group that was not placed whole.
+func (w *world) show(plan core.Plan, trace core.Trace) string {
+	var b strings.Builder
+	for i := range plan.Sets {
+		w.showSet(&b, &plan.Sets[i])
+	}
+	for i := range trace.Groups {
+		t := &trace.Groups[i]
+		if t.Code != core.CodePlaced {
+			b.WriteString(verdict(t))
+		}
+	}
+	if b.Len() == 0 {
+		return "nothing to do"
+	}
+	return b.String()
+}
+
+// showSet prints a set, neighbours that go to the same place on one line.
+func (w *world) showSet(b *strings.Builder, s *core.PlacementSet) {
+	var group *model.TaskGroup
+	if i := slices.IndexFunc(w.jobs, func(j *model.Job) bool { return j.ID == s.Job }); i >= 0 {
+		group = &w.jobs[i].Spec.Groups[s.Group]
+	}
+	name := fmt.Sprintf("group %d", s.Group)
+	if group != nil {
+		name = group.Name
+		if len(group.Variants) > 1 {
+			name += " as " + group.Variants[s.Variant].Name
+		}
+	}
+	fmt.Fprintf(b, "%s/%s", s.Job, name)
+	if s.Gang {
+		b.WriteString(" gang")
+	}
+	b.WriteString("\n")
+	for i := 0; i < len(s.Placements); {
+		p, k := s.Placements[i], i+1
+		for k < len(s.Placements) && s.Placements[k].Ordinal == p.Ordinal+int64(k-i) && where(s.Placements[k]) == where(p) {
+			k++
+		}
+		tasks := fmt.Sprint(p.Ordinal)
+		if k > i+1 {
+			tasks += fmt.Sprintf("-%d", s.Placements[k-1].Ordinal)
+		}
+		if group != nil {
+			tasks += indicesOf(group, p.Ordinal, s.Placements[k-1].Ordinal)
+		}
+		fmt.Fprintf(b, "  %s -> %s\n", tasks, where(p))
+		i = k
+	}
+}
+
+// indicesOf shows what tasks work on, unless it is plain from their numbers.
+func indicesOf(g *model.TaskGroup, first, last int64) string {
+	if r := g.Indices.Ranges; len(r) == 1 && r[0].First == 0 && r[0].Step == 1 && g.Indices.Chunk <= 1 {
+		return ""
+	}
+	var all []string
+	for o := first; o <= last; o++ {
+		all = append(all, strings.Trim(strings.ReplaceAll(fmt.Sprint(g.Indices.Of(o)), " ", ","), "[]"))
+	}
+	return " (" + strings.Join(all, " | ") + ")"
+}
+
+func where(p core.Placement) string {
+	s := p.Node
+	for _, d := range p.Devices {
+		s += fmt.Sprintf(" %s:%s/%s", d.Device, model.FormatMilli(int64(d.Thousandths)), model.FormatMiB(d.MemoryMiB))
+	}
+	return s
+}
+
+// verdict prints one line on a group.
+func verdict(t *core.GroupTrace) string {
+	s := fmt.Sprintf("%s/%s: %s, %d of %d ready placed", t.Job, t.Name, t.Code, t.Placed, t.Ready)
+	if t.Blocked > 0 {
+		s += fmt.Sprintf(", %d blocked", t.Blocked)
+	}
+	if len(t.WaitsFor) > 0 {
+		s += ", waits for " + strings.Join(t.WaitsFor, " and ")
+	}
+	if t.Limit != "" {
+		s += " (" + t.Limit + ")"
+	}
+	return s + "\n"
+}
+
+// explain prints the trace in full.
+func (w *world) explain(words []string) string {
+	_, value := fields(words)
+	var groups []core.GroupTrace
+	for _, t := range w.trace.Groups {
+		if value["job"] == "" || value["job"] == t.Job {
+			groups = append(groups, t)
+		}
+	}
+	return printTrace(groups)
+}
+
+func printTrace(groups []core.GroupTrace) string {
+	var b strings.Builder
+	for i := range groups {
+		b.WriteString(verdict(&groups[i]))
+		for _, v := range groups[i].Variants {
+			fmt.Fprintf(&b, "  %s: fits %d of %d nodes\n", v.Variant, v.Fits, v.Nodes)
+			for _, r := range v.Rejections {
+				fmt.Fprintf(&b, "    %s: %d, if empty %d\n", r.Constraint, r.Nodes, r.IfEmpty)
+			}
+			if v.NearestNode != "" {
+				fmt.Fprintf(&b, "    nearest %s: %s\n", v.NearestNode, v.NearestLacks)
+			}
+			if v.Hint != "" {
+				fmt.Fprintf(&b, "    hint: %s\n", v.Hint)
+			}
+		}
+	}
+	if b.Len() == 0 {
+		return "every group fits"
+	}
+	return b.String()
+}

@@ -1,0 +1,64 @@
+package core
+
+import (
+	"caravan/scheduler/core/pack"
+	"caravan/scheduler/core/quota"
+)
+
+// tasks places the ready tasks of a group that is no gang, one after the
+// other, as long as there is room and no limit binds.
+func (c *cycle) tasks(w *work) {
+	tiers := c.options(w)
+	most := min(w.trace.Ready, w.left())
+	code, limit := CodePlaced, quota.Limit{}
+	for ordinal := range w.ready.First(most).All() {
+		if c.exhausted() {
+			code = CodeBudget
+			break
+		}
+		var o *option
+		if o, limit = c.pick(w.job.Spec.Queue, tiers); o == nil {
+			code = CodeNoRoom
+			break
+		}
+		spot, _ := c.packer.Place(c.packer.Index(o.class))
+		c.ledger.Charge(w.job.Spec.Queue, o.class, 1)
+		c.record(w, o, ordinal, spot)
+		if w.spec.SameVariant && w.trace.Placed == 1 {
+			tiers = [][]option{{*o}}
+		}
+	}
+	c.settle(w, tiers, code, limit)
+}
+
+// settle writes the verdict on a group of single tasks.
+func (c *cycle) settle(w *work, tiers [][]option, code Code, limit quota.Limit) {
+	t := w.trace
+	switch {
+	case code == CodeNoRoom && limit != quota.Limit{}:
+		t.Code, t.Limit = CodeQueueLimit, limit.String()
+	case code == CodeNoRoom:
+		t.Code = CodeNoRoom
+		c.unexplained = append(c.unexplained, noRoom{trace: w.at, options: flat(tiers), need: 1})
+	case code == CodeBudget:
+		t.Code = CodeBudget
+	case t.Placed < t.Ready:
+		t.Code, t.Limit = CodeMaxRunning, maxRunning(w)
+	case t.Blocked > 0:
+		t.Code = CodeBlocked
+	default:
+		t.Code = CodePlaced
+	}
+}
+
+// record enters one placement in the plan.
+func (c *cycle) record(w *work, o *option, ordinal int64, spot pack.Spot) {
+	if o.set == 0 {
+		c.plan.Sets = append(c.plan.Sets, PlacementSet{Job: w.job.ID, Group: w.group, Variant: o.variant, Gang: w.spec.Gang})
+		o.set = len(c.plan.Sets)
+	}
+	set := &c.plan.Sets[o.set-1]
+	set.Placements = append(set.Placements, Placement{Ordinal: ordinal, Node: c.fleet.At(spot.Node).Node.Name, Devices: spot.Devices})
+	c.placed++
+	w.trace.Placed++
+}

@@ -1,0 +1,260 @@
+package core_test
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+
+	"caravan/scheduler/core"
+	"caravan/scheduler/model"
+	"caravan/scheduler/resource"
+)
+
+// world is a small stand-in for the state: it carries out plans and ends
+// tasks, so that a scenario can show one cycle after another.
+type world struct {
+	t       testing.TB
+	nodes   []*model.Node
+	jobs    []*model.Job
+	queues  []*model.Queue
+	running []*model.Allocation
+	plan    core.Plan
+	trace   core.Trace
+}
+
+func newWorld(t testing.TB) *world { return &world{t: t} }
+
+func (w *world) run(d *datadriven.TestData) string {
+	words := make([]string, len(d.CmdArgs))
+	for i, a := range d.CmdArgs {
+		words[i] = a.Key
+		if len(a.Vals) > 0 {
+			words[i] += "=" + a.Vals[0]
+		}
+	}
+	switch d.Cmd {
+	case "nodes":
+		return w.addNodes(words)
+	case "node":
+		return w.changeNode(words[0], words[1])
+	case "queue":
+		return w.addQueue(words)
+	case "job":
+		return w.addJob(words, d.Input)
+	case "solve":
+		return w.solve(words)
+	case "explain":
+		return w.explain(words)
+	case "apply":
+		return w.apply()
+	case "finish", "fail", "lose":
+		return w.end(d.Cmd, words)
+	case "free":
+		return w.free()
+	case "dry-run":
+		plan, trace := core.DryRun(w.input(), &model.JobSpec{Groups: parseGroups(d.Input)})
+		return w.show(plan, trace)
+	case "fits-empty":
+		return printTrace(core.FitsEmpty(&model.JobSpec{Groups: parseGroups(d.Input)}, w.nodes))
+	}
+	d.Fatalf(w.t, "unknown command %s", d.Cmd)
+	return ""
+}
+
+func (w *world) addNodes(words []string) string {
+	_, value := fields(words[1:])
+	if value["count"] == "" {
+		w.nodes = append(w.nodes, parseNode(words[0], words[1:]))
+	} else {
+		for i := range number(value["count"]) {
+			w.nodes = append(w.nodes, parseNode(fmt.Sprintf("%s-%d", words[0], i+1), words[1:]))
+		}
+	}
+	slices.SortFunc(w.nodes, func(a, b *model.Node) int { return cmp.Compare(a.Name, b.Name) })
+	return ""
+}
+
+func (w *world) changeNode(name, what string) string {
+	i := slices.IndexFunc(w.nodes, func(n *model.Node) bool { return n.Name == name })
+	if i < 0 {
+		return "no such node"
+	}
+	verb, device, _ := strings.Cut(what, "=")
+	n := w.nodes[i].Clone()
+	w.nodes[i] = n
+	switch verb {
+	case "drain", "undrain":
+		n.Draining = verb == "drain"
+	case "lose":
+		n.State = model.NodeLost
+	case "return":
+		n.State = model.NodeReady
+	case "remove":
+		w.nodes = slices.Delete(w.nodes, i, i+1)
+	case "sick", "heal":
+		n.Devices = slices.Clone(n.Devices)
+		n.Devices[resource.DeviceIndex(n, device)].Healthy = verb == "heal"
+	default:
+		return "unknown change " + what
+	}
+	return ""
+}
+
+func (w *world) addQueue(words []string) string {
+	q := &model.Queue{Name: words[0], Weight: 1}
+	_, value := fields(words[1:])
+	q.Parent = value["parent"]
+	if s := value["cpu"]; s != "" {
+		q.MaxCPUMilli = milli(s)
+	}
+	if s := value["memory"]; s != "" {
+		q.MaxMemoryMiB = mib(s)
+	}
+	if s := value["devices"]; s != "" {
+		q.MaxDevicesMilli = milli(s)
+	}
+	w.queues = append(w.queues, q)
+	slices.SortFunc(w.queues, func(a, b *model.Queue) int { return cmp.Compare(a.Name, b.Name) })
+	return ""
+}
+
+func (w *world) addJob(words []string, body string) string {
+	spec := &model.JobSpec{Name: words[0], Groups: parseGroups(body)}
+	_, value := fields(words[1:])
+	spec.Queue = value["queue"]
+	if s := value["priority"]; s != "" {
+		spec.Priority = int32(number(s))
+	}
+	w.jobs = append(w.jobs, newJob(words[0], uint64(len(w.jobs)+1), spec))
+	return ""
+}
+
+func newJob(id string, numberOf uint64, spec *model.JobSpec) *model.Job {
+	j := &model.Job{ID: id, Number: numberOf, Spec: spec, State: model.JobPending}
+	for i := range spec.Groups {
+		j.Groups = append(j.Groups, model.GroupStatus{Waiting: model.NewSet(0, spec.Groups[i].Indices.Tasks())})
+	}
+	return j
+}
+
+// input is what the leader would hand to Solve.
+func (w *world) input() core.Input {
+	in := core.Input{Now: 1, Jobs: slices.Clone(w.jobs)}
+	for _, n := range w.nodes {
+		on := slices.DeleteFunc(slices.Clone(w.running), func(a *model.Allocation) bool { return a.Node != n.Name })
+		free := resource.Rebuild(n, on)
+		in.Nodes = append(in.Nodes, core.NodeView{Node: n, Free: free})
+	}
+	for _, q := range w.queues {
+		v := core.QueueView{Queue: q}
+		for _, a := range w.running {
+			if w.queueOf(a) != q.Name {
+				continue
+			}
+			v.UsedCPUMilli += a.CPUMilli
+			v.UsedMemoryMiB += a.MemoryMiB
+			for _, s := range a.Devices {
+				v.UsedDevicesMilli += int64(s.Thousandths)
+			}
+		}
+		in.Queues = append(in.Queues, v)
+	}
+	return in
+}
+
+func (w *world) job(id string) *model.Job {
+	i := slices.IndexFunc(w.jobs, func(j *model.Job) bool { return j.ID == id })
+	if i < 0 {
+		w.t.Fatalf("no job %s", id)
+	}
+	return w.jobs[i]
+}
+
+func (w *world) queueOf(a *model.Allocation) string {
+	return cmp.Or(w.job(a.Job).Spec.Queue, model.DefaultQueue)
+}
+
+func (w *world) solve(words []string) string {
+	in := w.input()
+	_, value := fields(words)
+	if s := value["placements"]; s != "" {
+		in.Limits.MaxPlacements = number(s)
+	}
+	if s := value["steps"]; s != "" {
+		in.Limits.MaxSteps = number(s)
+	}
+	w.plan, w.trace = core.Solve(in)
+	return w.show(w.plan, w.trace)
+}
+
+// apply carries out the plan the way the state does.
+func (w *world) apply() string {
+	for _, s := range w.plan.Sets {
+		j := w.job(s.Job)
+		spec, status := &j.Spec.Groups[s.Group], &j.Groups[s.Group]
+		r := &spec.Variants[s.Variant].Resources
+		if spec.SameVariant && status.VariantChosen == 0 {
+			status.VariantChosen = int32(s.Variant) + 1
+		}
+		for _, p := range s.Placements {
+			status.Waiting.Remove(p.Ordinal)
+			status.Active.Add(p.Ordinal)
+			w.running = append(w.running, &model.Allocation{
+				Job: s.Job, Group: s.Group, Ordinal: p.Ordinal, Variant: s.Variant, Node: p.Node,
+				CPUMilli: r.CPUMilli, MemoryMiB: r.MemoryMiB, DiskMiB: r.DiskMiB, Devices: p.Devices,
+			})
+		}
+	}
+	n := w.plan.Placed()
+	w.plan = core.Plan{}
+	return fmt.Sprintf("%d started", n)
+}
+
+// end ends running tasks: finish and fail for good, lose to be tried again.
+func (w *world) end(verb string, words []string) string {
+	j := w.job(words[0])
+	g := j.Spec.GroupIndex(words[1])
+	status := &j.Groups[g]
+	which := status.Active.Clone()
+	if words[2] != "all" {
+		which = model.Set{}
+		for _, r := range indices(words[2]) {
+			which.AddRange(r.First, r.Last+1)
+		}
+	}
+	for ordinal := range which.All() {
+		i := slices.IndexFunc(w.running, func(a *model.Allocation) bool {
+			return a.Job == j.ID && a.Group == g && a.Ordinal == ordinal
+		})
+		if i < 0 {
+			return fmt.Sprintf("task %d does not run", ordinal)
+		}
+		w.running = slices.Delete(w.running, i, i+1)
+		status.Active.Remove(ordinal)
+		switch verb {
+		case "finish":
+			status.Succeeded.Add(ordinal)
+		case "fail":
+			status.Failed.Add(ordinal)
+		default:
+			status.Waiting.Add(ordinal)
+		}
+	}
+	return ""
+}
+
+func (w *world) free() string {
+	var b strings.Builder
+	for _, v := range w.input().Nodes {
+		fmt.Fprintf(&b, "%s: %s cores, %s", v.Node.Name, model.FormatMilli(v.Free.CPUMilli), model.FormatMiB(v.Free.MemoryMiB))
+		for i, d := range v.Free.Devices {
+			fmt.Fprintf(&b, ", %s %s/%s", v.Node.Devices[i].ID, model.FormatMilli(int64(d.Thousandths)), model.FormatMiB(d.MemoryMiB))
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
