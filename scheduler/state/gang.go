@@ -1,0 +1,54 @@
+package state
+
+import "caravan/scheduler/model"
+
+// A gang stands or falls together. When a member ends other than well, the
+// others are asked to stop, and once all have ended the whole gang, members
+// that had succeeded included, waits to be placed again; after more failures
+// than it has retries, all of it has failed. Until then the members that have
+// ended wait, but the gang is not placed before all of them do.
+
+// gangEnded takes note that a member, a, has ended.
+func (t *Txn) gangEnded(j *model.Job, a *model.Allocation) {
+	s := &j.Groups[a.Group]
+	// A member that was asked to stop is the consequence of a break, for which
+	// the others have been asked already.
+	if a.State != model.AllocationSucceeded && !a.StopRequested && !s.Active.Empty() {
+		t.event(Event{
+			Type: "gang.broken", Job: j.ID, Group: j.Spec.Groups[a.Group].Name, Allocation: a.ID, Node: a.Node,
+			Message: "a member ended, the others are asked to stop",
+		})
+		t.stopGang(j, a.Group, a.ID)
+	}
+	if s.Active.Empty() && !s.Waiting.Empty() {
+		t.gangOver(j, a.Group)
+	}
+}
+
+// gangOver decides what becomes of a broken gang none of which runs any more.
+func (t *Txn) gangOver(j *model.Job, g int) {
+	spec, s := &j.Spec.Groups[g], &j.Groups[g]
+	all := model.NewSet(0, spec.Indices.Tasks())
+	failed := t.gangFailed(j, g)
+	s.Succeeded, s.Waiting, s.Failed, s.Stopped = model.Set{}, model.Set{}, model.Set{}, model.Set{}
+	if failed && s.Restarts >= spec.Retries {
+		s.Failed = all
+		t.event(Event{Type: "gang.failed", Job: j.ID, Group: spec.Name, Message: "after " + plural(int64(s.Restarts), "restart")})
+		return
+	}
+	s.Waiting = all
+	if failed {
+		s.Restarts++
+	}
+	t.event(Event{Type: "gang.requeued", Job: j.ID, Group: spec.Name, Message: "waits to be placed again"})
+}
+
+// gangFailed reports whether any member's last attempt uses up a retry.
+func (t *Txn) gangFailed(j *model.Job, g int) bool {
+	for _, r := range t.records(j.Number, g, j.Groups[g].Waiting) {
+		if a, ok := t.tb.allocations.byID.get(r.LastAllocation); ok && charged(a) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,60 @@
+package state
+
+import (
+	"iter"
+
+	"caravan/scheduler/model"
+	"caravan/scheduler/resource"
+)
+
+// nodeTable holds nodes by name, and beside each the book of what it has left.
+type nodeTable struct {
+	byName table[string, *model.Node]
+	books  table[string, *book]
+}
+
+// book is derived from a node and its live allocations.
+type book struct {
+	free *resource.Free
+	live int
+}
+
+func newBook(n *model.Node, live []*model.Allocation) *book {
+	return &book{free: resource.Rebuild(n, live), live: len(live)}
+}
+
+func (b *book) clone() *book { return &book{free: b.free.Clone(), live: b.live} }
+
+func newNodeTable() nodeTable {
+	return nodeTable{byName: newTable[string, *model.Node](), books: newTable[string, *book]()}
+}
+
+func (t *nodeTable) copy() nodeTable {
+	return nodeTable{byName: t.byName.copy(), books: t.books.copy()}
+}
+
+// Node returns a node by its name.
+func (s *Snapshot) Node(name string) (*model.Node, bool) { return s.t.nodes.byName.get(name) }
+
+// NodeCount returns the number of nodes, lost ones included.
+func (s *Snapshot) NodeCount() int { return s.t.nodes.byName.len() }
+
+// Nodes yields all nodes by name.
+func (s *Snapshot) Nodes() iter.Seq[*model.Node] { return values(s.t.nodes.byName.all()) }
+
+// Free returns what a node has left. It is shared: clone it before taking from it.
+func (s *Snapshot) Free(node string) (*resource.Free, bool) {
+	b, ok := s.t.nodes.books.get(node)
+	if !ok {
+		return nil, false
+	}
+	return b.free, true
+}
+
+// LiveCount returns how many allocations of the node have not ended.
+func (s *Snapshot) LiveCount(node string) int {
+	if b, ok := s.t.nodes.books.get(node); ok {
+		return b.live
+	}
+	return 0
+}

@@ -1,0 +1,196 @@
+package state
+
+import (
+	"strconv"
+
+	"caravan/scheduler/model"
+	"caravan/scheduler/resource"
+)
+
+const (
+	// ExitTempFail is the exit code (EX_TEMPFAIL of sysexits.h) with which a task
+	// asks to be run again without using up a retry.
+	ExitTempFail = 75
+	// MaxFreeAttempts is how many attempts of a task may end without fault of its
+	// own (EX_TEMPFAIL, a lost node, a preemption). From then on each one counts
+	// as a failure, so that no task goes round for ever.
+	MaxFreeAttempts = 1000
+)
+
+// Report is what an agent says of one of its allocations. State is Running or
+// a final one.
+type Report struct {
+	Allocation string
+	State      model.AllocationState
+	StartedAt  model.Time
+	EndedAt    model.Time
+	Exit       model.Exit
+	Usage      model.Usage
+}
+
+// ReportAllocations takes in what a node's agent says. A report is ignored
+// when the allocation is unknown, belongs to another node, or cannot move to
+// that state any more, so that reports may be repeated and may come late. The
+// answer's Count is the number of reports that changed something.
+func (t *Txn) ReportAllocations(node string, reports []Report) (Answer, *model.Error) {
+	if !t.tb.nodes.byName.has(node) {
+		return Answer{}, noNode(node)
+	}
+	var n int64
+	for i := range reports {
+		r := &reports[i]
+		a, ok := t.tb.allocations.byID.get(r.Allocation)
+		if !ok || a.Node != node || !a.State.CanBecome(r.State) {
+			continue
+		}
+		n++
+		if r.State == model.AllocationRunning {
+			t.started(a, r)
+		} else {
+			t.finish(a, r)
+		}
+	}
+	return Answer{Count: n}, nil
+}
+
+// started notes that an allocation runs.
+func (t *Txn) started(a *model.Allocation, r *Report) {
+	j, ok := t.tb.jobs.get(a.Job)
+	must(ok, "a live allocation has no job")
+	c := a.Clone()
+	c.State = model.AllocationRunning
+	c.StartedAt = within(r.StartedAt, a.PlacedAt, t.now)
+	c.Usage = r.Usage
+	t.tb.allocations.replace(a, c)
+	t.noteAllocation(c)
+	if j.StartedAt == 0 {
+		t.editJob(j).StartedAt = c.StartedAt
+	}
+	t.event(Event{Type: "task.running", Job: a.Job, Group: j.Spec.Groups[a.Group].Name, Allocation: a.ID, Node: a.Node})
+}
+
+// finish ends an allocation, gives back what it held, and settles what becomes
+// of its task, its gang and its job. Report.State is a final state.
+func (t *Txn) finish(a *model.Allocation, r *Report) {
+	j, ok := t.tb.jobs.get(a.Job)
+	must(ok, "a live allocation has no job")
+	j = t.editJob(j)
+	c := a.Clone()
+	c.State, c.Exit = r.State, r.Exit
+	if r.Usage != (model.Usage{}) {
+		c.Usage = r.Usage
+	}
+	if a.StopRequested && r.State != model.AllocationSucceeded && r.State != model.AllocationLost {
+		// It ended because it was asked to, whatever signal that took.
+		c.State, c.Exit.Reason = model.AllocationStopped, a.Exit.Reason
+		if c.Exit.Reason == model.ReasonTimeLimit {
+			c.State = model.AllocationFailed
+		}
+	}
+	if a.StartedAt == 0 && r.StartedAt != 0 {
+		c.StartedAt = within(r.StartedAt, a.PlacedAt, t.now)
+	}
+	if j.StartedAt == 0 {
+		j.StartedAt = c.StartedAt
+	}
+	c.EndedAt = within(r.EndedAt, max(c.PlacedAt, c.StartedAt), t.now)
+	t.tb.allocations.replace(a, c)
+	t.noteAllocation(c)
+	t.giveBack(j, c)
+	t.taskEnded(j, c)
+	t.settle(j)
+}
+
+// within returns the agent's time where it is plausible on the state's clock,
+// else the nearest time that is.
+func within(at, first, last model.Time) model.Time {
+	if at == 0 {
+		return last
+	}
+	return min(max(at, first), last)
+}
+
+// giveBack returns what an allocation that ended held.
+func (t *Txn) giveBack(j *model.Job, a *model.Allocation) {
+	t.tb.queues.charge(queueOf(j.Spec), allocationUsage(a), -1)
+	n, ok := t.tb.nodes.byName.get(a.Node)
+	must(ok, "a live allocation has no node")
+	b, _ := t.editBook(a.Node)
+	b.live--
+	b.free.Give(n, resource.Of(a))
+}
+
+// taskEnded moves the task of an allocation that has ended to the set where it
+// belongs, and takes its gang along.
+func (t *Txn) taskEnded(j *model.Job, a *model.Allocation) {
+	spec, s := &j.Spec.Groups[a.Group], &j.Groups[a.Group]
+	s.Active.Remove(a.Ordinal)
+	verdict := "task." + a.State.String()
+	switch {
+	case a.State == model.AllocationSucceeded:
+		s.Succeeded.Add(a.Ordinal)
+	case j.StopRequested:
+		s.Stopped.Add(a.Ordinal)
+	case spec.Gang:
+		s.Waiting.Add(a.Ordinal)
+		if charged(a) {
+			t.countFailure(j, a)
+		}
+	case !charged(a):
+		s.Waiting.Add(a.Ordinal)
+	case t.countFailure(j, a) <= spec.Retries:
+		s.Waiting.Add(a.Ordinal)
+	default:
+		s.Failed.Add(a.Ordinal)
+	}
+	t.event(Event{Type: verdict, Job: j.ID, Group: spec.Name, Allocation: a.ID, Node: a.Node, Message: describeExit(a)})
+	if spec.Gang && !j.StopRequested {
+		t.gangEnded(j, a)
+	}
+	freeVariant(s)
+}
+
+// charged reports whether an attempt that has ended uses up a retry.
+func charged(a *model.Allocation) bool {
+	switch a.State {
+	case model.AllocationFailed:
+		free := a.Exit.Code == ExitTempFail && a.Exit.Reason == model.ReasonExited
+		return !free || a.Attempt >= MaxFreeAttempts
+	case model.AllocationStopped, model.AllocationLost:
+		return a.Attempt >= MaxFreeAttempts
+	}
+	return false
+}
+
+// countFailure charges a failure to the task and returns its failures so far.
+func (t *Txn) countFailure(j *model.Job, a *model.Allocation) int32 {
+	key := newTaskKey(j.Number, a.Group, a.Ordinal)
+	old, ok := t.tb.tasks.get(key)
+	must(ok, "an active task has no record")
+	r := *old
+	r.Failures++
+	t.tb.tasks.put(key, &r)
+	return r.Failures
+}
+
+// freeVariant unbinds a group from its variant while nothing depends on it.
+func freeVariant(s *model.GroupStatus) {
+	if s.Active.Empty() && s.Succeeded.Empty() {
+		s.VariantChosen = 0
+	}
+}
+
+// describeExit writes how an attempt ended for people.
+func describeExit(a *model.Allocation) string {
+	if a.State == model.AllocationSucceeded {
+		return ""
+	}
+	m := a.Exit.Reason
+	if a.Exit.Code != 0 {
+		m += " with code " + strconv.Itoa(int(a.Exit.Code))
+	}
+	if a.Exit.Message != "" {
+		m += ": " + a.Exit.Message
+	}
+	return m
+}
