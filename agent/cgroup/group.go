@@ -34,35 +34,40 @@ func Create(groupPath string, l Limits) (*Group, error) {
 	if err := l.validate(); err != nil {
 		return nil, fmt.Errorf("cgroup %s: %w", groupPath, err)
 	}
-	g, err := open(groupPath, l, taskControllers(l))
+	g, err := open(groupPath, l, l.controllers)
 	if err != nil {
 		return nil, err
 	}
-	if err := g.mgr.Apply(-1); err != nil {
-		return nil, g.unavailable("create", err)
-	}
-	if _, _, ok := g.anyDir(); !ok {
-		return nil, g.unavailable("create", errors.New("no hierarchy is mounted"))
-	}
-	res := l.resources(g.hasSwapLimit())
-	if err := g.mgr.Set(res); err != nil {
-		destroyErr := g.mgr.Destroy()
-		return nil, errors.Join(fmt.Errorf("cgroup %s: set limits: %w", groupPath, err), destroyErr)
+	if err := g.create(l); err != nil {
+		return nil, errors.Join(err, g.Destroy())
 	}
 	return g, nil
+}
+
+func (g *Group) create(l Limits) error {
+	if err := g.mgr.Apply(-1); err != nil {
+		return g.unavailable("create", err)
+	}
+	if !g.Exists() {
+		return g.unavailable("create", errors.New("no hierarchy is mounted"))
+	}
+	if err := g.mgr.Set(l.resources(g.hasSwapLimit())); err != nil {
+		return fmt.Errorf("cgroup %s: set limits: %w", g.path, err)
+	}
+	return nil
 }
 
 // Open returns the group at the given path without creating anything. A group that no
 // longer exists is no error: it is empty, and Kill and Destroy do nothing.
 func Open(groupPath string) (*Group, error) {
-	return open(groupPath, Limits{}, nil)
+	return open(groupPath, Limits{}, func(_, dir string) bool { return cgroups.PathExists(dir) })
 }
 
 // Join moves a process (all its threads) into the group at the given path in every
 // hierarchy of the host, creating the group if need be. It is how a process leaves its
 // parent's groups.
 func Join(groupPath string, pid int) error {
-	g, err := open(groupPath, Limits{}, nil)
+	g, err := open(groupPath, Limits{}, func(_, _ string) bool { return true })
 	if err != nil {
 		return err
 	}
@@ -72,8 +77,9 @@ func Join(groupPath string, pid int) error {
 	return nil
 }
 
-// open builds the library's manager for the controllers named by keep; nil keeps all.
-func open(groupPath string, l Limits, keep map[string]bool) (*Group, error) {
+// open builds the library's manager for the v1 hierarchies that keep wants, given their
+// controller and the group's directory there. v2 has but one.
+func open(groupPath string, l Limits, keep func(controller, dir string) bool) (*Group, error) {
 	if !path.IsAbs(groupPath) || path.Clean(groupPath) != groupPath || groupPath == "/" {
 		return nil, fmt.Errorf("cgroup path %q must be absolute, clean and below the root, for example /caravan/task-1", groupPath)
 	}
@@ -94,7 +100,7 @@ func open(groupPath string, l Limits, keep map[string]bool) (*Group, error) {
 	}
 	g.dirs = make(map[string]string)
 	for name, dir := range all.GetPaths() {
-		if keep == nil || keep[name] {
+		if keep(name, dir) {
 			g.dirs[name] = dir
 		}
 	}
@@ -108,20 +114,27 @@ func open(groupPath string, l Limits, keep map[string]bool) (*Group, error) {
 	return g, nil
 }
 
-// taskControllers are the v1 hierarchies a task's group needs. Every further hierarchy
+// controllers are the v1 hierarchies that a group with these limits needs. Every further one
 // costs a directory and a write per launch, so those without a purpose are left alone.
-func taskControllers(l Limits) map[string]bool {
-	return map[string]bool{
-		"": true, "cpu": true, "cpuacct": true, "memory": true, "pids": true, "freezer": true,
-		"cpuset": l.CPUs != "" || l.MemoryNodes != "",
+func (l Limits) controllers(name, _ string) bool {
+	switch name {
+	case "", "cpu", "cpuacct", "memory", "pids", "freezer":
+		return true
+	case "cpuset":
+		return l.CPUs != "" || l.MemoryNodes != ""
 	}
+	return false
 }
 
 // Path returns the group's name, as given to Create or Open.
 func (g *Group) Path() string { return g.path }
 
-// Add moves a process (all its threads) into the group in every hierarchy it uses.
+// Add moves a process (all its threads) into the group in every hierarchy it uses. It fails
+// if the group does not exist.
 func (g *Group) Add(pid int) error {
+	if len(g.dirs) == 0 {
+		return fmt.Errorf("cgroup %s: add process %d: %w", g.path, pid, os.ErrNotExist)
+	}
 	if err := g.mgr.AddPid("", pid); err != nil {
 		return fmt.Errorf("cgroup %s: add process %d: %w", g.path, pid, err)
 	}
@@ -162,18 +175,12 @@ func (g *Group) Destroy() error {
 
 // Exists reports whether any of the group's directories is there.
 func (g *Group) Exists() bool {
-	_, _, ok := g.anyDir()
-	return ok
-}
-
-// anyDir returns one directory of the group that exists, the v2 one if there is one.
-func (g *Group) anyDir() (name, dir string, ok bool) {
-	for _, name := range []string{"", "freezer", "pids", "memory", "cpu", "cpuacct", "cpuset"} {
-		if dir, has := g.dirs[name]; has && cgroups.PathExists(dir) {
-			return name, dir, true
+	for _, dir := range g.dirs {
+		if cgroups.PathExists(dir) {
+			return true
 		}
 	}
-	return "", "", false
+	return false
 }
 
 func (g *Group) hasSwapLimit() bool {

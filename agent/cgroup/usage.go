@@ -15,7 +15,7 @@ type Usage struct {
 	PeakBytes int64
 	// CurrentBytes is the memory charge now.
 	CurrentBytes int64
-	OOMKills      int64 // processes killed by the kernel because of this group's memory limit
+	OOMKills     int64 // processes killed by the kernel because of this group's memory limit
 }
 
 const nsPerMs = 1_000_000

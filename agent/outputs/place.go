@@ -114,10 +114,18 @@ func destError(name string, err error) error {
 	return err
 }
 
+// maxOpenDirs bounds the descriptors held for destination directories.
+const maxOpenDirs = 128
+
 // destDir opens, and makes if need be, a destination directory within the allowed roots.
 func (p *publisher) destDir(dir string) (*os.File, error) {
 	if d, ok := p.dirs[dir]; ok {
 		return d, nil
+	}
+	if len(p.dirs) >= maxOpenDirs {
+		if err := p.closeDirs(); err != nil {
+			return nil, err
+		}
 	}
 	existing, rest := deepestExisting(dir)
 	actual, err := filepath.EvalSymlinks(existing)

@@ -62,9 +62,8 @@ func Publish(ctx context.Context, req Request) (Report, error) {
 		return Report{Files: m.Files, Again: true}, nil
 	}
 	p := publisher{req: req, dirs: make(map[string]*os.File)}
-	defer p.close()
 	if err := p.run(ctx, m.Files); err != nil {
-		return Report{}, err
+		return Report{}, errors.Join(err, p.closeDirs())
 	}
 	m.Done = true
 	if err := writeManifest(req.Staging, m); err != nil {
@@ -129,6 +128,7 @@ func (p *publisher) run(ctx context.Context, files []File) error {
 	if p.root, err = os.OpenRoot(p.req.WorkDir); err != nil {
 		return fmt.Errorf("work directory: %w", err)
 	}
+	defer p.root.Close()
 	for i, f := range files {
 		if f.Dest == "" || done[i] {
 			continue
@@ -145,21 +145,20 @@ func (p *publisher) run(ctx context.Context, files []File) error {
 		}
 	}
 	// The renames are durable before the manifest says that they are done.
-	for _, d := range p.dirs {
-		if err := d.Sync(); err != nil {
-			return fmt.Errorf("sync directory %s: %w", d.Name(), err)
-		}
-	}
-	return nil
+	return p.closeDirs()
 }
 
-func (p *publisher) close() {
-	if p.root != nil {
-		p.root.Close()
-	}
+// closeDirs syncs and closes the destination directories.
+func (p *publisher) closeDirs() error {
+	var err error
 	for _, d := range p.dirs {
-		d.Close()
+		if syncErr := d.Sync(); syncErr != nil {
+			err = errors.Join(err, fmt.Errorf("sync directory %s: %w", d.Name(), syncErr))
+		}
+		err = errors.Join(err, d.Close())
 	}
+	clear(p.dirs)
+	return err
 }
 
 // readJournal returns the numbers of the files that are in place. A torn last line is ignored.

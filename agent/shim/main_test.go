@@ -253,15 +253,23 @@ func groupIsGone(t *testing.T, id string) {
 // startAgent runs playAgent and returns once it has launched the spec.
 func startAgent(t *testing.T, spec driver.AllocSpec) *exec.Cmd {
 	t.Helper()
+	return startAgentAs(t, spec, os.Args[0], t.TempDir(), nil)
+}
+
+// startAgentAs runs a copy of this program as another user, who may read dir.
+func startAgentAs(t *testing.T, spec driver.AllocSpec, program, dir string, user *syscall.Credential) *exec.Cmd {
+	t.Helper()
 	raw, err := json.Marshal(spec)
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "agent.json")
-	if err := os.WriteFile(file, raw, 0o600); err != nil {
+	file := filepath.Join(dir, "agent.json")
+	if err := os.WriteFile(file, raw, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0], "agent", file)
+	cmd := exec.Command(program, "agent", file)
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -348,6 +349,35 @@ func TestWithoutControlGroupsTheStatusSaysSo(t *testing.T) {
 	}
 	if exit := wait(t, h); exit.Reason != driver.ReasonStopped || exit.PeakBytes == 0 {
 		t.Errorf("got %+v", exit)
+	}
+}
+
+func TestUnprivilegedAgentRunsTasksWithoutLimitsAndSaysSo(t *testing.T) {
+	const nobody = 65534
+	home, err := os.MkdirTemp("", "caravan-nobody-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(home) })
+	program := filepath.Join(home, "program")
+	if out, err := exec.Command("cp", os.Args[0], program).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v", out, err)
+	}
+	if err := errors.Join(os.Chown(home, nobody, nobody), os.Chmod(home, 0o755), os.Chmod(program, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	spec := newSpec(t, "id -u; (setsid sleep 1000 >&2 &); echo $!")
+	spec.Dir = filepath.Join(home, "alloc")
+	spec.Resources.MemoryBytes = 1 << 30
+	agent := startAgentAs(t, spec, program, home, &syscall.Credential{Uid: nobody, Gid: nobody})
+	t.Cleanup(func() { _ = agent.Process.Kill(); _ = agent.Wait() })
+	exit := wait(t, attach(t, spec.Dir))
+	if !exit.Success() || !strings.HasPrefix(output(t, spec.Dir, logs.Stdout), "65534\n") || exit.PeakBytes == 0 {
+		t.Errorf("got %+v", exit)
+	}
+	status, err := attach(t, spec.Dir).Status(t.Context())
+	if err != nil || status.Limits != driver.LimitsNone || !strings.Contains(status.LimitsDetail, "run as root") {
+		t.Errorf("got %+v, %v", status, err)
 	}
 }
 

@@ -150,4 +150,3 @@ func (s *shim) makeGroup() error {
 		st.Limits, st.Cgroup = driver.LimitsCgroup, group.Path()
 	})
 }
-
