@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+	"strings"
 )
 
 // effects collects what a loop body writes, and how. A body commutes when
@@ -261,19 +262,19 @@ func (e *effects) deletion(x ast.Expr) bool {
 
 // constantReturn allows leaving the loop with a constant, as a search for any element does.
 func (e *effects) constantReturn(s *ast.ReturnStmt) bool {
-	text := ""
+	var texts []string
 	for _, r := range s.Results {
 		tv := e.info.Types[r]
 		switch {
 		case tv.Value != nil:
-			text += tv.Value.ExactString() + ","
+			texts = append(texts, tv.Value.ExactString())
 		case tv.IsNil():
-			text += "nil,"
+			texts = append(texts, "nil")
 		default:
 			return false
 		}
 	}
-	e.returns = append(e.returns, text)
+	e.returns = append(e.returns, strings.Join(texts, ","))
 	return true
 }
 

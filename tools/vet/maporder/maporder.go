@@ -151,8 +151,8 @@ func isMap(info *types.Info, x ast.Expr) bool {
 	case *types.Map:
 		return true
 	case *types.Interface: // a type parameter: a map if any of its terms is one
-		for i := range u.NumEmbeddeds() {
-			if termHasMap(u.EmbeddedType(i)) {
+		for embedded := range u.EmbeddedTypes() {
+			if termHasMap(embedded) {
 				return true
 			}
 		}
@@ -166,8 +166,8 @@ func termHasMap(t types.Type) bool {
 		_, isMap := t.Underlying().(*types.Map)
 		return isMap
 	}
-	for i := range union.Len() {
-		if _, isMap := union.Term(i).Type().Underlying().(*types.Map); isMap {
+	for term := range union.Terms() {
+		if _, isMap := term.Type().Underlying().(*types.Map); isMap {
 			return true
 		}
 	}
