@@ -12,15 +12,19 @@ import (
 )
 
 // rangePattern is one range of an array: first[-last[:step]].
-var rangePattern = regexp.MustCompile(`^([0-9]{1,10})(?:\s*-\s*([0-9]{1,10})(?:[:x]([0-9]{1,10}))?)?$`)
+var rangePattern = regexp.MustCompile(`^([0-9]{1,13})(?:\s*-\s*([0-9]{1,13})(?:[:x]([0-9]{1,13}))?)?$`)
+
+// longNumber is too long for an index.
+var longNumber = regexp.MustCompile(`[0-9]{14}`)
 
 const arrayHint = "write indices as in 1-250, 1-250:2, 1,5,10-20 or 250-1; %20 at the end limits how many run at once"
 
 // ParseArray reads the indices of an array in Slurm's grammar: ranges separated
 // by commas, each "first", "first-last" or "first-last:step" (or "x" for ":"),
 // running downwards when last is below first; "%N" at the end limits how many
-// tasks run at once and is returned as maxRunning, 0 when absent. A failure is
-// a *SyntaxError with the column.
+// tasks run at once and is returned as maxRunning, 0 when absent. The last index
+// is put on the range's stride: 1-250:2 ends at 249. A failure is a *SyntaxError
+// with the column.
 func ParseArray(text string) (ranges []*caravanv1.IndexRange, maxRunning int32, err error) {
 	ranges, maxRunning, bad := parseArray(text)
 	if bad != nil {
@@ -69,7 +73,7 @@ func parseRange(item string) (*caravanv1.IndexRange, *SyntaxError) {
 	if m == nil {
 		return nil, rangeError(item)
 	}
-	first, _ := strconv.ParseInt(m[1], 10, 64) // at most ten digits
+	first, _ := strconv.ParseInt(m[1], 10, 64) // at most 13 digits
 	last, step := first, int64(1)
 	if m[2] != "" {
 		last, _ = strconv.ParseInt(m[2], 10, 64)
@@ -89,7 +93,11 @@ func parseRange(item string) (*caravanv1.IndexRange, *SyntaxError) {
 	if last < first {
 		step = -step
 	}
-	return &caravanv1.IndexRange{First: first, Last: last, Step: step}, nil
+	r := &caravanv1.IndexRange{First: first, Last: last, Step: step}
+	if r.Last = first + (rangeLen(r)-1)*step; r.GetLast() == first {
+		r.Step = 1
+	}
+	return r, nil
 }
 
 // rangeError explains the ways of getting a range wrong that people meet.
@@ -109,7 +117,7 @@ func rangeError(item string) *SyntaxError {
 	case strings.Contains(item, ":-") || strings.Contains(item, "x-"):
 		e.Message = quote(item) + " has a negative step"
 		e.Hint = "write the step without a sign; 250-1:2 runs downwards"
-	case strings.Trim(item, "0123456789") == "":
+	case longNumber.MatchString(item):
 		e.Message = quote(item) + " goes too high"
 		e.Hint = fmt.Sprintf("indices run from 0 to %d", MaxIndex)
 	}

@@ -2,6 +2,7 @@ package jobspec
 
 import (
 	"fmt"
+	pathpkg "path"
 	"slices"
 	"strings"
 
@@ -80,7 +81,7 @@ func (b *builder) job(top *value) *caravanv1.JobSpec {
 		spec.Groups = []*caravanv1.TaskGroup{b.group(group, "groups[0]")}
 	default:
 		for _, v := range own {
-			b.report(v.key, v.path, fmt.Sprintf("%s stands beside groups", v.name), "move it into a group, or write all of the only group at the top and leave out groups")
+			b.report(v.key, v.path, "stands beside groups", "move it into a group, or write all of the only group at the top and leave out groups")
 		}
 		list, _ := as[fields](groups)
 		for i, v := range list {
@@ -134,7 +135,7 @@ func (b *builder) group(v *value, path string) *caravanv1.TaskGroup {
 	b.putKey(path+".variants", variants)
 	for _, way := range wayFields() {
 		if own := f.get(way.name); own != nil {
-			b.report(own.key, own.path, way.name+" stands beside variants", "move it into each variant that needs it, or leave out variants")
+			b.report(own.key, own.path, "stands beside variants", "move it into each variant that needs it, or leave out variants")
 		}
 	}
 	list, _ := as[fields](variants)
@@ -224,7 +225,7 @@ func (b *builder) driver(variant *caravanv1.Variant, v *value, f fields, path st
 	case isSim && sim == nil:
 		b.report(driver.at, driver.path, "the sim driver wants to know how long a task takes", "add sim: {duration: 30s}")
 	case !isSim && sim != nil:
-		b.report(sim.key, sim.path, "sim stands without the sim driver", "add driver: sim, or remove it")
+		b.report(sim.key, sim.path, "stands without the sim driver", "add driver: sim, or remove it")
 	case !isSim && f.get("run") == nil && f.get("command") == nil:
 		b.report(v.start(), v.path, "there is nothing to run", "add run: with shell text, or command: [program, argument]")
 	}
@@ -273,7 +274,7 @@ func (b *builder) outputs(v *value, path string) []*caravanv1.Output {
 		}
 		if strings.ContainsAny(out.GetPath(), "*?[") && out.GetTo() != "" && !strings.HasSuffix(out.GetTo(), "/") {
 			to := f.get("to")
-			b.report(to.at, to.path, "the pattern may match several files, but this names one", "write a directory: "+out.GetTo()+"/")
+			b.report(to.at, to.path, "the pattern may match several files, but this names one", "write a directory, with a slash at its end, as in "+strings.TrimSuffix(pathpkg.Dir(out.GetTo()), "/")+"/")
 		}
 		outputs = append(outputs, out)
 	}

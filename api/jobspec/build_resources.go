@@ -28,6 +28,13 @@ func (b *builder) devices(v *value, path string) []*caravanv1.DeviceRequest {
 			devices = append(devices, b.device(c, f, at))
 		}
 	}
+	var total int32
+	for _, d := range devices {
+		total += d.GetCount()
+	}
+	if len(devices) > 1 && total > maxDevices {
+		b.report(v.start(), v.path, fmt.Sprintf("one task asks for %d devices", total), fmt.Sprintf("write at most %d in all; more belong to several tasks, as in count: 8 with gang: true", maxDevices))
+	}
 	return devices
 }
 

@@ -53,9 +53,9 @@ func parseDuration(text string) (int64, *SyntaxError) {
 			fmt.Sprintf("write %sh%sm or %sm%ss", m[1], m[2], m[1], m[2]))
 	}
 	if strings.HasPrefix(text, "-") {
-		return 0, wrong(quote(text)+" is negative", durationHint)
+		return 0, wrong(quote(text)+" is negative", "leave out the minus sign")
 	}
-	if durationPattern.FindString(text) == "" {
+	if durationPattern.FindString(text) == "" || strings.Contains(text, ":") {
 		return 0, wrong(quote(text)+" is not a duration", durationHint)
 	}
 	return sumOfUnits(text)

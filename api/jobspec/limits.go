@@ -7,7 +7,7 @@ const (
 	// MaxTasks bounds the indices of one job, over all its groups.
 	MaxTasks = 1_000_000
 	// MaxIndex is the largest index of an array.
-	MaxIndex = 1_000_000_000
+	MaxIndex = 1 << 40
 	// MaxGroups bounds the task groups of a job.
 	MaxGroups = 64
 	// MaxVariants bounds the variants of a task group.
@@ -19,7 +19,7 @@ const (
 
 	maxCPUMilli   = 4096 * 1000
 	maxMemoryMiB  = 64 << 20 // 64 TiB
-	maxDiskMiB    = 1 << 30  // 1 PiB
+	maxDiskMiB    = 1 << 40
 	maxDevices    = 64
 	maxRequests   = 16
 	maxRanges     = 1000
@@ -29,7 +29,11 @@ const (
 	maxPairs      = 256
 	maxOutputs    = 64
 	maxValues     = 64
-	maxTimeMillis = 365 * 24 * 3600 * 1000
+	maxTimeMillis = 366 * dayMillis
+	maxSetup      = 7 * dayMillis
+	maxGrace      = dayMillis
+	maxRetries    = 1000
+	dayMillis     = 24 * 3600 * 1000
 	maxAliases    = 100
 	maxTokens     = 50_000 // the YAML parser's time grows with the square of a mapping's keys
 	maxFlowDepth  = 32

@@ -19,7 +19,7 @@ const conditionHint = `write a value, a list of values (any of them), "!x" (not 
 // textAttribute says whether an attribute is always text, so that rack: 12
 // means the rack named 12.
 func textAttribute(name string) bool {
-	return slices.Contains([]string{"family", "instance_type", "zone", "rack", "node", "vendor", "model"}, name)
+	return slices.Contains([]string{"family", "instance_type", "zone", "rack", "node", "simulated", "device", "kind", "vendor", "model"}, name)
 }
 
 // term is one constraint and where it stands.
@@ -37,7 +37,7 @@ func (constraintSet) words() string { return `a mapping of conditions, as in {fa
 func (is constraintSet) read(r *reader, v *value, n ast.Node) {
 	pairs, ok := r.entries(v, n)
 	if !ok {
-		r.reject(v, v.at, "wants a mapping; this is "+describe(n), "write attribute: condition on each line, without a dash")
+		r.reject(v, v.at, describe(n)+" stands where a mapping should", "write attribute: condition on each line, without a dash")
 		return
 	}
 	if len(pairs) > maxValues {
@@ -87,8 +87,12 @@ func (is condition) read(r *reader, v *value, n ast.Node) {
 	if !ok {
 		nodes = []ast.Node{n}
 	}
-	if len(nodes) == 0 || len(nodes) > maxValues {
-		r.reject(v, v.at, fmt.Sprintf("has %d values", len(nodes)), fmt.Sprintf("write 1 to %d", maxValues))
+	if len(nodes) == 0 {
+		r.reject(v, v.at, "is an empty list", "write a value, or remove the line")
+		return
+	}
+	if len(nodes) > maxValues {
+		r.reject(v, v.at, fmt.Sprintf("has %d values", len(nodes)), fmt.Sprintf("write at most %d", maxValues))
 		return
 	}
 	var terms []term
@@ -200,7 +204,7 @@ func parseCondition(attribute, text string, isText bool) (*caravanv1.Constraint,
 		return c, nil
 	}
 	switch {
-	case text == "exists" && !isText:
+	case text == "exists" && !isText, text == "*":
 		c.Operator = caravanv1.Operator_OPERATOR_EXISTS
 		return c, nil
 	case strings.HasPrefix(text, "!"):

@@ -32,7 +32,7 @@ func (is named) read(r *reader, v *value, n ast.Node) {
 	pairs, ok := r.entries(v, n)
 	if !ok {
 		hint := fmt.Sprintf("write the name of each %s as a key, and its fields indented below", is.what)
-		r.reject(v, v.at, "wants a mapping; this is "+describe(n), hint)
+		r.reject(v, v.at, describe(n)+" stands where a mapping should", hint)
 		return
 	}
 	if len(pairs) == 0 {
@@ -79,7 +79,7 @@ func (is list) read(r *reader, v *value, n ast.Node) {
 	case !ok && is.single:
 		nodes = []ast.Node{n}
 	case !ok:
-		r.reject(v, v.at, "wants a list; this is "+describe(n), "write "+is.words())
+		r.reject(v, v.at, describe(n)+" stands where a list should", "write "+is.words())
 		return
 	case len(nodes) == 0:
 		r.reject(v, v.at, "is an empty list", "add an entry, or remove the line")
@@ -120,7 +120,7 @@ func (is dependency) read(r *reader, v *value, n ast.Node) {
 	case *ast.MappingNode, *ast.MappingValueNode:
 		r.object(dependencyObject(), v, n)
 	case *ast.SequenceNode:
-		r.reject(v, v.at, "wants "+is.words()+"; this is a list", "")
+		r.reject(v, v.at, "a list stands here", "write "+is.words())
 	default:
 		nameText{}.read(r, v, n)
 	}

@@ -14,7 +14,7 @@ import (
 	"caravan/api/caravanv1"
 )
 
-const namePattern = `^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$`
+const namePattern = `^[a-z]([a-z0-9-]{0,46}[a-z0-9])?$`
 
 var (
 	nameRegexp    = regexp.MustCompile(namePattern)
@@ -48,8 +48,11 @@ func checkName(text string) (hint string, ok bool) {
 	if nameRegexp.MatchString(text) {
 		return "", true
 	}
-	rule := fmt.Sprintf("write 1 to %d lower-case letters, digits and '-', with no '-' at either end", maxNameLen)
+	rule := fmt.Sprintf("write 1 to %d lower-case letters, digits and '-', starting with a letter", maxNameLen)
 	near := strings.Trim(notNameRegexp.ReplaceAllString(strings.ToLower(text), "-"), "-")
+	if near != "" && (near[0] < 'a' || near[0] > 'z') {
+		near = "j" + near
+	}
 	if len(near) > maxNameLen {
 		near = strings.TrimRight(near[:maxNameLen], "-")
 	}
@@ -142,11 +145,7 @@ func (is choice) read(r *reader, v *value, n ast.Node) {
 		return
 	}
 	if !slices.Contains(is, text) {
-		hint := "write " + is.words()
-		if near := nearest(strings.ToLower(text), is); near != "" {
-			hint = "did you mean " + near + "?"
-		}
-		r.reject(v, v.at, quote(text)+" is not "+is.words(), hint)
+		r.reject(v, v.at, quote(text)+" is not possible here", "write "+is.words())
 		return
 	}
 	v.data = text
@@ -263,7 +262,7 @@ func (duration) words() string { return "a duration, as in 90s, 2h30m, 1d or 1:3
 func (is duration) read(r *reader, v *value, n ast.Node) {
 	r.quantity(v, n, is, parseDuration, math.MinInt64, is.most, formatDuration)
 	if millis, ok := as[int64](v); ok && millis < is.least {
-		r.reject(v, v.at, "is zero", "leave it out for no limit, or write a longer time")
+		r.reject(v, v.at, "is zero", "write a longer time, or leave the line out")
 	}
 }
 

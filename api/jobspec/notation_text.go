@@ -24,7 +24,7 @@ func (shell) words() string { return "shell text" }
 
 func (is shell) read(r *reader, v *value, n ast.Node) {
 	if _, list := items(n); list {
-		r.reject(v, v.at, "wants shell text; this is a list", "write the list under command:, or each command on a line of its own after run: |")
+		r.reject(v, v.at, "a list stands where shell text should", "write the list under command:, or each command on a line of its own after run: |")
 		return
 	}
 	text, ok := r.scalar(v, n, is)
@@ -52,7 +52,7 @@ func (is argv) read(r *reader, v *value, n ast.Node) {
 		if text, isText := n.(*ast.StringNode); isText {
 			hint = "write a list, as in [" + strings.Join(strings.Fields(text.Value), ", ") + "], or write it as shell text under run:"
 		}
-		r.reject(v, v.at, "wants a list; this is "+describe(n), hint)
+		r.reject(v, v.at, describe(n)+" stands where a list should", hint)
 		return
 	}
 	args := make([]string, 0, len(list))
@@ -163,7 +163,7 @@ func (r *reader) texts(v *value, n ast.Node, is notation, check func(key string)
 		if _, list := items(n); list {
 			hint = "write KEY: value on each line, without the dash"
 		}
-		r.reject(v, v.at, "wants a mapping; this is "+describe(n), hint)
+		r.reject(v, v.at, describe(n)+" stands where a mapping should", hint)
 		return
 	}
 	if len(pairs) > maxPairs {

@@ -33,7 +33,7 @@ func decimal(text, what string) (*big.Rat, *SyntaxError) {
 	case strings.Trim(lower, "+-.") == "nan" || strings.Trim(lower, "+-.") == "inf":
 		return nil, wrong(quote(text)+" is not a quantity", "write "+what)
 	case strings.HasPrefix(text, "-"):
-		return nil, wrong(quote(text)+" is negative", "write "+what+" without the minus sign")
+		return nil, wrong(quote(text)+" is negative", "leave out the minus sign")
 	case exponentPattern.MatchString(text):
 		return nil, wrong(quote(text)+" has an exponent", "write all digits")
 	case strings.Trim(text, "0123456789._") == "" && strings.Contains(text, "_"):

@@ -17,7 +17,11 @@ func (r *reader) read(is notation, v *value, n ast.Node) {
 		return
 	}
 	if n.Type() == ast.NullType {
-		r.reject(v, v.at, "has no value", "write "+is.words()+", or remove the line")
+		hint := "write " + is.words()
+		if v.optional {
+			hint += ", or remove the line"
+		}
+		r.reject(v, v.at, "has no value", hint)
 		return
 	}
 	v.at = r.nodePlace(n, v.key)
@@ -33,7 +37,7 @@ func (r *reader) scalar(v *value, n ast.Node, is notation) (text string, ok bool
 	case *ast.LiteralNode:
 		text = t.Value.Value
 	case *ast.MappingNode, *ast.MappingValueNode, *ast.SequenceNode:
-		r.reject(v, v.at, "wants "+is.words()+"; this is "+describe(n), "")
+		r.reject(v, v.at, describe(n)+" stands here", "write "+is.words())
 		return "", false
 	default:
 		text = n.GetToken().Value
@@ -49,7 +53,7 @@ func (r *reader) scalar(v *value, n ast.Node, is notation) (text string, ok bool
 	return text, true
 }
 
-// describe names what a node is, for "wants X; this is Y".
+// describe names what a node is, for "X stands here".
 func describe(n ast.Node) string {
 	switch n.(type) {
 	case *ast.MappingNode, *ast.MappingValueNode:
@@ -98,8 +102,11 @@ func (r *reader) rejectText(v *value, n ast.Node, text string, err *SyntaxError)
 func (r *reader) object(o *object, v *value, n ast.Node) {
 	pairs, ok := r.entries(v, n)
 	if !ok {
-		hint := "write the fields one on each line, as in " + o.fields[0].name + ": " + o.fields[0].example
-		r.reject(v, v.at, "wants a mapping; this is "+describe(n), hint)
+		hint := "write its fields one on each line, as in " + o.fields[0].name + ": " + o.fields[0].example
+		if _, isList := items(n); isList {
+			hint = "write its fields without a dash, as in " + o.fields[0].name + ": " + o.fields[0].example
+		}
+		r.reject(v, v.at, describe(n)+" stands where fields should", hint)
 		return
 	}
 	read := make(fields, 0, len(pairs))
@@ -114,7 +121,7 @@ func (r *reader) object(o *object, v *value, n ast.Node) {
 			}
 			continue
 		}
-		c := &value{name: e.name, path: join(v.path, e.name), key: e.key}
+		c := &value{name: e.name, path: join(v.path, e.name), key: e.key, optional: !f.required}
 		r.read(f.is, c, e.node)
 		read = append(read, c)
 	}

@@ -86,7 +86,7 @@ func formatCondition(c *caravanv1.Constraint) []string {
 // without its outer spaces.
 func protectText(attribute, text, sign string) string {
 	if sign == "" {
-		if strings.ContainsAny(text[:min(1, len(text))], "!=<>") || isApostrophed(text) {
+		if strings.ContainsAny(text[:min(1, len(text))], "!=<>") || isApostrophed(text) || text == "*" {
 			return "=" + wrapApostrophed(text)
 		}
 		return text

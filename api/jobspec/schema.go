@@ -115,7 +115,7 @@ func groupFields() []field {
 		},
 		{
 			name: "array", is: arrayText{}, unset: "one task with index 0", example: "1-250:2",
-			doc:       "Indices of the tasks in Slurm's grammar: 0-17, 1-250:2 (or 1-250x2) for every second, 250-1 downwards, 1,5,10-20 for a list, %20 at the end for at most 20 at once. A task reads its index from CARAVAN_INDEX.",
+			doc:       "Indices of the tasks in Slurm's grammar: 0-17, 1-250:2 (or 1-250x2) for every second, 250-1 downwards, 1,5,10-20 for a list, %20 at the end for at most 20 at once. A task finds its index in CARAVAN_INDEX.",
 			elsewhere: []string{"range", "frames", "indices", "indexes"},
 		},
 		{
@@ -125,7 +125,7 @@ func groupFields() []field {
 		},
 		{
 			name: "chunk", is: integer{1, MaxTasks}, unset: "1", example: "5",
-			doc:       "Number of indices one task works through.",
+			doc:       "Number of indices one task works through. It finds them in CARAVAN_INDICES, separated by spaces, and the first and last in CARAVAN_FIRST and CARAVAN_LAST.",
 			elsewhere: []string{"chunk_size", "per_task", "batch"},
 		},
 		{
@@ -169,12 +169,12 @@ func groupFields() []field {
 			elsewhere: []string{"timeout", "time", "walltime", "timelimit", "max_duration", "timeout_minutes", "timeout-minutes", "deadline"},
 		},
 		{
-			name: "retries", is: integer{0, 100}, unset: "0", example: "2",
+			name: "retries", is: integer{0, maxRetries}, unset: "0", example: "2",
 			doc:       "Extra attempts after the first has failed.",
 			elsewhere: []string{"retry", "max_retries", "restart", "restarts", "attempts", "requeue", "backofflimit"},
 		},
 		{
-			name: "kill_grace", is: duration{0, maxTimeMillis}, unset: "10s", example: "30s",
+			name: "kill_grace", is: duration{1, maxGrace}, unset: "10s", example: "30s",
 			doc:       "Time between SIGTERM and SIGKILL when a task is stopped.",
 			elsewhere: []string{"kill_timeout", "grace", "grace_period", "terminationgraceperiodseconds"},
 		},
@@ -200,7 +200,7 @@ func wayFields() []field {
 		},
 		{
 			name: "command", is: argv{}, example: "[ffmpeg, -i, in.mkv, out.mp4]",
-			doc:       "Program and arguments, run without a shell. Stands instead of run.",
+			doc:       "Program and arguments, run without a shell. ${CARAVAN_INDEX} and the like are replaced. Stands instead of run.",
 			elsewhere: []string{"args", "argv", "entrypoint"},
 		},
 		{
@@ -217,7 +217,7 @@ func wayFields() []field {
 			elsewhere: []string{"resource", "limits", "requests"},
 		},
 		{
-			name: "setup", is: duration{0, maxTimeMillis}, unset: "0s", example: "20s",
+			name: "setup", is: duration{0, maxSetup}, unset: "0s", example: "20s",
 			doc: "Time before useful work starts, as for pulling an image or loading a bitstream. The scheduler weighs it against speed.",
 		},
 	}

@@ -43,7 +43,7 @@ func ParseSize(text string) (int64, error) {
 func parseSize(text string) (int64, *SyntaxError) {
 	number := leadingNumber.FindString(text)
 	unit := strings.TrimSpace(text[len(number):])
-	if number == "" || strings.HasPrefix(number, "-") || strings.HasPrefix(number, "+") {
+	if strings.Trim(number, ".") == "" || strings.ContainsAny(number, "+-") {
 		if _, err := decimal(text, "a size, as in 512MiB"); err != nil {
 			return 0, err
 		}

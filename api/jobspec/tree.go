@@ -19,6 +19,8 @@ type value struct {
 	key, at span
 	// bad values are neither absent nor usable: whoever meets one stays silent.
 	bad bool
+	// optional values may be left out altogether.
+	optional bool
 	// data is what the notation that read the value makes of it.
 	data any
 }
@@ -239,6 +241,9 @@ func (r *reader) nodePlace(n ast.Node, fallback span) span {
 
 // join makes the path of a field.
 func join(path, name string) string {
+	if !labelRegexp.MatchString(name) {
+		return fmt.Sprintf("%s[%q]", path, name)
+	}
 	if path == "" {
 		return name
 	}

@@ -53,7 +53,7 @@ func parseYAML(filename string, src []byte) (root ast.Node, lines []string, bad 
 		return fail(at, "a second YAML document starts here", "a job file holds one job; put the other in a file of its own")
 	}
 	if len(docs) == 0 || docs[0].Body == nil || len(tokens) == 0 {
-		return fail(span{line: 1, col: 1}, "the file is empty", "write a job, as in\n     name: hello\n     run: echo hello")
+		return nil, lines, &Problem{File: filename, Line: 1, Col: 1, Message: "the file is empty", Hint: "write a job, as in\n     name: hello\n     run: echo hello"}
 	}
 	return docs[0].Body, lines, nil
 }
@@ -154,9 +154,12 @@ func explainYAML(message string, lines []string, at span) (text, hint string) {
 	switch {
 	case has("cannot start any token") && has("'\t'"):
 		return "a tab stands where YAML wants spaces", "indent with spaces"
+	case has("mapping value is not allowed") && at.line < len(lines) && indentOf(lines[at.line]) > indentOf(lines[at.line-1]):
+		return fmt.Sprintf("line %d is indented deeper than this line, which has a value already", at.line+1),
+			"start keys of one mapping in the same column"
 	case has("mapping value is not allowed"):
-		return `a second "key: value" stands where only a value can`,
-			`give each key a line of its own with the same indentation as its neighbours; put a text that holds ": " into quotes`
+		return `": " stands inside this text, and YAML takes it for a key`,
+			`put the text into quotes, or write it below the key after "|"`
 	case has("',' or ']'"), has("sequence end token"):
 		return "a list that starts with [ is not closed, or a comma is missing", "separate the values by commas and end the list with ]"
 	case has("',' or '}'"), has("flow mapping end token"):
@@ -169,7 +172,7 @@ func explainYAML(message string, lines []string, at span) (text, hint string) {
 		return "a text cannot start with @ or `", "put the text into quotes"
 	case has("directive"):
 		return "a text cannot start with %", "put the text into quotes"
-	case has("undefined alias name"):
+	case has("undefined alias name"), has("unexpected scalar value type"):
 		return "* alone is not a text in YAML", `put it into quotes: "*"`
 	case has("block sequence entries are not allowed"):
 		return "a list entry cannot start on the same line as its key", "start the list on the next line, or put the text into quotes"
@@ -180,6 +183,9 @@ func explainYAML(message string, lines []string, at span) (text, hint string) {
 	}
 	return message, "check the indentation, and quote texts that hold YAML's own characters (: # [ ] { } , & * ! | > ' \" % @ `)"
 }
+
+// indentOf counts the spaces before a line's text.
+func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
 
 // place gives a token's place, brought inside the file: for a token that it
 // made up itself the parser's own place may lie outside.
