@@ -14,6 +14,5 @@
 //     they are.
 //
 // Callers: the simulator and the development cluster ask for a fleet by a line such as
-// "gn4=2,ga1=1,f1=1,c4=4" (ParseFleet), the agent matches its host against a type, and the command
-// line prints families. A number the vendor does not publish is 0, a feature is then Unrecorded.
+// "gn4=2,ga1=1,f1=1,c4=4" (ParseFleet), and the command line prints families and types. A number the vendor does not publish is 0, a feature is then Unrecorded.
 package family
