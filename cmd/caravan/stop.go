@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	pb "caravan/api/caravanv1"
+	"caravan/api/client"
+	"caravan/cmd/caravan/internal/view"
+)
+
+func newStopCmd(s *session) *cobra.Command {
+	var wait bool
+	cmd := &cobra.Command{
+		Use:   "stop JOB...",
+		Short: "Stop jobs",
+		Long: `Stop jobs: their tasks get SIGTERM, after the group's kill_grace SIGKILL. The
+command returns when the request is recorded; --wait waits until nothing runs.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("JOB is missing")
+			}
+			return nil
+		},
+		ValidArgsFunction: s.completeJobs(false, -1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			stopped := &pb.ListJobsResponse{}
+			var failures []error
+			err := s.ask(cmd, func(ctx context.Context, c *client.Client) error {
+				for _, id := range args {
+					job, err := c.Jobs.StopJob(ctx, &pb.StopJobRequest{RequestId: client.NewRequestID(), JobId: id})
+					if err != nil {
+						failures = append(failures, err)
+						continue
+					}
+					stopped.Jobs = append(stopped.Jobs, job)
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			if wait {
+				if err := s.waitEnded(cmd, stopped); err != nil {
+					failures = append(failures, err)
+				}
+			}
+			if err := s.showStopped(stopped); err != nil {
+				return err
+			}
+			return s.reportAllButLast(failures)
+		},
+	}
+	cmd.Flags().BoolVar(&wait, "wait", false, "wait until the jobs have ended")
+	return cmd
+}
+
+func (s *session) showStopped(list *pb.ListJobsResponse) error {
+	if len(list.Jobs) == 0 && s.human() {
+		return nil
+	}
+	var ids []string
+	for _, j := range list.Jobs {
+		ids = append(ids, j.Id)
+	}
+	return s.show(list, ids, func(w io.Writer, _ view.Style) {
+		for _, j := range list.Jobs {
+			if client.Ended(j.State) {
+				fmt.Fprintf(w, "%s %s\n", j.Id, view.Word(j.State))
+			} else {
+				fmt.Fprintf(w, "%s stopping\n", j.Id)
+			}
+		}
+	})
+}
+
+// waitEnded replaces each job by its last version.
+func (s *session) waitEnded(cmd *cobra.Command, list *pb.ListJobsResponse) error {
+	c, err := s.connect()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := s.untilInterrupt(cmd.Context())
+	defer cancel()
+	for i := range list.Jobs {
+		for job, err := range c.WatchJob(ctx, list.Jobs[i].Id) {
+			if err != nil {
+				return err
+			}
+			list.Jobs[i] = job
+		}
+	}
+	return nil
+}
+
+// untilInterrupt returns a context that Ctrl-C ends with exit code 130.
+func (s *session) untilInterrupt(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	interrupts, ignore := s.interrupts()
+	go func() {
+		select {
+		case <-interrupts:
+			cancel(interrupted)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		ignore()
+		cancel(nil)
+	}
+}
+
+// reportAllButLast writes all failures but the last, which it returns: its
+// kind makes the exit code.
+func (s *session) reportAllButLast(failures []error) error {
+	if len(failures) == 0 {
+		return nil
+	}
+	last := len(failures) - 1
+	for _, err := range failures[:last] {
+		s.report(err)
+	}
+	return failures[last]
+}
+
+func newRetryCmd(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use:               "retry JOB [GROUP]",
+		Short:             "Run failed and stopped tasks again",
+		Long:              "Give the tasks of a job, or of one of its groups, that failed or were stopped a new set of attempts. Tasks that succeeded are left alone.",
+		Args:              between(1, "JOB", "GROUP"),
+		ValidArgsFunction: s.completeJobs(true, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			req := &pb.RetryJobRequest{RequestId: client.NewRequestID(), JobId: args[0]}
+			if len(args) == 2 {
+				req.Group = args[1]
+			}
+			return s.ask(cmd, func(ctx context.Context, c *client.Client) error {
+				r, err := c.Jobs.RetryJob(ctx, req)
+				if err != nil {
+					return err
+				}
+				return s.show(r, []string{r.Job.GetId()}, func(w io.Writer, _ view.Style) {
+					fmt.Fprintf(w, "%s: %s to run again\n", r.Job.GetId(), view.Count(r.Tasks, "task"))
+				})
+			})
+		},
+	}
+}
