@@ -14,5 +14,6 @@
 //     they are.
 //
 // Callers: the simulator and the development cluster ask for a fleet by a line such as
-// "gn4=2,ga1=1,f1=1,c4=4" (ParseFleet), and the command line prints families and types. A number the vendor does not publish is 0, a feature is then Unrecorded.
+// "gn4=2,ga1=1,f1=1,c4=4" (ParseFleet), and the command line prints families and types. A number
+// that the vendor does not publish is 0, a feature is then Unrecorded.
 package family
