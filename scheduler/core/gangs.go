@@ -36,12 +36,8 @@ func (c *cycle) gang(w *work) {
 			limit = binding
 			continue
 		}
-		switch c.tryGang(w, o) {
-		case gang.Placed:
+		if c.tryGang(w, o) {
 			t.Code = CodePlaced
-			return
-		case gang.OutOfSteps:
-			t.Code = CodeBudget
 			return
 		}
 		c.gangFull[o.class.ID] = t.Ready
@@ -55,10 +51,10 @@ func (c *cycle) gang(w *work) {
 }
 
 // tryGang places the whole gang with one option, or leaves all as it was.
-func (c *cycle) tryGang(w *work, o *option) gang.Result {
-	spots, result := gang.Place(c.fleet, c.packer, o.class, w.trace.Ready)
-	if result != gang.Placed {
-		return result
+func (c *cycle) tryGang(w *work, o *option) bool {
+	spots, ok := gang.Place(c.fleet, c.packer, o.class, w.trace.Ready)
+	if !ok {
+		return false
 	}
 	c.ledger.Charge(w.job.Spec.Queue, o.class, w.trace.Ready)
 	next := 0
@@ -66,7 +62,7 @@ func (c *cycle) tryGang(w *work, o *option) gang.Result {
 		c.record(w, o, ordinal, spots[next])
 		next++
 	}
-	return result
+	return true
 }
 
 // maxRunning describes the group's own bound.

@@ -37,7 +37,7 @@ type Limits struct {
 	// 240 KiB of plan, well inside one raft entry of 512 KiB.
 	MaxPlacements int64
 	// MaxSteps is the number of times a node may be looked at for a class; a
-	// look at the whole fleet that was begun is finished. Default 4,000,000:
+	// look at the whole fleet, or a gang, that was begun is finished. Default 4,000,000:
 	// some tenths of a second, or 400 different requests on 10,000 nodes.
 	MaxSteps int64
 	// MaxExplainSteps bounds the looks at nodes for the trace alone, in the

@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,9 +41,9 @@ func milli(s string) int64 {
 }
 
 func mib(s string) int64 {
-	for unit, size := range map[string]int64{"MiB": 1, "GiB": 1 << 10, "TiB": 1 << 20} {
+	for i, unit := range []string{"MiB", "GiB", "TiB"} {
 		if n, ok := strings.CutSuffix(s, unit); ok {
-			return number(n) * size
+			return number(n) << (10 * i)
 		}
 	}
 	panic(fmt.Sprintf("not an amount of memory: %q", s))
@@ -124,6 +125,7 @@ func indices(s string) []model.Range {
 // variant. Resources given on the group's line are every variant's defaults.
 func parseGroups(body string) []model.TaskGroup {
 	var groups []model.TaskGroup
+	var defaults model.Variant
 	for line := range strings.Lines(body) {
 		words := strings.Fields(line)
 		if len(words) == 0 {
@@ -131,17 +133,18 @@ func parseGroups(body string) []model.TaskGroup {
 		}
 		if line[0] == ' ' {
 			g := &groups[len(groups)-1]
-			v := g.Variants[0]
-			v.Resources.Devices = append([]model.DeviceRequest(nil), v.Resources.Devices...)
-			if v.Name == "default" {
+			if g.Variants[0].Name == defaults.Name {
 				g.Variants = nil
 			}
-			v.Name, v.Constraints = words[1], nil
+			v := defaults
+			v.Name = words[1]
+			v.Resources.Devices = slices.Clone(v.Resources.Devices)
 			parseVariant(&v, words[2:])
 			g.Variants = append(g.Variants, v)
 			continue
 		}
 		groups = append(groups, parseGroup(groups, words))
+		defaults = groups[len(groups)-1].Variants[0]
 	}
 	return groups
 }

@@ -10,10 +10,12 @@ import (
 )
 
 // show prints a plan, then a line for every group that was not placed whole.
-func (w *world) show(plan core.Plan, trace core.Trace) string {
+func (w *world) show(plan core.Plan, trace core.Trace, jobs []*model.Job) string {
 	var b strings.Builder
 	for i := range plan.Sets {
-		w.showSet(&b, &plan.Sets[i])
+		s := &plan.Sets[i]
+		at := slices.IndexFunc(jobs, func(j *model.Job) bool { return j.ID == s.Job })
+		showSet(&b, s, &jobs[at].Spec.Groups[s.Group])
 	}
 	for i := range trace.Groups {
 		t := &trace.Groups[i]
@@ -28,19 +30,11 @@ func (w *world) show(plan core.Plan, trace core.Trace) string {
 }
 
 // showSet prints a set, neighbours that go to the same place on one line.
-func (w *world) showSet(b *strings.Builder, s *core.PlacementSet) {
-	var group *model.TaskGroup
-	if i := slices.IndexFunc(w.jobs, func(j *model.Job) bool { return j.ID == s.Job }); i >= 0 {
-		group = &w.jobs[i].Spec.Groups[s.Group]
+func showSet(b *strings.Builder, s *core.PlacementSet, group *model.TaskGroup) {
+	fmt.Fprintf(b, "%s/%s", s.Job, group.Name)
+	if len(group.Variants) > 1 {
+		b.WriteString(" as " + group.Variants[s.Variant].Name)
 	}
-	name := fmt.Sprintf("group %d", s.Group)
-	if group != nil {
-		name = group.Name
-		if len(group.Variants) > 1 {
-			name += " as " + group.Variants[s.Variant].Name
-		}
-	}
-	fmt.Fprintf(b, "%s/%s", s.Job, name)
 	if s.Gang {
 		b.WriteString(" gang")
 	}
@@ -54,9 +48,7 @@ func (w *world) showSet(b *strings.Builder, s *core.PlacementSet) {
 		if k > i+1 {
 			tasks += fmt.Sprintf("-%d", s.Placements[k-1].Ordinal)
 		}
-		if group != nil {
-			tasks += indicesOf(group, p.Ordinal, s.Placements[k-1].Ordinal)
-		}
+		tasks += indicesOf(group, p.Ordinal, s.Placements[k-1].Ordinal)
 		fmt.Fprintf(b, "  %s -> %s\n", tasks, where(p))
 		i = k
 	}
@@ -84,7 +76,7 @@ func where(p core.Placement) string {
 
 // verdict prints one line on a group.
 func verdict(t *core.GroupTrace) string {
-	s := fmt.Sprintf("%s/%s: %s, %d of %d ready placed", t.Job, t.Name, t.Code, t.Placed, t.Ready)
+	s := strings.TrimPrefix(fmt.Sprintf("%s/%s: %s, %d of %d ready placed", t.Job, t.Name, t.Code, t.Placed, t.Ready), "/")
 	if t.Blocked > 0 {
 		s += fmt.Sprintf(", %d blocked", t.Blocked)
 	}

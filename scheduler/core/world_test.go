@@ -56,8 +56,9 @@ func (w *world) run(d *datadriven.TestData) string {
 	case "free":
 		return w.free()
 	case "dry-run":
-		plan, trace := core.DryRun(w.input(), &model.JobSpec{Groups: parseGroups(d.Input)})
-		return w.show(plan, trace)
+		spec := &model.JobSpec{Groups: parseGroups(d.Input)}
+		plan, trace := core.DryRun(w.input(), spec)
+		return w.show(plan, trace, []*model.Job{newJob(core.DryRunJob, 0, spec)})
 	case "fits-empty":
 		return printTrace(core.FitsEmpty(&model.JobSpec{Groups: parseGroups(d.Input)}, w.nodes))
 	}
@@ -188,7 +189,7 @@ func (w *world) solve(words []string) string {
 		in.Limits.MaxSteps = number(s)
 	}
 	w.plan, w.trace = core.Solve(in)
-	return w.show(w.plan, w.trace)
+	return w.show(w.plan, w.trace, w.jobs)
 }
 
 // apply carries out the plan the way the state does.

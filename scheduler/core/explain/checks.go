@@ -143,10 +143,11 @@ func (k *checks) device(n *model.Node, free *resource.Free) int {
 func (k *checks) only(n *fleet.Node, empty *resource.Free) (check int, ok bool) {
 	failed := 0
 	fail := func(c int) { check, failed = c, failed+1 }
-	if c := k.state(n); c >= 0 {
-		fail(c)
+	state := k.state(n)
+	if state >= 0 {
+		fail(state)
 	}
-	if c := n.Node.Simulated != k.class.Simulated; c && check != checkSort {
+	if state != checkSort && n.Node.Simulated != k.class.Simulated {
 		fail(checkSort)
 	}
 	for i := range k.class.Constraints {

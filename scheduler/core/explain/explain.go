@@ -1,6 +1,8 @@
 package explain
 
 import (
+	"cmp"
+
 	"caravan/scheduler/core/fleet"
 	"caravan/scheduler/core/pack"
 	"caravan/scheduler/core/request"
@@ -85,12 +87,26 @@ type tally struct {
 	checks     *checks
 	rejections []Rejection // by check
 	// sole counts by check the nodes that this check alone keeps away even
-	// when empty, and near is the first such node with the least shortfall.
+	// when empty, and soleNear is the first such node with the least shortfall.
 	sole     []int64
 	soleNear []*fleet.Node
-	nearest  *fleet.Node
-	check    int
-	short    int64
+	// restorable is the first node that would fit if it, or its devices, were back.
+	restorable *fleet.Node
+	nearest    *fleet.Node
+	near       nearness
+}
+
+// nearness orders the nodes that do not fit, the nearest being the greatest:
+// one that would fit when empty, then one that would fit when back in service,
+// then the one that passes most checks, then the one with least missing.
+type nearness struct {
+	hope  int
+	check int
+	short int64
+}
+
+func (a nearness) compare(b nearness) int {
+	return cmp.Or(cmp.Compare(a.hope, b.hope), cmp.Compare(a.check, b.check), cmp.Compare(b.short, a.short))
 }
 
 func (e *Explainer) examine(c *request.Class) *verdict {
@@ -110,7 +126,7 @@ func (e *Explainer) examine(c *request.Class) *verdict {
 	}
 	if t.nearest != nil {
 		t.trace.NearestNode = t.nearest.Node.Name
-		t.trace.NearestLacks = k.lacks(t.check, t.nearest)
+		t.trace.NearestLacks = k.lacks(t.near.check, t.nearest)
 	}
 	t.trace.Hint = t.hint()
 	return &t.verdict
@@ -123,7 +139,11 @@ func (t *tally) look(n *fleet.Node) {
 		t.takers++
 	}
 	whole := resource.Whole(n.Node)
-	t.ever += t.ifRestored(n, whole)
+	restored := t.ifRestored(n, whole)
+	t.ever += restored
+	if restored > 0 && t.restorable == nil {
+		t.restorable = n
+	}
 	check := k.first(n, n.Free)
 	if check < 0 {
 		t.trace.Fits++
@@ -133,8 +153,13 @@ func (t *tally) look(n *fleet.Node) {
 	}
 	r := &t.rejections[check]
 	r.Nodes++
+	near := nearness{check: check, short: k.shortfall(check, n)}
+	if restored > 0 {
+		near.hope = 1
+	}
 	if k.first(n, whole) < 0 {
 		r.IfEmpty++
+		near.hope = 2
 		t.empty += k.room(n, whole)
 	} else if sole, ok := k.only(n, whole); ok {
 		t.sole[sole]++
@@ -142,9 +167,8 @@ func (t *tally) look(n *fleet.Node) {
 			t.soleNear[sole] = n
 		}
 	}
-	// The later the check, the nearer the node; then the least shortfall.
-	if short := k.shortfall(check, n); t.nearest == nil || check > t.check || (check == t.check && short < t.short) {
-		t.nearest, t.check, t.short = n, check, short
+	if t.nearest == nil || near.compare(t.near) > 0 {
+		t.nearest, t.near = n, near
 	}
 }
 

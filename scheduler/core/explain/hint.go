@@ -3,15 +3,14 @@ package explain
 import (
 	"fmt"
 
-	"caravan/scheduler/core/request"
+	"caravan/scheduler/core/fleet"
 	"caravan/scheduler/model"
 )
 
-// hint names the cheapest change that would let a task of the class run:
-// waiting when full nodes would fit it, else the one change that opens most
-// nodes, else nothing but the nearest node.
+// hint names the cheapest change that would let a task of the class run.
+// Waiting is cheapest, then putting nodes or devices back into service, then
+// the one condition that is missed by least, then whatever opens most nodes.
 func (t *tally) hint() string {
-	k := t.checks
 	var waiting int64
 	for _, r := range t.rejections {
 		waiting += r.IfEmpty
@@ -19,66 +18,86 @@ func (t *tally) hint() string {
 	switch {
 	case t.trace.Fits > 0:
 		return ""
-	case waiting > 0:
-		return "wait: " + nodes(waiting) + " would fit when running tasks end"
 	case t.trace.Nodes == 0:
 		return "no node has registered yet; start an agent"
+	case waiting > 0:
+		return "wait: " + nodes(waiting) + " would fit when running tasks end"
+	case t.restorable != nil:
+		return t.restore(t.restorable)
 	}
-	best := -1
-	for check, n := range t.sole {
-		if n > 0 && (best < 0 || n > t.sole[best]) {
-			best = check
-		}
-	}
+	best := t.cheapest()
 	if best < 0 {
 		return "no single change helps: every node fails several conditions"
 	}
-	return t.remedy(best, nodes(t.sole[best])) + k.soleLimit(best, t)
+	return t.remedy(best)
 }
 
-// remedy says what to do about one check.
-func (t *tally) remedy(check int, opened string) string {
-	k := t.checks
+// restore says how to bring a node back that would fit.
+func (t *tally) restore(n *fleet.Node) string {
+	name := n.Node.Name
 	switch {
-	case check == checkLost:
-		return "bring back a lost node: " + opened + " would fit"
-	case check == checkDraining:
-		return "end the drain: " + opened + " would fit"
-	case check == checkBooks:
-		return "register the node again: " + opened + " would fit"
+	case n.Node.State != model.NodeReady:
+		return "bring back " + name + ": it is lost, and would fit"
+	case n.Node.Draining:
+		return "end the drain of " + name + ": it would fit"
+	case !n.Usable:
+		return "register " + name + " again: it would fit, but its devices are not in order"
+	}
+	return "mend a device of " + name + ": it would fit in good health"
+}
+
+// cheapest returns the check that alone keeps a node away and is missed by
+// least, among equals the one that keeps most nodes away; -1 when there is none.
+func (t *tally) cheapest() int {
+	best, bestCost := -1, int64(0)
+	for check, n := range t.sole {
+		if n == 0 {
+			continue
+		}
+		cost := t.checks.cost(check, t.soleNear[check])
+		if best < 0 || cost < bestCost || (cost == bestCost && n > t.sole[best]) {
+			best, bestCost = check, cost
+		}
+	}
+	return best
+}
+
+// cost is the shortfall, not counting that a device that lacks something for
+// good stands further off than one that is merely taken.
+func (k *checks) cost(check int, n *fleet.Node) int64 {
+	short := k.shortfall(check, n)
+	if check >= k.firstDevice() && short > 1000 {
+		short -= 1000
+	}
+	return short
+}
+
+// remedy says what to do about one check, for the node that misses it by least.
+func (t *tally) remedy(check int) string {
+	k, n := t.checks, t.soleNear[check].Node
+	instead := func(have, want string) string {
+		return fmt.Sprintf("with %s instead of %s %s would fit", have, want, n.Name)
+	}
+	switch {
 	case check == checkSort && k.class.Simulated:
-		return "simulated tasks need a simulated node; none would fit"
+		return "register a simulated node: simulated tasks run nowhere else"
 	case check == checkSort:
-		return "only simulated nodes would fit; register a real one, or use the sim driver"
+		return "only simulated nodes would fit: register a real one, or use the sim driver"
 	case check < k.firstDevice():
-		return fmt.Sprintf("without %q %s would fit", k.class.Constraints[check-firstConstraint].String(), opened)
+		return fmt.Sprintf("without %q %s would fit", k.class.Constraints[check-firstConstraint].String(), nodes(t.sole[check]))
 	case check < k.cores():
-		return "ask for less than " + requestLabel(&k.class.Devices[check-k.firstDevice()]) + ": " + opened + " would fit otherwise"
+		r := &k.class.Devices[check-k.firstDevice()]
+		near := nearestDevice(r, n, t.soleNear[check].Free)
+		if near.kind == 0 {
+			return fmt.Sprintf("all that %s would need is the %s: register a node that has it, or add a variant without", nodes(t.sole[check]), r.Kind)
+		}
+		return fmt.Sprintf("with less than %q %s would fit: %s", requestLabel(r), n.Name, deviceLacks(r, near))
 	case check == k.cores():
-		return "ask for fewer cores: " + opened + " would fit otherwise"
+		return instead(model.FormatMilli(n.CPUMilli)+" cores", model.FormatMilli(k.class.CPUMilli))
 	case check == k.memory():
-		return "ask for less memory: " + opened + " would fit otherwise"
+		return instead(model.FormatMiB(n.MemoryMiB)+" memory", model.FormatMiB(k.class.MemoryMiB))
 	}
-	return "ask for less disk: " + opened + " would fit otherwise"
-}
-
-// soleLimit adds what the best of the nodes that one check keeps away has to
-// give.
-func (k *checks) soleLimit(check int, t *tally) string {
-	n := t.soleNear[check]
-	if n == nil || check < k.firstDevice() {
-		return ""
-	}
-	switch {
-	case check == k.cores():
-		return fmt.Sprintf(" (%s has %s)", n.Node.Name, model.FormatMilli(n.Node.CPUMilli))
-	case check == k.memory():
-		return fmt.Sprintf(" (%s has %s)", n.Node.Name, model.FormatMiB(n.Node.MemoryMiB))
-	case check == k.disk():
-		return fmt.Sprintf(" (%s has %s)", n.Node.Name, model.FormatMiB(n.Node.DiskMiB))
-	}
-	r := &k.class.Devices[check-k.firstDevice()]
-	return fmt.Sprintf(" (%s lacks %s)", n.Node.Name, deviceLacks(r, nearestDevice(r, n.Node, n.Free)))
+	return instead(model.FormatMiB(n.DiskMiB)+" disk", model.FormatMiB(k.class.DiskMiB))
 }
 
 // gangHint says how much of a gang there is room for.
@@ -98,11 +117,4 @@ func nodes(n int64) string {
 		return "1 node"
 	}
 	return fmt.Sprintf("%d nodes", n)
-}
-
-// Never reports whether no node, restored and empty, would hold `need` tasks
-// of the class at once.
-func (e *Explainer) Never(c *request.Class, need int64) bool {
-	v := e.class(c)
-	return v.examined && v.ever < need
 }

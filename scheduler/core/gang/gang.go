@@ -16,22 +16,10 @@ import (
 	"caravan/scheduler/core/request"
 )
 
-// Result says how a gang fared.
-type Result uint8
-
-// Results of Place.
-const (
-	// Placed: every member has its spot.
-	Placed Result = iota + 1
-	// NoRoom: the fleet cannot hold all members at once now.
-	NoRoom
-	// OutOfSteps: the packer's steps ran out before the gang was done.
-	OutOfSteps
-)
-
 // Place finds a spot for each of n tasks of class c and takes them all, or
-// takes none.
-func Place(f *fleet.Fleet, p *pack.Packer, c *request.Class, n int64) ([]pack.Spot, Result) {
+// takes none. It counts its steps but does not stop for them: a gang that is
+// begun is finished, or the largest would never get their turn.
+func Place(f *fleet.Fleet, p *pack.Packer, c *request.Class, n int64) ([]pack.Spot, bool) {
 	whole := p.Index(c)
 	room := make([]int64, f.Len())
 	var sum int64
@@ -40,25 +28,16 @@ func Place(f *fleet.Fleet, p *pack.Packer, c *request.Class, n int64) ([]pack.Sp
 		sum += room[i]
 	}
 	if sum < n {
-		return nil, NoRoom
+		return nil, false
 	}
 	for _, level := range [][]fleet.Domain{f.Racks(), f.Zones()} {
 		for _, d := range tightest(level, room, n) {
-			if p.Exhausted() {
-				return nil, OutOfSteps
-			}
 			if spots, ok := fill(f, p, p.Within(c, d.Nodes), n); ok {
-				return spots, Placed
+				return spots, true
 			}
 		}
 	}
-	if p.Exhausted() {
-		return nil, OutOfSteps
-	}
-	if spots, ok := fill(f, p, p.Index(c), n); ok {
-		return spots, Placed
-	}
-	return nil, NoRoom
+	return fill(f, p, p.Index(c), n)
 }
 
 // tightest returns the domains that may hold n tasks, those with the least
