@@ -1,0 +1,228 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+
+	"caravan/agent/driver"
+	"caravan/agent/driver/exec"
+	"caravan/agent/driver/sim"
+	"caravan/agent/fingerprint"
+	"caravan/agent/link"
+	"caravan/agent/runner"
+	"caravan/agent/shim"
+	"caravan/agent/tasks"
+	pb "caravan/api/caravanv1"
+)
+
+// allocsDir holds the allocations within the data directory. Its name is short because the
+// shims' sockets lie below it.
+const allocsDir = "allocs"
+
+// Agent is one host's agent.
+type Agent struct{ cfg Config }
+
+// New checks the configuration; it touches nothing.
+func New(cfg Config) (*Agent, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &Agent{cfg: cfg}, nil
+}
+
+// Run serves until ctx ends, then returns nil; tasks live on. It returns early with an error
+// when the host cannot be used or the servers refuse the node. All goroutines have ended
+// when it returns. Run may be called once.
+func (a *Agent) Run(ctx context.Context) error {
+	lock, err := a.lockDataDir()
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	listener, err := net.Listen("tcp", a.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", a.cfg.Listen, err)
+	}
+	defer listener.Close()
+	address, err := a.address(listener)
+	if err != nil {
+		return err
+	}
+	info, err := a.fingerprint(ctx, address)
+	if err != nil {
+		return err
+	}
+	servers, err := link.NewServers(a.cfg.Servers, a.cfg.DialOptions...)
+	if err != nil {
+		return err
+	}
+	defer servers.Close()
+	return a.serve(ctx, listener, info, servers)
+}
+
+// serve wires the parts together and runs them.
+func (a *Agent) serve(ctx context.Context, listener net.Listener, info *pb.NodeInfo, servers *link.Servers) error {
+	var session *link.Session // set before the runner runs, and so before it reports
+	adopted := make(chan struct{})
+	run, err := a.newRunner(func(r *pb.AllocationReport) { session.Report(r) }, func() { close(adopted) })
+	if err != nil {
+		return err
+	}
+	node := Node{Name: info.Name, Address: info.Address}
+	session, err = link.New(link.Config{
+		Servers: servers, Info: func() *pb.NodeInfo { return info }, Logger: a.cfg.Logger.Named("link"),
+		Handler: &handler{Runner: run, ready: func() {
+			a.cfg.Logger.Info("registered", "node", node.Name, "address", node.Address)
+			if a.cfg.Ready != nil {
+				a.cfg.Ready(node)
+			}
+		}},
+	})
+	if err != nil {
+		return err
+	}
+	service, err := tasks.New(tasks.Config{Source: source{run}, Logger: a.cfg.Logger.Named("tasks")})
+	if err != nil {
+		return err
+	}
+	server := grpc.NewServer(a.cfg.ServerOptions...)
+	pb.RegisterTaskServiceServer(server, service)
+
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return run.Run(ctx) })
+	g.Go(func() error {
+		select {
+		case <-adopted:
+			return session.Run(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	g.Go(func() error { return server.Serve(listener) })
+	g.Go(func() error {
+		<-ctx.Done()
+		stopServer(server, a.cfg.StopTimeout)
+		return nil
+	})
+	return g.Wait()
+}
+
+// stopServer lets calls end for a while and then ends them.
+func stopServer(s *grpc.Server, timeout time.Duration) {
+	force := time.AfterFunc(timeout, s.Stop)
+	defer force.Stop()
+	s.GracefulStop()
+}
+
+// newRunner makes the runner with all drivers there are.
+func (a *Agent) newRunner(report func(*pb.AllocationReport), ready func()) (*runner.Runner, error) {
+	processes, err := exec.New(shim.Config{
+		Command: a.cfg.ShimCommand, CgroupParent: a.cfg.CgroupParent, Logger: a.cfg.Logger.Named("shim"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if a.cfg.CgroupParent != "" && !processes.Capabilities().Limits {
+		a.cfg.Logger.Warn("control groups cannot be made here: tasks will fail to launch (run as root, or without a control group)", "parent", a.cfg.CgroupParent)
+	}
+	return runner.New(runner.Config{
+		Dir:     filepath.Join(a.cfg.DataDir, allocsDir),
+		Drivers: map[string]driver.Driver{exec.Name: processes, sim.Name: sim.New()},
+		Report:  report, Ready: ready, Limits: fingerprint.CgroupVersion(a.cfg.HostRoot),
+		OutputRoots: a.cfg.OutputRoots, Launches: a.cfg.Launches, Publications: a.cfg.Publications,
+		Retention: a.cfg.Retention, Logger: a.cfg.Logger.Named("runner"),
+	})
+}
+
+func (a *Agent) fingerprint(ctx context.Context, address string) (*pb.NodeInfo, error) {
+	info, err := fingerprint.Take(ctx, fingerprint.Config{
+		Root: a.cfg.HostRoot, DataDir: a.cfg.DataDir, Name: a.cfg.Name,
+		InstanceType: a.cfg.InstanceType, Family: a.cfg.Family, Zone: a.cfg.Zone, Rack: a.cfg.Rack,
+		Reserved: a.cfg.Reserved, Attributes: a.cfg.Attributes, Version: a.cfg.Version,
+		PriceMicroPerHour: a.cfg.PriceMicroPerHour, Devices: a.cfg.Devices,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look at the host: %w", err)
+	}
+	info.Address = address
+	return info, nil
+}
+
+// lockDataDir makes the data directory and keeps a second agent out of it, which would start
+// and stop the same tasks. The lock ends with the process (flock(2)).
+func (a *Agent) lockDataDir() (*os.File, error) {
+	if err := os.MkdirAll(a.cfg.DataDir, 0o711); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(a.cfg.DataDir, "agent.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("data directory %s: %w (another agent runs on it; give each its own)", a.cfg.DataDir, err), f.Close())
+	}
+	return f, nil
+}
+
+// address is where servers reach this agent.
+func (a *Agent) address(listener net.Listener) (string, error) {
+	if a.cfg.Advertise != "" {
+		return a.cfg.Advertise, nil
+	}
+	bound := listener.Addr().(*net.TCPAddr)
+	if !bound.IP.IsUnspecified() {
+		return bound.String(), nil
+	}
+	// No packet is sent: connecting a datagram socket only asks the routing table.
+	probe, err := net.Dial("udp", a.cfg.Servers[0])
+	if err != nil {
+		return "", fmt.Errorf("which address leads to server %s: %w (set the address to advertise)", a.cfg.Servers[0], err)
+	}
+	defer probe.Close()
+	bound.IP = probe.LocalAddr().(*net.UDPAddr).IP
+	return bound.String(), nil
+}
+
+// handler is the runner as the link sees it.
+type handler struct {
+	*runner.Runner
+	once  sync.Once
+	ready func()
+}
+
+var _ link.Handler = (*handler)(nil)
+
+// Registered passes the word on and, the first time, tells that the agent is ready.
+func (h *handler) Registered() {
+	h.Runner.Registered()
+	h.once.Do(h.ready)
+}
+
+// source is the runner as the task service sees it.
+type source struct{ runner *runner.Runner }
+
+var _ tasks.Source = source{}
+
+// Find looks an allocation up.
+func (s source) Find(id string) (tasks.Allocation, bool) {
+	t, ok := s.runner.Find(id)
+	if !ok {
+		return tasks.Allocation{}, false
+	}
+	a := tasks.Allocation{LogDir: filepath.Join(t.Dir, shim.LogDir), Task: t.Task, Ended: t.Ended}
+	if _, simulated := t.Task.(*sim.Task); simulated {
+		a.Note = tasks.SimulatedNote
+	}
+	return a, true
+}

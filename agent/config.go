@@ -1,0 +1,129 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc"
+
+	"caravan/agent/fingerprint"
+	"caravan/agent/runner"
+	"caravan/scheduler/model"
+)
+
+// Config describes an agent. The zero value of a field means its default.
+type Config struct {
+	// DataDir holds the directories of allocations and the agent's lock. Absolute; it is
+	// made if need be. Its file system's free space is offered as disk. Required.
+	//
+	// A path below 80 characters keeps the shims' sockets within the kernel's limit
+	// (unix(7): 108 bytes).
+	DataDir string
+	// Servers are the addresses of the servers' API, host:port, in any order. Required.
+	Servers []string
+
+	// Name of the node, unique in the cluster; default: the host name in lower case.
+	Name string
+	// Listen is where servers fetch logs from and run commands, host:port; default
+	// 127.0.0.1:0, which suits a cluster on one machine.
+	Listen string
+	// Advertise is the address that servers are told; default: what Listen turned out to be,
+	// with the address that leads to the first server if Listen names none.
+	Advertise string
+
+	// InstanceType, Family, Zone and Rack are what an operator knows of the host; default
+	// unknown. Constraints and the packing of families read them.
+	InstanceType, Family, Zone, Rack string
+	// PriceMicroPerHour of the whole host, in millionths of the currency unit; default 0,
+	// unknown.
+	PriceMicroPerHour int64
+	// Attributes are added to those found on the host, and win over them.
+	Attributes map[string]model.Attribute
+	// Reserved is kept back for the host and the agent itself; default nothing of the
+	// processors and disk, and 256 MiB of memory, about what a small system idles at.
+	Reserved fingerprint.Reserve
+	// Devices are asked what devices the host has; default none.
+	Devices []fingerprint.DeviceSource
+	// HostRoot is put before /proc, /sys and /etc when the host is looked at; default none.
+	// Tests show the agent another host by it.
+	HostRoot string
+	// Version of the program, shown with the node.
+	Version string
+
+	// CgroupParent is the control group below which tasks get theirs, for example /caravan;
+	// default none: tasks run without limits, and reports say so.
+	CgroupParent string
+	// ShimCommand starts a shim when a directory is appended; default: this program's hidden
+	// subcommand `shim`.
+	ShimCommand []string
+	// OutputRoots are the directories below which tasks may publish outputs; default: any.
+	OutputRoots []string
+	// Launches and Publications bound how many are under way at once; default 8 and 2, so
+	// that a burst leaves the host to what runs.
+	Launches, Publications int
+	// Retention says how long ended allocations are kept for their logs; default: 2,000 of
+	// them, 10 GiB, 7 days, and never less than 10 minutes.
+	Retention runner.Retention
+
+	// DialOptions are used to reach the servers, ServerOptions for the agent's own service;
+	// default plain text. Transport credentials go here.
+	DialOptions   []grpc.DialOption
+	ServerOptions []grpc.ServerOption
+	// StopTimeout is how long Run waits for open log and exec streams when it ends; default
+	// 2 s. Streams that follow a running task would otherwise keep it for ever.
+	StopTimeout time.Duration
+
+	// Ready is called once, when the node is registered for the first time; default nothing.
+	Ready func(Node)
+	// Logger takes the agent's messages; default none.
+	Logger hclog.Logger
+}
+
+// Node is what a ready agent is known by.
+type Node struct {
+	// Name in the cluster.
+	Name string
+	// Address where the agent serves logs and exec.
+	Address string
+}
+
+// defaultReservedMemoryMiB is what is kept back of the memory unless told otherwise.
+const defaultReservedMemoryMiB = 256
+
+// withDefaults checks the configuration and fills in what is left open.
+func (c Config) withDefaults() (Config, error) {
+	if !filepath.IsAbs(c.DataDir) {
+		return c, fmt.Errorf("agent: data directory %q must be absolute", c.DataDir)
+	}
+	if len(c.Servers) == 0 {
+		return c, errors.New("agent: no servers: give at least one address as host:port")
+	}
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:0"
+	}
+	for what, address := range map[string]string{"listen": c.Listen, "advertise": c.Advertise} {
+		if address == "" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return c, fmt.Errorf("agent: %s address %q: %w (give it as host:port)", what, address, err)
+		}
+	}
+	if r := c.Reserved; r.CPUMilli < 0 || r.MemoryMiB < 0 || r.DiskMiB < 0 {
+		return c, errors.New("agent: the reserve must not be negative")
+	}
+	if c.Reserved.MemoryMiB == 0 {
+		c.Reserved.MemoryMiB = defaultReservedMemoryMiB
+	}
+	if c.StopTimeout <= 0 {
+		c.StopTimeout = 2 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = hclog.NewNullLogger()
+	}
+	return c, nil
+}

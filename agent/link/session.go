@@ -1,0 +1,268 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	pb "caravan/api/caravanv1"
+)
+
+// Handler is what a session serves. Its methods are called from the session's goroutines.
+type Handler interface {
+	// Update takes a list of allocations; one call at a time, in order. It may block until
+	// ctx ends, which holds back the stream.
+	Update(ctx context.Context, u *pb.AllocationUpdate)
+	// Lease tells that the lease is held now, or no longer. It must return at once.
+	Lease(held bool)
+	// Acknowledged tells that the servers know these reports; given up ones are among them.
+	Acknowledged(reports []*pb.AllocationReport)
+	// Registered tells that the node is (again) part of the cluster.
+	Registered()
+}
+
+// Config describes a node's session.
+type Config struct {
+	Servers *Servers
+	// Info returns what is registered; it is asked at every registration.
+	Info    func() *pb.NodeInfo
+	Handler Handler
+	Clock   Clock // nil means BootClock
+	Logger  hclog.Logger
+
+	// CallTimeout bounds each call, so that a silent server is left early enough for others
+	// to renew the lease; 0 means 2 s.
+	CallTimeout time.Duration
+	// FirstUpdateTimeout bounds the wait for a stream's full list; 0 means 10 s.
+	FirstUpdateTimeout time.Duration
+	// RetryMin and RetryMax bound the pauses after failures; 0 means 100 ms and 5 s. With
+	// them, 10,000 agents return within about 5 s of a new leader, evenly spread.
+	RetryMin, RetryMax time.Duration
+	// ReportInterval is the least time between two report calls; 0 means 50 ms. The first
+	// report after a pause goes at once.
+	ReportInterval time.Duration
+}
+
+// Defaults when a server leaves its times out of the answer to a registration.
+const (
+	DefaultHeartbeatInterval = 5 * time.Second
+	DefaultLeaseTTL          = 15 * time.Second
+	// minHeartbeatInterval keeps a wrong answer from becoming a flood.
+	minHeartbeatInterval = 50 * time.Millisecond
+)
+
+// Session keeps one node in touch with the servers.
+type Session struct {
+	cfg      Config
+	node     string
+	bootID   string
+	lease    *Lease
+	outbox   *Outbox
+	sequence uint64 // of heartbeats; used by the control loop alone
+	interval time.Duration
+}
+
+// New returns a session; Run starts it.
+func New(cfg Config) (*Session, error) {
+	if cfg.Servers == nil || cfg.Info == nil || cfg.Handler == nil || cfg.Logger == nil {
+		return nil, errors.New("link: Servers, Info, Handler and Logger must be set")
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = BootClock{}
+	}
+	setDefault(&cfg.CallTimeout, 2*time.Second)
+	setDefault(&cfg.FirstUpdateTimeout, 10*time.Second)
+	setDefault(&cfg.RetryMin, 100*time.Millisecond)
+	setDefault(&cfg.RetryMax, 5*time.Second)
+	setDefault(&cfg.ReportInterval, 50*time.Millisecond)
+	info := cfg.Info()
+	s := &Session{cfg: cfg, node: info.Name, bootID: info.BootId, outbox: NewOutbox(info.Name)}
+	s.lease = NewLease(cfg.Clock, cfg.Handler.Lease)
+	return s, nil
+}
+
+func setDefault(d *time.Duration, value time.Duration) {
+	if *d <= 0 {
+		*d = value
+	}
+}
+
+// Report queues a report; it never blocks and never loses one, see Outbox.
+func (s *Session) Report(r *pb.AllocationReport) { s.outbox.Add(r) }
+
+// LeaseHeld reports whether the node may start work now.
+func (s *Session) LeaseHeld() bool { return s.lease.Held() }
+
+// Run keeps the node in touch until ctx ends. It returns early, with an error, only when the
+// servers refuse the node's very first registration for a reason that waiting does not mend.
+func (s *Session) Run(ctx context.Context) error {
+	defer s.lease.End()
+	if err := s.register(ctx, true); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.control(ctx) })
+	g.Go(func() error { return s.deliver(ctx) })
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// control renews the lease, and registers again when told to; the watch runs beside it, anew
+// with each registration.
+func (s *Session) control(ctx context.Context) error {
+	for {
+		watch, stop := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			s.watcher().Run(watch)
+		}()
+		again := s.heartbeats(ctx)
+		stop()
+		<-done
+		if !again {
+			return ctx.Err()
+		}
+		s.cfg.Logger.Warn("the servers do not hold this node for ready, registering again", "node", s.node)
+		if err := s.register(ctx, false); err != nil {
+			return err
+		}
+	}
+}
+
+// register repeats the registration until a server takes it.
+func (s *Session) register(ctx context.Context, first bool) error {
+	retry := s.backoff()
+	for {
+		// A repeated request id would get the first answer again, after which the node may
+		// have been lost; registering twice does no harm, so each attempt has its own id.
+		resp, err := Call(ctx, s.cfg.Servers, s.cfg.CallTimeout, func(ctx context.Context, r Route) (*pb.RegisterNodeResponse, error) {
+			return r.RegisterNode(ctx, &pb.RegisterNodeRequest{RequestId: NewRequestID(), Info: s.cfg.Info()})
+		})
+		if err == nil {
+			s.interval = max(minHeartbeatInterval, orDefault(resp.HeartbeatIntervalMs, DefaultHeartbeatInterval))
+			s.cfg.Handler.Registered()
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if first && refused(err) {
+			return fmt.Errorf("register node %s: %w", s.node, err)
+		}
+		s.cfg.Logger.Warn("cannot register, trying again", "node", s.node, "error", err)
+		if !retry.Wait(ctx) {
+			return ctx.Err()
+		}
+	}
+}
+
+// heartbeats renews the lease until ctx ends (false) or the node must register again (true).
+func (s *Session) heartbeats(ctx context.Context) (again bool) {
+	retry := s.backoff()
+	for {
+		s.sequence++
+		sent := s.cfg.Clock.Now()
+		resp, err := Call(ctx, s.cfg.Servers, s.cfg.CallTimeout, func(ctx context.Context, r Route) (*pb.HeartbeatResponse, error) {
+			return r.Heartbeat(ctx, &pb.HeartbeatRequest{Node: s.node, BootId: s.bootID, Sequence: s.sequence})
+		})
+		switch {
+		case ctx.Err() != nil:
+			return false
+		case err != nil:
+			s.cfg.Logger.Debug("heartbeat failed", "node", s.node, "error", err)
+			// Never slower than the rhythm: the lease is running out.
+			if !pause(ctx, min(retry.Next(), s.interval)) {
+				return false
+			}
+		case resp.RegisterAgain:
+			return true
+		default:
+			retry.Reset()
+			s.lease.Granted(sent, orDefault(resp.LeaseTtlMs, DefaultLeaseTTL))
+			if !pause(ctx, s.interval-(s.cfg.Clock.Now()-sent)) {
+				return false
+			}
+		}
+	}
+}
+
+// deliver sends what the outbox holds until ctx ends.
+func (s *Session) deliver(ctx context.Context) error {
+	retry := s.backoff()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.outbox.Ready():
+		}
+		for req := s.outbox.Next(); req != nil; req = s.outbox.Next() {
+			_, err := Call(ctx, s.cfg.Servers, s.cfg.CallTimeout, func(ctx context.Context, r Route) (*pb.ReportAllocationsResponse, error) {
+				return r.ReportAllocations(ctx, req)
+			})
+			if ctx.Err() != nil && err != nil {
+				return ctx.Err()
+			}
+			wait := s.settle(req, err, &retry)
+			if !pause(ctx, wait) {
+				return ctx.Err()
+			}
+		}
+	}
+}
+
+// settle deals with a report call's outcome and returns the pause before the next.
+func (s *Session) settle(req *pb.ReportAllocationsRequest, err error, retry *Backoff) time.Duration {
+	switch {
+	case err == nil:
+		retry.Reset()
+		s.outbox.Acknowledge(req)
+		s.cfg.Handler.Acknowledged(req.Reports)
+		return s.cfg.ReportInterval
+	case status.Code(err) == codes.InvalidArgument:
+		if r := s.outbox.Refuse(req); r != nil {
+			s.cfg.Logger.Error("the servers refuse a report, giving it up", "allocation", r.AllocationId, "state", r.State, "error", err)
+			s.cfg.Handler.Acknowledged([]*pb.AllocationReport{r})
+		}
+		return s.cfg.ReportInterval
+	default:
+		s.cfg.Logger.Debug("report failed, will be repeated", "node", s.node, "reports", len(req.Reports), "error", err)
+		return retry.Next()
+	}
+}
+
+// watcher returns a fresh watcher: the indices seen before a registration do not bind it, in
+// case the servers' history is another one now.
+func (s *Session) watcher() *Watcher {
+	return &Watcher{
+		Servers: s.cfg.Servers, Node: s.node, Update: s.cfg.Handler.Update, Logger: s.cfg.Logger,
+		FirstUpdateTimeout: s.cfg.FirstUpdateTimeout, Retry: s.backoff(),
+	}
+}
+
+func (s *Session) backoff() Backoff { return Backoff{Min: s.cfg.RetryMin, Max: s.cfg.RetryMax} }
+
+// refused reports whether an error will be the same however often the call is repeated.
+func refused(err error) bool {
+	switch status.Code(err) {
+	case codes.InvalidArgument, codes.PermissionDenied, codes.Unauthenticated, codes.Unimplemented:
+		return true
+	default:
+		return false
+	}
+}
+
+func orDefault(ms int64, value time.Duration) time.Duration {
+	if ms <= 0 {
+		return value
+	}
+	return time.Duration(ms) * time.Millisecond
+}

@@ -1,0 +1,95 @@
+package runner
+
+import (
+	"path/filepath"
+
+	"caravan/agent/driver"
+	"caravan/agent/outputs"
+	"caravan/agent/shim"
+	pb "caravan/api/caravanv1"
+	"caravan/scheduler/model"
+)
+
+// tmpDir is the command's TMPDIR within the allocation's directory, outside of its work
+// directory so that no glob of an output finds it.
+const tmpDir = "tmp"
+
+// specOf translates an assignment for the drivers. dir is the allocation's directory.
+// ${CARAVAN_...} is expanded in the command, verify command, outputs and work directory.
+func specOf(a *pb.Assignment, dir string) driver.AllocSpec {
+	described := description(a)
+	workDir := expand(a.Group.GetWorkdir(), described)
+	home := workDir
+	if home == "" {
+		home = filepath.Join(dir, shim.WorkDir)
+	}
+	spec := driver.AllocSpec{
+		ID:      a.Allocation.Id,
+		Dir:     dir,
+		Argv:    expandAll(a.Variant.GetCommand(), described),
+		Env:     environment(a, home, filepath.Join(dir, tmpDir)),
+		WorkDir: workDir,
+		Resources: driver.Resources{
+			CPUMilli:    a.Allocation.CpuMilli,
+			MemoryBytes: a.Allocation.MemoryMib << 20,
+		},
+		TimeLimitMs: a.Group.GetTimeLimitMs(),
+		GraceMs:     graceMs(a),
+	}
+	if v := a.Group.GetVerify(); len(v) > 0 {
+		spec.Verify = &driver.Verify{Argv: expandAll(v, described)}
+	}
+	for _, o := range a.Group.GetOutputs() {
+		spec.Outputs = append(spec.Outputs, driver.Output{Path: expand(o.Path, described), To: expand(o.To, described)})
+	}
+	if a.Variant.GetDriver() == model.DriverSim {
+		spec.Sim = &driver.Sim{DurationMs: a.Variant.SimDurationMs, ExitCode: int(a.Variant.SimExitCode)}
+	}
+	return spec
+}
+
+// graceMs is the time between SIGTERM and SIGKILL.
+func graceMs(a *pb.Assignment) int64 {
+	if g := a.Group.GetKillGraceMs(); g > 0 {
+		return g
+	}
+	return int64(model.DefaultKillGrace)
+}
+
+// publishes reports whether any output has a destination.
+func publishes(spec driver.AllocSpec) bool {
+	for _, o := range spec.Outputs {
+		if o.To != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// publication is what to publish of a spec. Files leave a private work directory; one that
+// the job named is the user's and keeps them.
+func publication(spec driver.AllocSpec, roots []string) outputs.Request {
+	workDir, private := spec.WorkDir, false
+	if workDir == "" {
+		workDir, private = filepath.Join(spec.Dir, shim.WorkDir), true
+	}
+	return outputs.Request{
+		ID: spec.ID, WorkDir: workDir, Staging: filepath.Join(spec.Dir, shim.OutDir),
+		Roots: roots, Move: private, Outputs: spec.Outputs,
+	}
+}
+
+// resultOf translates a driver's exit. limits names what enforced the task's limits.
+func resultOf(e driver.Exit, limits string) Result {
+	r := Result{
+		State:     model.AllocationFailed,
+		StartedAt: model.Time(e.StartedMs),
+		EndedAt:   model.Time(e.EndedMs),
+		Exit:      model.Exit{Code: int32(e.ExitCode), Signal: int32(e.Signal), Reason: string(e.Reason), Message: e.Detail},
+		Usage:     model.Usage{CPUTime: model.Duration(e.UserMs + e.SystemMs), PeakMemoryBytes: e.PeakBytes, Limits: limits},
+	}
+	if e.Success() {
+		r.State = model.AllocationSucceeded
+	}
+	return r
+}
