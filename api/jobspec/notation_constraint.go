@@ -221,7 +221,7 @@ func parseCondition(attribute, text string, isText bool) (*caravanv1.Constraint,
 	if text == "" {
 		return nil, wrong("names no value", conditionHint)
 	}
-	if !isText && !textAttribute(attribute) && decimalPattern.MatchString(text) {
+	if !isText && looksNumber(attribute, text) {
 		milli, err := parseOperand(text)
 		if err != nil {
 			return nil, err
@@ -231,6 +231,19 @@ func parseCondition(attribute, text string, isText bool) (*caravanv1.Constraint,
 	}
 	c.Values = []*caravanv1.AttributeValue{{Value: &caravanv1.AttributeValue_Text{Text: text}}}
 	return c, nil
+}
+
+// sizeAttribute says whether an attribute counts in MiB, so that 12GiB is a
+// number for it.
+func sizeAttribute(name string) bool { return name == "memory" || name == "disk" }
+
+// looksNumber says whether a text is a number for the attribute.
+func looksNumber(attribute, text string) bool {
+	if textAttribute(attribute) {
+		return false
+	}
+	_, isSize := sizeUnit(strings.TrimSpace(strings.TrimPrefix(text, leadingNumber.FindString(text))))
+	return decimalPattern.MatchString(text) || isSize && sizeAttribute(attribute)
 }
 
 // parseOperand reads the number of a comparison as thousandths; a size counts

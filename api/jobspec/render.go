@@ -57,8 +57,8 @@ func (w *writer) group(g *caravanv1.TaskGroup) {
 	w.command("verify", "verify", g.GetVerify())
 	w.duration("time_limit", g.GetTimeLimitMs(), 0)
 	w.number("retries", int64(g.GetRetries()), 0)
-	if g.GetKillGraceMs() != defaultKillGrace {
-		w.plain("kill_grace", formatDuration(g.GetKillGraceMs()))
+	if grace := g.GetKillGraceMs(); grace != 0 {
+		w.duration("kill_grace", grace, defaultKillGrace)
 	}
 	w.text("workdir", g.GetWorkdir())
 	w.flag("same_variant", g.GetSameVariant())

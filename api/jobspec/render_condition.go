@@ -1,7 +1,6 @@
 package jobspec
 
 import (
-	"slices"
 	"strings"
 
 	"caravan/api/caravanv1"
@@ -72,14 +71,20 @@ func formatCondition(c *caravanv1.Constraint) []string {
 		case isText:
 			written = append(written, quoteYAML(sign+protectText(c.GetAttribute(), v.GetText(), sign)))
 		case sign == "":
-			written = append(written, formatMilli(v.GetMilli()))
-		case slices.Contains([]string{"memory", "disk"}, c.GetAttribute()) && v.GetMilli()%1000 == 0:
-			written = append(written, quoteYAML(sign+formatSize(v.GetMilli()/1000)))
+			written = append(written, formatNumber(c.GetAttribute(), v.GetMilli()))
 		default:
-			written = append(written, quoteYAML(sign+formatMilli(v.GetMilli())))
+			written = append(written, quoteYAML(sign+formatNumber(c.GetAttribute(), v.GetMilli())))
 		}
 	}
 	return written
+}
+
+// formatNumber writes the number of a condition, a size for what is counted in MiB.
+func formatNumber(attribute string, milli int64) string {
+	if sizeAttribute(attribute) && milli%1000 == 0 && milli <= maxDiskMiB*1000 {
+		return formatSize(milli / 1000)
+	}
+	return formatMilli(milli)
 }
 
 // protectText keeps a text from being read as an operator, as a number, or
@@ -91,8 +96,7 @@ func protectText(attribute, text, sign string) string {
 		}
 		return text
 	}
-	looksNumber := decimalPattern.MatchString(text) && !textAttribute(attribute)
-	if looksNumber || isApostrophed(text) || strings.HasPrefix(text, "=") || strings.TrimSpace(text) != text {
+	if looksNumber(attribute, text) || isApostrophed(text) || strings.HasPrefix(text, "=") || strings.TrimSpace(text) != text {
 		return "'" + text + "'"
 	}
 	return text
