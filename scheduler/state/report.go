@@ -125,7 +125,7 @@ func (t *Txn) giveBack(j *model.Job, a *model.Allocation) {
 func (t *Txn) taskEnded(j *model.Job, a *model.Allocation) {
 	spec, s := &j.Spec.Groups[a.Group], &j.Groups[a.Group]
 	s.Active.Remove(a.Ordinal)
-	verdict := "task." + a.State.String()
+	message := describeExit(a)
 	switch {
 	case a.State == model.AllocationSucceeded:
 		s.Succeeded.Add(a.Ordinal)
@@ -136,14 +136,13 @@ func (t *Txn) taskEnded(j *model.Job, a *model.Allocation) {
 		if charged(a) {
 			t.countFailure(j, a)
 		}
-	case !charged(a):
+	case !charged(a), t.countFailure(j, a) <= spec.Retries:
 		s.Waiting.Add(a.Ordinal)
-	case t.countFailure(j, a) <= spec.Retries:
-		s.Waiting.Add(a.Ordinal)
+		message += "; will be tried again"
 	default:
 		s.Failed.Add(a.Ordinal)
 	}
-	t.event(Event{Type: verdict, Job: j.ID, Group: spec.Name, Allocation: a.ID, Node: a.Node, Message: describeExit(a)})
+	t.event(Event{Type: "task." + a.State.String(), Job: j.ID, Group: spec.Name, Allocation: a.ID, Node: a.Node, Message: message})
 	if spec.Gang && !j.StopRequested {
 		t.gangEnded(j, a)
 	}
