@@ -39,6 +39,8 @@ type Node struct {
 	// closing is closed when Shutdown begins, gone when raft is down.
 	closing chan struct{}
 	gone    chan struct{}
+	// addr is where the other servers reach this one.
+	addr string
 	// stopped is closed when Shutdown is complete; stopErr is set before that.
 	stopped   chan struct{}
 	stopErr   error
@@ -111,6 +113,7 @@ func (n *Node) open() (err error) {
 		return err
 	}
 	transport := &peerTransport{Transport: inner, peers: n.peers}
+	n.addr = string(transport.LocalAddr())
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, transport.Close())
@@ -303,6 +306,9 @@ func (n *Node) Snapshot(ctx context.Context) (io.ReadCloser, error) {
 	}
 	return r, nil
 }
+
+// Addr returns the address at which the other servers reach this one's raft.
+func (n *Node) Addr() string { return n.addr }
 
 // AppliedIndex returns the index of the last log entry in the state machine.
 // Entries of raft's own, such as changes of membership, do not count.

@@ -93,6 +93,9 @@ type Server struct {
 	split  *splitter
 	grpc   *grpc.Server
 	http   *http.Server
+	// closing ends when the server begins to shut down.
+	closing context.Context
+	close   context.CancelFunc
 }
 
 // New opens the data directory and the raft transport. It serves nothing
@@ -103,6 +106,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, feed: feed.New(), conns: newConnections(), leases: leader.NewLeases(cfg.Lease, cfg.KillGrace)}
+	s.closing, s.close = context.WithCancel(context.Background())
 	s.fsm = fsm.New(fsm.Config{OnCommit: s.publish})
 	cfg.Raft.ServerID, cfg.Raft.StateMachine, cfg.Raft.Logger = cfg.ID, replica{s.fsm}, cfg.Logger.Named("raft")
 	if s.node, err = consensus.New(cfg.Raft); err != nil {
@@ -146,13 +150,8 @@ func (s *Server) buildAPI() error {
 func (s *Server) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(s.split.run)
-	g.Go(func() error { return s.grpc.Serve(s.split.grpc) })
-	g.Go(func() error {
-		if err := s.http.Serve(s.split.http); !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
+	g.Go(func() error { return unlessClosed(s.grpc.Serve(s.split.grpc)) })
+	g.Go(func() error { return unlessClosed(s.http.Serve(s.split.http)) })
 	g.Go(func() error { return s.node.Run(ctx) })
 	g.Go(func() error { return s.leader.Run(ctx) })
 	g.Go(func() error { return s.announce(ctx) })
@@ -166,17 +165,25 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
+// unlessClosed passes an error on, but not that of a listener we closed.
+func unlessClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
 // shutdownGrace bounds how long open calls may take to end.
 const shutdownGrace = 2 * time.Second
 
 func (s *Server) shutdown() {
-	timer := time.AfterFunc(shutdownGrace, s.grpc.Stop)
-	defer timer.Stop()
+	s.close()
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownGrace)
 	defer cancel()
 	_ = s.http.Shutdown(ctx)
+	defer context.AfterFunc(ctx, s.grpc.Stop)()
+	s.grpc.GracefulStop() // closes the listener
 	_ = s.split.Close()
-	s.grpc.Stop()
 }
 
 // Addr returns the address that clients reach this server at.

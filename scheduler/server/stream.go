@@ -12,10 +12,26 @@ import (
 	"caravan/scheduler/wire"
 )
 
-// stream is a grpc.StreamServerInterceptor: it turns errors into statuses.
+// stream is a grpc.StreamServerInterceptor: it turns errors into statuses, and
+// ends the stream when the server closes, so that its client moves on at once.
 func (s *Server) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	return wire.ErrorToStatus(translate(handler(srv, ss)))
+	ctx, cancel := context.WithCancel(ss.Context())
+	defer cancel()
+	defer context.AfterFunc(s.closing, cancel)()
+	err := handler(srv, &endableStream{ServerStream: ss, ctx: ctx})
+	if s.closing.Err() != nil {
+		err = &model.Error{Kind: model.KindUnavailable, Message: "this server is shutting down", Hint: "ask another server"}
+	}
+	return wire.ErrorToStatus(translate(err))
 }
+
+// endableStream is a stream with a context of ours.
+type endableStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s *endableStream) Context() context.Context { return s.ctx }
 
 // catchUpWait bounds how long a stream waits for the local state to reach the
 // leader's before it gives up.
