@@ -117,13 +117,3 @@ func (x Indices) positionsOf(ordinals Set) Set {
 	}
 	return out
 }
-
-// ordinalsOf maps array positions to the tasks that hold any of them.
-func (x Indices) ordinalsOf(positions Set) Set {
-	c := x.chunk()
-	var out Set
-	for _, v := range positions.iv {
-		out.AddRange(v.Lo/c, (v.Hi-1)/c+1)
-	}
-	return out
-}
