@@ -51,7 +51,11 @@ func (g *Group) create(l Limits) error {
 	if !g.Exists() {
 		return g.unavailable("create", errors.New("no hierarchy is mounted"))
 	}
-	if err := g.mgr.Set(l.resources(g.hasSwapLimit())); err != nil {
+	res := l.resources(g.hasSwapLimit())
+	if g.unified {
+		res = accountMemory(res)
+	}
+	if err := g.mgr.Set(res); err != nil {
 		return fmt.Errorf("cgroup %s: set limits: %w", g.path, err)
 	}
 	return nil
@@ -77,6 +81,22 @@ func Join(groupPath string, pid int) error {
 	return nil
 }
 
+// Contains reports whether a process is in the group in every hierarchy of the host.
+func Contains(groupPath string, pid int) (bool, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		return false, fmt.Errorf("cgroup %s: %w", groupPath, err)
+	}
+	// Lines of number:controllers:path; see cgroups(7).
+	for line := range strings.Lines(string(raw)) {
+		parts := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
+		if len(parts) != 3 || parts[2] != groupPath {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
 // open builds the library's manager for the v1 hierarchies that keep wants, given their
 // controller and the group's directory there. v2 has but one.
 func open(groupPath string, l Limits, keep func(controller, dir string) bool) (*Group, error) {
@@ -87,6 +107,7 @@ func open(groupPath string, l Limits, keep func(controller, dir string) bool) (*
 	cfg := &cgroups.Cgroup{Path: groupPath, Resources: l.resources(false)}
 	if g.unified {
 		dir := filepath.Join(fs2.UnifiedMountpoint, groupPath)
+		cfg.Resources = accountMemory(cfg.Resources)
 		mgr, err := fs2.NewManager(cfg, dir)
 		if err != nil {
 			return nil, g.unavailable("open", err)

@@ -46,6 +46,15 @@ func (l Limits) validate() error {
 	return nil
 }
 
+// accountMemory asks for the memory controller where there is no limit: in v2 it is what
+// counts the peak, and it is only enabled for groups that set something of it.
+func accountMemory(r *cgroups.Resources) *cgroups.Resources {
+	if r.Memory == 0 {
+		r.Memory = -1 // no limit
+	}
+	return r
+}
+
 // resources translates to the library's struct. Shares and weight are both set because v1
 // reads the one and v2 the other.
 func (l Limits) resources(denySwap bool) *cgroups.Resources {

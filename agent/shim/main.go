@@ -40,8 +40,17 @@ type shim struct {
 }
 
 // Main is the whole life of the shim of an allocation's directory: the hidden subcommand
-// `caravan shim DIR`. It returns the process's exit code.
+// `caravan shim DIR`. It returns the process's exit code. The directory may be SpareDir.
 func Main(dir string) int {
+	if dir == SpareDir {
+		var err error
+		if dir, err = awaitAssignment(); err != nil {
+			return codeFailed
+		}
+		if dir == "" {
+			return codeDone
+		}
+	}
 	log := hclog.New(&hclog.LoggerOptions{Name: "shim", Output: os.Stderr, Level: hclog.Info})
 	if err := run(dir, log); err != nil {
 		log.Error("the allocation is left without a report", "dir", dir, "error", err)

@@ -86,7 +86,16 @@ func (s *shim) clean(exit *driver.Exit) error {
 		s.usageOfChildren(exit)
 		return err
 	}
-	return destroyGroup(s.spec.Dir, status, s.group, exit)
+	if err := destroyGroup(s.spec.Dir, status, s.group, exit); err != nil {
+		return err
+	}
+	if exit.PeakBytes == 0 { // v2 keeps the peak only since Linux 5.19
+		var ru syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_CHILDREN, &ru); err == nil {
+			exit.PeakBytes = ru.Maxrss << 10
+		}
+	}
+	return nil
 }
 
 // destroyTries bounds destroyGroup; each try is lost only to a process that joined meanwhile.
@@ -124,6 +133,19 @@ func (s *shim) usageOfChildren(exit *driver.Exit) {
 	exit.PeakBytes = ru.Maxrss << 10
 }
 
+// leaveAgentsGroup moves the shim to the group of shims, unless it is there: moving is slow.
+func (s *shim) leaveAgentsGroup() error {
+	group := s.spec.shimGroup()
+	if in, err := cgroup.Contains(group, os.Getpid()); err == nil && in {
+		return nil
+	}
+	err := cgroup.Join(group, os.Getpid())
+	if err != nil && !errors.Is(err, cgroup.ErrUnavailable) {
+		return fmt.Errorf("move the shim into its control group: %w", err)
+	}
+	return nil
+}
+
 // makeGroup makes the task's control group, or says in the status why there is none.
 func (s *shim) makeGroup() error {
 	none := func(why string) error {
@@ -135,8 +157,8 @@ func (s *shim) makeGroup() error {
 	if s.spec.CgroupParent == "" {
 		return none("control groups are switched off in the agent's configuration")
 	}
-	if err := cgroup.Join(s.spec.shimGroup(), os.Getpid()); err != nil && !errors.Is(err, cgroup.ErrUnavailable) {
-		return fmt.Errorf("move the shim into its control group: %w", err)
+	if err := s.leaveAgentsGroup(); err != nil {
+		return err
 	}
 	group, err := cgroup.Create(s.spec.taskGroup(), s.spec.limits())
 	if errors.Is(err, cgroup.ErrUnavailable) {
