@@ -28,9 +28,11 @@ func (c *Client) ReadLogs(ctx context.Context, req *caravanv1.ReadLogsRequest) i
 				}
 				return c.Jobs.ReadLogs(ctx, req)
 			},
-			take: func(chunk *caravanv1.LogChunk) bool {
-				chunk = next.unseen(chunk)
-				return chunk != nil && !yield(chunk, nil)
+			take: func(chunk *caravanv1.LogChunk) (fresh, done bool) {
+				if chunk = next.unseen(chunk); chunk == nil {
+					return false, false
+				}
+				return true, !yield(chunk, nil)
 			},
 			complete: func() bool { return true },
 		}

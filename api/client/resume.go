@@ -27,27 +27,32 @@ type resuming[T any] struct {
 	failover *failover
 	// open starts the stream anew, asking for what was not seen yet.
 	open func(context.Context) (grpc.ServerStreamingClient[T], error)
-	// take passes a message on unless it was seen; done ends the sequence
-	// because the message is the last or the caller wants no more.
-	take func(*T) (done bool)
+	// take passes a message on unless it was seen before, which fresh tells;
+	// done ends the sequence because the message is the last or the caller
+	// wants no more.
+	take func(*T) (fresh, done bool)
 	// complete says whether an end sent by the server is the real one; it may
 	// also be a server that shuts down.
 	complete func() bool
 }
 
+// steady is how long a stream must live to count as recovered though it had
+// nothing new to say.
+const steady = 30 * time.Second
+
 // run feeds messages to take until the end, an error that will not mend, or
-// Retry.Attempts failures in a row without a message in between.
+// Retry.Attempts failures in a row without anything new in between.
 func (r *resuming[T]) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	failures := 0
 	for {
-		s := r.failover.use()
+		s, opened := r.failover.use(), time.Now()
 		progressed, done, err := r.once(ctx)
 		if done {
 			return nil
 		}
-		if progressed {
+		if progressed || time.Since(opened) > steady {
 			failures = 0
 		}
 		failures++
@@ -80,9 +85,10 @@ func (r *resuming[T]) once(ctx context.Context) (progressed, done bool, err erro
 		if err != nil {
 			return progressed, false, err
 		}
-		progressed = true
-		if r.take(m) {
-			return true, true, nil
+		fresh, done := r.take(m)
+		progressed = progressed || fresh
+		if done {
+			return progressed, true, nil
 		}
 	}
 }

@@ -31,13 +31,13 @@ func (c *Client) WatchJob(ctx context.Context, jobID string) iter.Seq2[*caravanv
 			open: func(ctx context.Context) (grpc.ServerStreamingClient[caravanv1.Job], error) {
 				return c.Jobs.WatchJob(ctx, &caravanv1.WatchJobRequest{JobId: jobID})
 			},
-			take: func(j *caravanv1.Job) bool {
+			take: func(j *caravanv1.Job) (fresh, done bool) {
 				// A server that lags may be behind the one that was lost.
 				if last != nil && j.Revision <= last.Revision {
-					return false
+					return false, false
 				}
 				last = j
-				return !yield(j, nil) || Ended(j.State)
+				return true, !yield(j, nil) || Ended(j.State)
 			},
 			complete: func() bool { return false },
 		}
@@ -62,16 +62,16 @@ func (c *Client) StreamEvents(ctx context.Context, req *caravanv1.StreamEventsRe
 				skip = seen
 				return c.Events.StreamEvents(ctx, req)
 			},
-			take: func(e *caravanv1.Event) bool {
+			take: func(e *caravanv1.Event) (fresh, done bool) {
 				if skip > 0 && e.Index == req.FromIndex {
 					skip--
-					return false
+					return false, false
 				}
 				if e.Index != req.FromIndex {
 					req.FromIndex, seen = e.Index, 0
 				}
 				seen++
-				return !yield(e, nil)
+				return true, !yield(e, nil)
 			},
 			complete: func() bool { return req.NoFollow },
 		}
