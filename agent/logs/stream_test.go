@@ -76,7 +76,7 @@ func readAll(t rapid.TB, dir string, opts logs.ReadOptions, piece int) (data []b
 }
 
 // text has many newlines, so that lines begin and end everywhere in segments.
-var text = rapid.SliceOfN(rapid.SampledFrom([]byte("ab\n")), 0, 40)
+var text = rapid.SliceOfN(rapid.SampledFrom([]byte("ab\n")), 0, 20)
 
 func TestStreamKeepsExactlyWhatRotationPromises(t *testing.T) {
 	root := t.TempDir()
@@ -87,7 +87,7 @@ func TestStreamKeepsExactlyWhatRotationPromises(t *testing.T) {
 		}
 		m := model{segment: rapid.Int64Range(1, 16).Draw(t, "segment"), keep: rapid.IntRange(1, 4).Draw(t, "keep")}
 		w := newWriter(t, dir, m.segment, m.keep)
-		for _, p := range rapid.SliceOfN(text, 0, 12).Draw(t, "writes") {
+		for _, p := range rapid.SliceOfN(text, 0, 6).Draw(t, "writes") {
 			if n, err := w.Write(p); n != len(p) || err != nil {
 				t.Fatalf("wrote %d of %d: %v", n, len(p), err)
 			}
@@ -143,7 +143,7 @@ func TestReaderFollowsThroughRotation(t *testing.T) {
 		defer r.Close()
 		var all []byte
 		var next int64 // offset of the next byte the reader may return
-		for range rapid.IntRange(1, 30).Draw(t, "steps") {
+		for range rapid.IntRange(1, 12).Draw(t, "steps") {
 			p := text.Draw(t, "write")
 			if _, err := w.Write(p); err != nil {
 				t.Fatal(err)

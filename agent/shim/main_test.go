@@ -3,6 +3,7 @@ package shim_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -46,7 +47,9 @@ func removeTestGroups() error {
 	if err != nil {
 		return err
 	}
-	return g.Destroy()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return errors.Join(g.Kill(ctx), g.Destroy())
 }
 
 // playAgent launches the spec in a file, says so, and waits to be killed.

@@ -45,12 +45,13 @@ type response struct {
 var errEnded = errors.New("the allocation has ended")
 
 // call sends a request to the shim of a directory and returns its answer. While the shim is
-// still starting it waits; when there is none it returns errEnded.
+// still starting it waits; when there is none, or it dies over the request, the error is
+// errEnded.
 func call(ctx context.Context, dir string, req request) (response, error) {
 	for wait := time.Millisecond; ; wait = min(wait*2, 20*time.Millisecond) {
-		conn, err := dial(ctx, dir)
+		resp, err := exchange(ctx, dir, req)
 		if err == nil {
-			return exchange(ctx, conn, req)
+			return resp, resp.err(req)
 		}
 		alive, lockErr := locked(dir)
 		if lockErr != nil {
@@ -67,25 +68,32 @@ func call(ctx context.Context, dir string, req request) (response, error) {
 	}
 }
 
-func exchange(ctx context.Context, conn net.Conn, req request) (response, error) {
+// err is the shim's refusal, nil if it agreed.
+func (r response) err(req request) error {
+	switch {
+	case r.OK:
+		return nil
+	case r.NotRunning:
+		return fmt.Errorf("%s: %w", req.Op, driver.ErrNotRunning)
+	}
+	return fmt.Errorf("%s: %s", req.Op, r.Error)
+}
+
+// exchange makes one try. Its errors are of the transport alone, and mean a shim that does
+// not listen yet or that is dying, so the request may be sent again.
+func exchange(ctx context.Context, dir string, req request) (response, error) {
+	var resp response
+	conn, err := dial(ctx, dir)
+	if err != nil {
+		return resp, err
+	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	var resp response
-	err := json.NewEncoder(conn).Encode(req)
-	if err == nil {
-		err = readLine(bufio.NewReaderSize(conn, maxMessage), &resp)
+	if err := json.NewEncoder(conn).Encode(req); err != nil {
+		return resp, err
 	}
-	if err != nil {
-		return resp, fmt.Errorf("ask the shim to %s: %w", req.Op, errors.Join(ctx.Err(), err))
-	}
-	switch {
-	case resp.NotRunning:
-		return resp, fmt.Errorf("%s: %w", req.Op, driver.ErrNotRunning)
-	case !resp.OK:
-		return resp, fmt.Errorf("%s: %s", req.Op, resp.Error)
-	}
-	return resp, nil
+	return resp, readLine(bufio.NewReaderSize(conn, maxMessage), &resp)
 }
 
 // readLine reads one JSON line of at most the reader's buffer.
