@@ -5,6 +5,9 @@ import (
 	"encoding/hex"
 	"sync"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	pb "caravan/api/caravanv1"
 )
 
@@ -51,7 +54,7 @@ func (o *Outbox) Add(r *pb.AllocationReport) {
 func (o *Outbox) Ready() <-chan struct{} { return o.ready }
 
 // Next returns the request to send now, nil when there is none. It returns the same request
-// until Acknowledge or Refuse settles it.
+// until Settle is done with it.
 func (o *Outbox) Next() *pb.ReportAllocationsRequest {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -72,34 +75,29 @@ func (o *Outbox) Next() *pb.ReportAllocationsRequest {
 	return req
 }
 
-// Acknowledge settles a request that a server has answered.
-func (o *Outbox) Acknowledge(req *pb.ReportAllocationsRequest) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.underWay) > 0 && o.underWay[0] == req {
-		o.underWay = o.underWay[1:]
-	}
-	o.signal()
-}
-
-// Refuse settles a request that a server will never take. A batch is cut in two, so that one
-// bad report does not hold back the others; a report refused by itself is given up and
-// returned.
-func (o *Outbox) Refuse(req *pb.ReportAllocationsRequest) *pb.AllocationReport {
+// Settle books the outcome of a call with the request that Next gave. It returns the reports
+// that need no further call, and whether the same request is to be repeated after a pause.
+// Only a request that the servers call invalid is not repeated: then a batch is cut in two,
+// so that one bad report does not hold back the others, and a report that is refused by
+// itself is given up and returned.
+func (o *Outbox) Settle(req *pb.ReportAllocationsRequest, err error) (settled []*pb.AllocationReport, again bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.underWay) == 0 || o.underWay[0] != req {
-		return nil
+		return nil, false // settled before
 	}
-	o.underWay = o.underWay[1:]
-	o.signal()
 	n := len(req.Reports)
-	if n == 1 {
-		return req.Reports[0]
+	switch {
+	case err == nil, status.Code(err) == codes.InvalidArgument && n == 1:
+		settled, o.underWay = req.Reports, o.underWay[1:]
+	case status.Code(err) == codes.InvalidArgument:
+		halves := []*pb.ReportAllocationsRequest{o.request(req.Reports[:n/2]), o.request(req.Reports[n/2:])}
+		o.underWay = append(halves, o.underWay[1:]...)
+	default:
+		again = true
 	}
-	halves := []*pb.ReportAllocationsRequest{o.request(req.Reports[:n/2]), o.request(req.Reports[n/2:])}
-	o.underWay = append(halves, o.underWay...)
-	return nil
+	o.signal()
+	return settled, again
 }
 
 // Empty reports whether everything is acknowledged.

@@ -221,22 +221,19 @@ func (s *Session) deliver(ctx context.Context) error {
 
 // settle deals with a report call's outcome and returns the pause before the next.
 func (s *Session) settle(req *pb.ReportAllocationsRequest, err error, retry *Backoff) time.Duration {
-	switch {
-	case err == nil:
-		retry.Reset()
-		s.outbox.Acknowledge(req)
-		s.cfg.Handler.Acknowledged(req.Reports)
-		return s.cfg.ReportInterval
-	case status.Code(err) == codes.InvalidArgument:
-		if r := s.outbox.Refuse(req); r != nil {
-			s.cfg.Logger.Error("the servers refuse a report, giving it up", "allocation", r.AllocationId, "state", r.State, "error", err)
-			s.cfg.Handler.Acknowledged([]*pb.AllocationReport{r})
-		}
-		return s.cfg.ReportInterval
-	default:
+	settled, again := s.outbox.Settle(req, err)
+	if again {
 		s.cfg.Logger.Debug("report failed, will be repeated", "node", s.node, "reports", len(req.Reports), "error", err)
 		return retry.Next()
 	}
+	if err != nil {
+		s.cfg.Logger.Error("the servers refuse reports", "node", s.node, "reports", len(req.Reports), "given up", len(settled), "error", err)
+	}
+	retry.Reset()
+	if len(settled) > 0 {
+		s.cfg.Handler.Acknowledged(settled)
+	}
+	return s.cfg.ReportInterval
 }
 
 // watcher returns a fresh watcher: the indices seen before a registration do not bind it, in

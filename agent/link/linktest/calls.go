@@ -80,7 +80,7 @@ func (s *Server) WatchAllocations(req *pb.WatchAllocationsRequest, stream grpc.S
 	}
 	for {
 		s.mu.Lock()
-		fresh, changed := n.updates[sent:], s.changed
+		fresh, updated := n.updates[sent:], n.updated
 		sent = len(n.updates)
 		s.mu.Unlock()
 		for _, u := range fresh {
@@ -92,7 +92,7 @@ func (s *Server) WatchAllocations(req *pb.WatchAllocationsRequest, stream grpc.S
 			}
 		}
 		select {
-		case <-changed:
+		case <-updated:
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -53,6 +53,7 @@ type node struct {
 	listed     map[string]*pb.Assignment
 	order      []string
 	updates    []update
+	updated    chan struct{} // closed when updates grow
 	reports    map[string][]*pb.AllocationReport
 }
 
@@ -150,8 +151,7 @@ func (s *Server) Assign(assignments ...*pb.Assignment) {
 		if _, ok := n.listed[a.Allocation.Id]; !ok {
 			n.order = append(n.order, a.Allocation.Id)
 		}
-		n.listed[a.Allocation.Id] = a
-		n.updates = append(n.updates, update{s.index, a})
+		n.list(s.index, a)
 	}
 }
 
@@ -167,8 +167,7 @@ func (s *Server) RequestStop(nodeName, id string) {
 	a = proto.Clone(a).(*pb.Assignment)
 	a.Allocation.StopRequested = true
 	s.change()
-	n.listed[id] = a
-	n.updates = append(n.updates, update{s.index, a})
+	n.list(s.index, a)
 }
 
 // Unlist takes an allocation off the node's list, as if it had been lost.
@@ -189,11 +188,19 @@ func (s *Server) Lose(nodeName string) {
 	clear(n.listed)
 }
 
+// list puts an assignment on the list and tells who watches; the server's mu is held.
+func (n *node) list(index uint64, a *pb.Assignment) {
+	n.listed[a.Allocation.Id] = a
+	n.updates = append(n.updates, update{index, a})
+	close(n.updated)
+	n.updated = make(chan struct{})
+}
+
 // node returns the books of a node, made at need; s.mu is held.
 func (s *Server) node(name string) *node {
 	n, ok := s.nodes[name]
 	if !ok {
-		n = &node{listed: make(map[string]*pb.Assignment), reports: make(map[string][]*pb.AllocationReport)}
+		n = &node{listed: make(map[string]*pb.Assignment), reports: make(map[string][]*pb.AllocationReport), updated: make(chan struct{})}
 		s.nodes[name] = n
 	}
 	return n
