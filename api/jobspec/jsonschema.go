@@ -11,14 +11,23 @@ func JSONSchema() []byte {
 	schema := objectEditor(jobObject())
 	schema["$schema"] = "http://json-schema.org/draft-07/schema#"
 	schema["title"] = "Caravan job file"
+	definitions := make(map[string]any)
+	for _, o := range partObjects() {
+		definitions[o.id] = objectEditor(o)
+	}
+	schema["definitions"] = definitions
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(schema); err != nil {
-		panic("jobspec: the schema is made of maps, lists, texts and numbers: " + err.Error())
-	}
+	_ = enc.Encode(schema) // maps, lists, texts and numbers always have a form
 	return out.Bytes()
+}
+
+// refEditor refers to an object's definition. Draft 7 ignores what stands beside
+// a $ref, such as the description of a field, so it is wrapped.
+func refEditor(o *object) map[string]any {
+	return map[string]any{"allOf": []any{map[string]any{"$ref": "#/definitions/" + o.id}}}
 }
 
 // objectEditor gives the JSON Schema of an object.

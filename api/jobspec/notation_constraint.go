@@ -283,5 +283,8 @@ func (is deviceMemory) read(r *reader, v *value, n ast.Node) {
 }
 
 func (deviceMemory) editor() map[string]any {
-	return map[string]any{"type": "string", "pattern": `^([<>]=?)? ?` + sizePattern}
+	return map[string]any{"anyOf": []any{
+		map[string]any{"type": "string", "pattern": `^([<>]=?|!)? ?` + sizePattern},
+		map[string]any{"type": "array", "minItems": 1, "maxItems": maxValues, "items": anyText{}.editor()},
+	}}
 }

@@ -16,7 +16,7 @@ func (is mapping) words() string {
 
 func (is mapping) read(r *reader, v *value, n ast.Node) { r.object(is.object(), v, n) }
 
-func (is mapping) editor() map[string]any { return objectEditor(is.object()) }
+func (is mapping) editor() map[string]any { return refEditor(is.object()) }
 
 // named is a mapping of objects by name; fields, in the order of the file.
 type named struct {
@@ -59,7 +59,7 @@ func (is named) editor() map[string]any {
 	return map[string]any{
 		"type": "object", "minProperties": 1, "maxProperties": is.most,
 		"propertyNames":        nameText{}.editor(),
-		"additionalProperties": objectEditor(is.object()),
+		"additionalProperties": refEditor(is.object()),
 	}
 }
 
@@ -127,5 +127,5 @@ func (is dependency) read(r *reader, v *value, n ast.Node) {
 }
 
 func (dependency) editor() map[string]any {
-	return map[string]any{"anyOf": []any{nameText{}.editor(), objectEditor(dependencyObject())}}
+	return map[string]any{"anyOf": []any{nameText{}.editor(), refEditor(dependencyObject())}}
 }

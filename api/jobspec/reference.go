@@ -12,23 +12,11 @@ func Reference() []byte {
 	var b bytes.Buffer
 	b.WriteString("# Job file\n\n")
 	fmt.Fprintf(&b, "%s The file is YAML, at most %d bytes. Parse errors name file, line and column, all at once.\n", jobObject().doc, MaxFileBytes)
-	sections := []struct {
-		heading string
-		object  *object
-	}{
-		{"Job", &object{doc: "What the job says as a whole.", fields: jobFields()}},
-		{"Task group", groupObject()},
-		{"Variant", variantObject()},
-		{"Resources", resourcesObject()},
-		{"Device request", deviceObject()},
-		{"Dependency", dependencyObject()},
-		{"Output", outputObject()},
-		{"Simulated task", simObject()},
-	}
-	for _, s := range sections {
-		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", s.heading, s.object.doc)
+	job := &object{heading: jobObject().heading, doc: "What the job says as a whole.", fields: jobFields()}
+	for _, o := range append([]*object{job}, partObjects()...) {
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", o.heading, o.doc)
 		b.WriteString("| field | value | default | meaning | example |\n|---|---|---|---|---|\n")
-		for _, f := range s.object.fields {
+		for _, f := range o.fields {
 			unset := f.unset
 			if f.required {
 				unset = "required"

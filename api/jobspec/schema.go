@@ -1,6 +1,10 @@
 package jobspec
 
-import "github.com/goccy/go-yaml/ast"
+import (
+	"slices"
+
+	"github.com/goccy/go-yaml/ast"
+)
 
 // notation is a way of writing a value: how it is read, how an editor checks
 // it, and how people call it.
@@ -31,6 +35,8 @@ type field struct {
 
 // object is a mapping with a closed set of fields.
 type object struct {
+	// id names the object in the JSON Schema, heading in the reference.
+	id, heading string
 	// title names the object for people, with an article: "a task group".
 	title  string
 	doc    string
@@ -60,6 +66,7 @@ func (o *object) names() []string {
 // for a job of one group, that group's.
 func jobObject() *object {
 	return &object{
+		id: "job", heading: "Job",
 		title:  "a job",
 		doc:    "A job file holds one job. A job with one task group may write the group's fields at the top; the group is then named main.",
 		fields: append(jobFields(), groupFields()...),
@@ -99,6 +106,7 @@ func jobFields() []field {
 
 func groupObject() *object {
 	return &object{
+		id: "group", heading: "Task group",
 		title:  "a task group",
 		doc:    "A task group is a set of alike tasks. It says what one task runs and needs (here, or once for each way under variants) and how many tasks there are.",
 		fields: groupFields(),
@@ -107,7 +115,12 @@ func groupObject() *object {
 
 // groupFields are the fields of a task group.
 func groupFields() []field {
-	return append(wayFields(), []field{
+	return slices.Concat(wayFields(), amountFields(), placeFields(), careFields())
+}
+
+// amountFields say how many tasks there are and when they may start.
+func amountFields() []field {
+	return []field{
 		{
 			name: "variants", is: named{variantObject, "variant", MaxVariants},
 			example: "{cpu: {run: ./encode.sh}, gpu: {run: ./encode-gpu.sh, resources: {devices: [{gpu: 1}]}, speed: 4}}",
@@ -143,6 +156,12 @@ func groupFields() []field {
 			doc:       "Groups that must have succeeded before. With each: true a task waits only for those tasks of the other group that hold its own indices (frame by frame).",
 			elsewhere: []string{"needs", "dependencies", "dependency", "after", "requires", "wait_for"},
 		},
+	}
+}
+
+// placeFields say where tasks run and in what surroundings.
+func placeFields() []field {
+	return []field{
 		{
 			name: "constraints", is: constraintSet{}, example: `{family: [ga1, gn5], zone: "!b"}`,
 			doc:       "Conditions on the node, by attribute: family, instance_type, zone, rack, node, or any attribute that nodes advertise. All must hold.",
@@ -153,6 +172,21 @@ func groupFields() []field {
 			doc:       "Environment variables of the tasks.",
 			elsewhere: []string{"environment", "envs", "variables", "vars", "export"},
 		},
+		{
+			name: "workdir", is: pathText{absolute: true}, unset: "a fresh private directory", example: "/data/show",
+			doc:       "Working directory of the tasks.",
+			elsewhere: []string{"working_directory", "working-directory", "work_dir", "chdir", "cwd", "dir"},
+		},
+		{
+			name: "same_variant", is: boolean{}, unset: "false", example: "true",
+			doc: "One variant for all tasks of the group rather than one for each task.",
+		},
+	}
+}
+
+// careFields say when a task has succeeded and what happens when it does not.
+func careFields() []field {
+	return []field{
 		{
 			name: "outputs", is: list{mapping{outputObject}, maxOutputs, true}, example: `[{path: "out/*.mp4", to: /data/out/}]`,
 			doc:       "Files a task leaves. A task without them has failed; they are moved to their place by rename, so that nobody ever sees half a file.",
@@ -178,16 +212,7 @@ func groupFields() []field {
 			doc:       "Time between SIGTERM and SIGKILL when a task is stopped.",
 			elsewhere: []string{"kill_timeout", "grace", "grace_period", "terminationgraceperiodseconds"},
 		},
-		{
-			name: "workdir", is: pathText{absolute: true}, unset: "a fresh private directory", example: "/data/show",
-			doc:       "Working directory of the tasks.",
-			elsewhere: []string{"working_directory", "working-directory", "work_dir", "chdir", "cwd", "dir"},
-		},
-		{
-			name: "same_variant", is: boolean{}, unset: "false", example: "true",
-			doc: "One variant for all tasks of the group rather than one for each task.",
-		},
-	}...)
+	}
 }
 
 // wayFields are what a variant says, or a group that has only one way.
@@ -225,6 +250,7 @@ func wayFields() []field {
 
 func variantObject() *object {
 	return &object{
+		id: "variant", heading: "Variant",
 		title: "a variant",
 		doc:   "A variant is one way to run a task of its group.",
 		fields: append(wayFields(),

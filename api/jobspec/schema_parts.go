@@ -1,7 +1,16 @@
 package jobspec
 
+// partObjects lists the objects below the job, in the order of the reference.
+func partObjects() []*object {
+	return []*object{
+		groupObject(), variantObject(), resourcesObject(), deviceObject(),
+		dependencyObject(), outputObject(), simObject(),
+	}
+}
+
 func resourcesObject() *object {
 	return &object{
+		id: "resources", heading: "Resources",
 		title: "resources",
 		doc:   "Resources are what one task holds while it runs.",
 		fields: []field{
@@ -31,6 +40,7 @@ func resourcesObject() *object {
 
 func deviceObject() *object {
 	return &object{
+		id: "device", heading: "Device request",
 		title: "a device request",
 		doc:   "A device request asks for whole devices, or for a part of one, with conditions on the device. It has exactly one of gpu, fpga and kind.",
 		fields: []field{
@@ -94,6 +104,7 @@ func deviceConditions() []string {
 
 func dependencyObject() *object {
 	return &object{
+		id: "dependency", heading: "Dependency",
 		title: "a dependency",
 		doc:   "A dependency is the name of a group, or this mapping.",
 		fields: []field{
@@ -113,6 +124,7 @@ func dependencyObject() *object {
 
 func outputObject() *object {
 	return &object{
+		id: "output", heading: "Output",
 		title: "an output",
 		doc:   "An output is a file, or a pattern of files, that a task leaves in its working directory.",
 		fields: []field{
@@ -132,6 +144,7 @@ func outputObject() *object {
 
 func simObject() *object {
 	return &object{
+		id: "sim", heading: "Simulated task",
 		title: "a simulated task",
 		doc:   "A simulated task holds its resources and does nothing.",
 		fields: []field{
