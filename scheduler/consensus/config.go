@@ -162,6 +162,8 @@ const (
 	// enqueueTimeout bounds the wait for raft's main loop to take a request; the
 	// loop blocks while the local disk syncs.
 	enqueueTimeout = 10 * time.Second
+	// enqueueSlice is the longest such wait at a time, see proposer.commit.
+	enqueueSlice = 250 * time.Millisecond
 	// retainSnapshots is one to send and the one before, should the newest turn
 	// out to be damaged.
 	retainSnapshots = 2

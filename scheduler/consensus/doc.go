@@ -35,9 +35,9 @@
 // node adds no delay and a busy one writes and syncs once for hundreds.
 //
 // Everything read back from disk is checked. The log store checks a batch only
-// when it recovers its tail; the codec of this package adds a CRC32C to each
-// log record, and the envelope of a batch carries another one from the proposer
-// to the state machine.
+// when it recovers its tail; this package adds a CRC32C to each log record, and
+// the envelope of a batch carries another one from the proposer to the state
+// machine.
 //
 // Snapshots may overlap. raft's file store keeps an open snapshot readable
 // while newer ones are written and old ones are removed, so a slow follower

@@ -198,9 +198,9 @@ func small(c *Config) {
 }
 
 func TestNothingAcknowledgedIsLostUnderPartitions(t *testing.T) {
-	duration := 20 * time.Minute
+	duration := 8 * time.Minute
 	if testing.Short() {
-		duration = 5 * time.Minute
+		duration = 3 * time.Minute
 	}
 	for name, timing := range map[string]Timing{"default": DefaultTiming(), "lan": LANTiming()} {
 		t.Run(name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -47,7 +48,7 @@ func (n *Node) Propose(ctx context.Context, command []byte) (answer any, index u
 	if err := n.unable(); err != nil {
 		return nil, 0, err
 	}
-	if n.raft.State() != raft.Leader {
+	if n.raft.State() != raft.Leader || n.transferring.Load() {
 		return nil, 0, n.notLeader()
 	}
 	p := &proposal{command: command, done: make(chan outcome, 1)}
@@ -57,19 +58,21 @@ func (n *Node) Propose(ctx context.Context, command []byte) (answer any, index u
 	select {
 	case o := <-p.done:
 		return o.answer, o.index, o.err
-	case <-ctx.Done():
-		err = context.Cause(ctx)
 	case <-n.proposer.stopped:
-		err = ErrShutdown
+		if p.state.CompareAndSwap(proposalQueued, proposalAbandoned) {
+			return nil, 0, ErrShutdown
+		}
+	case <-ctx.Done():
+		if p.state.CompareAndSwap(proposalQueued, proposalAbandoned) {
+			return nil, 0, context.Cause(ctx)
+		}
 	}
-	if p.state.CompareAndSwap(proposalQueued, proposalAbandoned) {
-		return nil, 0, err
-	}
+	// It is on its way, or about to be answered: Shutdown sees to that.
 	select {
 	case o := <-p.done:
 		return o.answer, o.index, o.err
-	default:
-		return nil, 0, &AmbiguousError{Cause: err}
+	case <-ctx.Done():
+		return nil, 0, &AmbiguousError{Cause: context.Cause(ctx)}
 	}
 }
 
@@ -178,19 +181,19 @@ func (p *proposer) collect() (batch []*proposal, size int) {
 	return batch, size
 }
 
-// submit hands a batch to raft, in order, and returns as soon as raft has taken
-// it; the slot is given back when the answers are there.
+// submit sends a batch on its way; the slot is given back when the answers are
+// there. Two batches in flight may overtake each other, which no caller can see:
+// none of their commands was answered before the other was proposed.
 func (p *proposer) submit(batch []*proposal, size int) {
 	commands := make([][]byte, len(batch))
 	for i, pr := range batch {
 		commands[i] = pr.command
 	}
-	start := time.Now()
-	future := p.node.raft.Apply(appendEnvelope(make([]byte, 0, size), commands), enqueueTimeout)
+	envelope := appendEnvelope(make([]byte, 0, size), commands)
 	p.inflight.Go(func() {
 		defer func() { <-p.slots }()
-		err := p.node.await(future)
-		p.node.noteTransferState(err)
+		start := time.Now()
+		future, err := p.commit(envelope)
 		p.settle(batch, future, err)
 		if c := &p.node.counters; err == nil {
 			c.entries.Add(1)
@@ -201,6 +204,25 @@ func (p *proposer) submit(batch []*proposal, size int) {
 			}
 		}
 	})
+}
+
+// commit proposes one entry and waits until it is applied. raft's main loop
+// picks at random among what waits for it, so the entry steps back now and then
+// to look whether a hand-over is waiting as well: if it got in first, it would
+// cost one more append to a disk that is perhaps being left because it is slow.
+func (p *proposer) commit(envelope []byte) (raft.ApplyFuture, error) {
+	n := p.node
+	for deadline := time.Now().Add(enqueueTimeout); ; {
+		future := n.raft.Apply(envelope, enqueueSlice)
+		err := n.await(future)
+		n.noteTransferState(err)
+		if !errors.Is(err, raft.ErrEnqueueTimeout) || time.Now().After(deadline) {
+			return future, err
+		}
+		if n.transferring.Load() {
+			return future, raft.ErrLeadershipTransferInProgress
+		}
+	}
 }
 
 // settle answers every proposal of a batch.

@@ -2,10 +2,8 @@ package consensus
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/metadb"
 	"golang.org/x/sys/unix"
 )
 
@@ -72,16 +71,17 @@ func openDisk(cfg *Config) (_ *store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := wal.Open(filepath.Join(cfg.DataDir, walDir),
-		wal.WithLogger(cfg.Logger.Named("wal")), wal.WithCodec(checkedCodec{}))
+	// The log leaves its metadata open, and locked, when it cannot be opened.
+	meta := &metadb.BoltMetaDB{}
+	w, err := wal.Open(filepath.Join(cfg.DataDir, walDir), wal.WithLogger(cfg.Logger.Named("wal")), wal.WithMetaStore(meta))
 	if err != nil {
-		return nil, fmt.Errorf("log: %w: %s", err, rejoinHint)
+		return nil, errors.Join(fmt.Errorf("log: %w: %s", err, rejoinHint), meta.Close())
 	}
 	if err := claimOwner(w, cfg.ServerID); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
 	return &store{
-		logs: w, stable: w, snapshots: snapshots,
+		logs: &checkedStore{w}, stable: w, snapshots: snapshots,
 		close: func() error { return errors.Join(w.Close(), lock.Close()) },
 	}, nil
 }
@@ -132,44 +132,6 @@ func claimOwner(stable raft.StableStore, id string) error {
 		return fmt.Errorf("it belongs to server %q, this is server %q: point the server at its own directory", owner, id)
 	}
 	return nil
-}
-
-// checkedCodec adds a CRC32C behind each record of the log, which the log store
-// itself does not check on reads.
-type checkedCodec struct {
-	wal.BinaryCodec
-}
-
-var _ wal.Codec = checkedCodec{}
-
-const (
-	checkedCodecID  = wal.FirstExternalCodecID + 1
-	checkedCodecSum = 4
-)
-
-// ID implements wal.Codec.
-func (checkedCodec) ID() uint64 { return checkedCodecID }
-
-// Encode implements wal.Codec.
-func (c checkedCodec) Encode(l *raft.Log, w io.Writer) error {
-	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
-	if err := c.BinaryCodec.Encode(l, io.MultiWriter(w, sum)); err != nil {
-		return err
-	}
-	_, err := w.Write(binary.BigEndian.AppendUint32(nil, sum.Sum32()))
-	return err
-}
-
-// Decode implements wal.Codec.
-func (c checkedCodec) Decode(data []byte, l *raft.Log) error {
-	if len(data) < checkedCodecSum {
-		return fmt.Errorf("%w: log record of %d bytes", errEnvelope, len(data))
-	}
-	record, sum := data[:len(data)-checkedCodecSum], binary.BigEndian.Uint32(data[len(data)-checkedCodecSum:])
-	if got := checksum(record); got != sum {
-		return fmt.Errorf("%w: record's checksum is %08x, the log says %08x", errEnvelope, got, sum)
-	}
-	return c.BinaryCodec.Decode(record, l)
 }
 
 // memorySnapshots makes raft's in-memory snapshot store show a snapshot only
