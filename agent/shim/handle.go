@@ -121,8 +121,7 @@ func (h *Handle) Spec() (driver.AllocSpec, error) {
 	return s.AllocSpec, err
 }
 
-// Environment and work directory of the command, as the exec driver needs them for commands
-// beside it.
+// Environment returns the command's environment and work directory, for commands beside it.
 func (h *Handle) Environment() (env []string, workDir string, err error) {
 	s, err := readSpec(h.dir)
 	return s.environment(), s.workDir(), err

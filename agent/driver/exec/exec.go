@@ -55,6 +55,9 @@ func (d *Driver) Capabilities() driver.Capabilities {
 	return driver.Capabilities{Limits: d.limits, Exec: true, Real: true}
 }
 
+// Close ends idle shims kept ready. Tasks run on.
+func (d *Driver) Close() { d.launcher.Close() }
+
 // Start begins an allocation; see shim.Launcher.
 func (d *Driver) Start(ctx context.Context, spec driver.AllocSpec) (driver.Task, error) {
 	h, err := d.launcher.Launch(ctx, spec)
