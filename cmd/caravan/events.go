@@ -69,6 +69,7 @@ func (s *session) event(e *pb.Event) error {
 		_, err := fmt.Fprintln(s.out, e.Type)
 		return err
 	default:
+		view.Scrub(e)
 		view.Event(s.out, s.style(), e)
 		return nil
 	}

@@ -122,6 +122,7 @@ func (s *session) show(m proto.Message, names []string, table func(io.Writer, vi
 		}
 		return nil
 	default:
+		view.Scrub(m)
 		table(s.out, s.style())
 		return nil
 	}

@@ -69,6 +69,7 @@ func (s *session) status(ctx context.Context, c *client.Client, id string) error
 			return err
 		}
 	}
+	view.Scrub(&pb.ListTasksResponse{Tasks: tasks})
 	return s.show(job, []string{job.Id}, func(w io.Writer, style view.Style) { view.Status(w, style, job, tasks) })
 }
 

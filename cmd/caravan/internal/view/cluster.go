@@ -57,9 +57,8 @@ func Event(w io.Writer, s Style, e *pb.Event) {
 		}
 		about += e.Node
 	}
-	line := fmt.Sprintf("%s  %-16s  %s", s.clock(e.TimeMs), e.Type, about)
-	if e.Message != "" {
-		line += ": " + e.Message
+	if about != "" && e.Message != "" {
+		about += ": "
 	}
-	fmt.Fprintln(w, line)
+	fmt.Fprintf(w, "%s  %-16s  %s%s\n", s.clock(e.TimeMs), e.Type, about, e.Message)
 }

@@ -26,7 +26,11 @@ func (s Style) ago(ms int64) string {
 	if ms == 0 {
 		return ""
 	}
-	return Duration(s.Now.Sub(time.UnixMilli(ms))) + " ago"
+	d := s.Now.Sub(time.UnixMilli(ms))
+	if d < time.Second {
+		return "just now"
+	}
+	return Duration(d) + " ago"
 }
 
 // clock returns a time of day, with the date unless it is today.
@@ -50,7 +54,7 @@ func (s Style) span(startMS, endMS int64) string {
 	return Duration(end.Sub(time.UnixMilli(startMS)))
 }
 
-// Duration returns a length of time in at most two units: 12s, 3m05s, 2h10m, 4d3h.
+// Duration returns a length of time in at most two units: 12s, 3m05s, 2h, 4d03h.
 func Duration(d time.Duration) string {
 	d = max(0, d)
 	sec := int64(d / time.Second)
@@ -60,12 +64,20 @@ func Duration(d time.Duration) string {
 	case sec < 60:
 		return fmt.Sprintf("%ds", sec)
 	case sec < 3600:
-		return fmt.Sprintf("%dm%02ds", sec/60, sec%60)
+		return two(sec/60, "m", sec%60, "s")
 	case sec < 86400:
-		return fmt.Sprintf("%dh%02dm", sec/3600, sec/60%60)
+		return two(sec/3600, "h", sec/60%60, "m")
 	default:
-		return fmt.Sprintf("%dd%dh", sec/86400, sec/3600%24)
+		return two(sec/86400, "d", sec/3600%24, "h")
 	}
+}
+
+// two writes an amount in two units, the smaller one only if there is any.
+func two(big int64, bigUnit string, small int64, smallUnit string) string {
+	if small == 0 {
+		return fmt.Sprintf("%d%s", big, bigUnit)
+	}
+	return fmt.Sprintf("%d%s%02d%s", big, bigUnit, small, smallUnit)
 }
 
 // milli returns thousandths as a decimal: 1500 is "1.5".

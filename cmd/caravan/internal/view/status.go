@@ -100,7 +100,7 @@ func cpuTime(u *pb.Usage) string {
 	if u == nil {
 		return ""
 	}
-	if u.CpuMs < 60_000 {
+	if u.CpuMs >= 1000 && u.CpuMs < 60_000 {
 		return fmt.Sprintf("%d.%ds", u.CpuMs/1000, u.CpuMs%1000/100)
 	}
 	return Duration(time.Duration(u.CpuMs) * time.Millisecond)

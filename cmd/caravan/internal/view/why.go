@@ -48,7 +48,7 @@ func verb(n int) string {
 func verdicts(w io.Writer, s Style, groups []*pb.GroupVerdict) {
 	for i, g := range groups {
 		if i == maxGroups && !s.Wide {
-			fmt.Fprintf(w, "\n%s more wait (-o wide)\n", Count(int64(len(groups)-i), "group"))
+			fmt.Fprintf(w, "\nand %s (-o wide)\n", Count(int64(len(groups)-i), "more group"))
 			return
 		}
 		fmt.Fprintln(w)
@@ -93,12 +93,12 @@ func verdict(w io.Writer, s Style, g *pb.GroupVerdict) {
 		head += "  after " + some(g.WaitsFor, 4)
 	}
 	fmt.Fprintln(w, head)
-	if g.Summary != "" {
+	if g.Summary != "" && len(g.WaitsFor) == 0 {
 		fmt.Fprintf(w, "  %s\n", g.Summary)
 	}
 	for i, v := range g.Variants {
 		if i == maxVariants && !s.Wide {
-			fmt.Fprintf(w, "  %s more (-o wide)\n", Count(int64(len(g.Variants)-i), "variant"))
+			fmt.Fprintf(w, "  and %s (-o wide)\n", Count(int64(len(g.Variants)-i), "more variant"))
 			return
 		}
 		variant(w, s, v)
@@ -110,7 +110,7 @@ func variant(w io.Writer, s Style, v *pb.VariantVerdict) {
 	fmt.Fprintf(w, "  %s on %s:\n", or(v.Variant, "the only variant"), Count(v.Nodes, "node"))
 	for i, r := range v.Rejections {
 		if i == maxRejections && !s.Wide {
-			fmt.Fprintf(w, "    %s more (-o wide)\n", Count(int64(len(v.Rejections)-i), "condition"))
+			fmt.Fprintf(w, "    and %s (-o wide)\n", Count(int64(len(v.Rejections)-i), "more condition"))
 			break
 		}
 		line := fmt.Sprintf("%6d  %s", r.Nodes, r.Constraint)
@@ -120,14 +120,14 @@ func variant(w io.Writer, s Style, v *pb.VariantVerdict) {
 		fmt.Fprintln(w, line)
 	}
 	if v.NearestNode != "" {
-		fmt.Fprintf(w, "  nearest: %s", v.NearestNode)
+		fmt.Fprintf(w, "    nearest: %s", v.NearestNode)
 		if v.NearestLacks != "" {
-			fmt.Fprintf(w, " lacks %s", v.NearestLacks)
+			fmt.Fprintf(w, " (%s)", v.NearestLacks)
 		}
 		fmt.Fprintln(w)
 	}
 	if v.Hint != "" {
-		fmt.Fprintf(w, "  hint: %s\n", v.Hint)
+		fmt.Fprintf(w, "    hint: %s\n", v.Hint)
 	}
 }
 
@@ -170,7 +170,7 @@ func offers(w io.Writer, s Style, list []*pb.Offer) {
 	}
 	t.flush()
 	if n := len(list) - len(shown); n > 0 {
-		fmt.Fprintf(w, "and %s more (-o wide)\n", Count(int64(n), "place"))
+		fmt.Fprintf(w, "and %s (-o wide)\n", Count(int64(n), "more place"))
 	}
 }
 
