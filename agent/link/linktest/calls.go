@@ -32,7 +32,7 @@ func (s *Server) RegisterNode(ctx context.Context, req *pb.RegisterNodeRequest) 
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		n := s.node(req.Info.Name)
-		n.info, n.lost = req.Info, false
+		n.info, n.lost, n.sequence = req.Info, false, 0
 		n.registered++
 		s.change()
 		return &pb.RegisterNodeResponse{
@@ -53,8 +53,9 @@ func (s *Server) Heartbeat(ctx context.Context, req *pb.HeartbeatRequest) (*pb.H
 		if req.Sequence <= n.sequence {
 			return nil, status.Errorf(codes.InvalidArgument, "heartbeat %d after %d", req.Sequence, n.sequence)
 		}
+		n.sequence = req.Sequence
 		n.heartbeats++
-		s.change()
+		s.wake()
 		return &pb.HeartbeatResponse{LeaseTtlMs: s.LeaseTTL.Milliseconds(), Term: 1}, nil
 	})
 }
@@ -67,7 +68,7 @@ func (s *Server) WatchAllocations(req *pb.WatchAllocationsRequest, stream grpc.S
 	}
 	s.mu.Lock()
 	n := s.node(req.Node)
-	first := &pb.AllocationUpdate{Full: true, Index: s.index}
+	first := &pb.AllocationUpdate{Full: true, Index: s.index - min(s.lag, s.index)}
 	for _, id := range n.order {
 		if a, ok := n.listed[id]; ok {
 			first.Assignments = append(first.Assignments, a)

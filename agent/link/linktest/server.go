@@ -38,6 +38,7 @@ type Server struct {
 	before   Fault
 	after    Fault
 	index    uint64
+	lag      uint64
 	nodes    map[string]*node
 	seen     map[string]bool // request ids
 	changed  chan struct{}   // closed at each change
@@ -104,6 +105,13 @@ func (s *Server) SetFault(before, after Fault) {
 	s.before, s.after = before, after
 }
 
+// SetLag makes full lists claim an index that is older by so much, as a follower's would be.
+func (s *Server) SetLag(indices uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lag = indices
+}
+
 func (s *Server) fault(ctx context.Context, after bool, method string, req any) error {
 	s.mu.Lock()
 	f := s.before
@@ -120,6 +128,11 @@ func (s *Server) fault(ctx context.Context, after bool, method string, req any) 
 // change gives the state a new index and wakes who waits; s.mu is held.
 func (s *Server) change() {
 	s.index++
+	s.wake()
+}
+
+// wake wakes who waits; s.mu is held.
+func (s *Server) wake() {
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
