@@ -38,8 +38,7 @@ func Decode(r io.Reader) (*state.Store, error) {
 	if format := binary.BigEndian.Uint32(head[len(magic):]); format != Format {
 		return nil, fmt.Errorf("%w: it has format %d, this version reads %d: run the version that wrote it or a newer one", ErrFormat, format, Format)
 	}
-	z := flate.NewReader(in)
-	d := decoder{r: bufio.NewReader(z)}
+	d := newDecoder(in)
 	store, err := d.snapshot()
 	if err != nil {
 		return nil, err
@@ -68,6 +67,10 @@ type decoder struct {
 	count  uint64
 	loader *state.Loader
 }
+
+// newDecoder reads frames from a compressed stream, and nothing behind it if r
+// is an io.ByteReader.
+func newDecoder(r io.Reader) *decoder { return &decoder{r: bufio.NewReader(flate.NewReader(r))} }
 
 func (d *decoder) snapshot() (*state.Store, error) {
 	var f pb.SnapshotFrame

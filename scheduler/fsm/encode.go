@@ -28,6 +28,11 @@ const (
 // Encode writes a snapshot, one record at a time, in table and key order.
 // Equal states give equal bytes.
 func Encode(w io.Writer, s *state.Snapshot) error {
+	return encodeStream(w, func(e *encoder) { e.snapshot(s) })
+}
+
+// encodeStream writes what surrounds the frames that fill writes.
+func encodeStream(w io.Writer, fill func(*encoder)) error {
 	head := binary.BigEndian.AppendUint32([]byte(magic), Format)
 	if _, err := w.Write(head); err != nil {
 		return fmt.Errorf("write a snapshot: %w", err)
@@ -37,7 +42,8 @@ func Encode(w io.Writer, s *state.Snapshot) error {
 		return fmt.Errorf("write a snapshot: %w", err)
 	}
 	e := encoder{w: bufio.NewWriterSize(z, writeBuffer)}
-	e.snapshot(s)
+	fill(&e)
+	e.footer()
 	if e.err == nil {
 		e.err = e.w.Flush()
 	}
@@ -65,7 +71,6 @@ func (e *encoder) snapshot(s *state.Snapshot) {
 		Format: Format, Index: s.Index(), TimeMs: int64(s.Time()), NextJobNumber: s.NextJobNumber(),
 	}}
 	e.write()
-	e.count = 0
 	for q := range s.Queues() {
 		e.frame.Frame = queueFrame(q)
 		e.write()
@@ -98,7 +103,11 @@ func (e *encoder) snapshot(s *state.Snapshot) {
 		e.frame.Frame = requestFrame(r)
 		e.write()
 	}
-	e.frame.Frame = &pb.SnapshotFrame_Footer{Footer: &pb.SnapshotFooter{Records: e.count, Crc32C: e.sum}}
+}
+
+// footer ends the stream; the header is not counted.
+func (e *encoder) footer() {
+	e.frame.Frame = &pb.SnapshotFrame_Footer{Footer: &pb.SnapshotFooter{Records: e.count - 1, Crc32C: e.sum}}
 	e.write()
 }
 
