@@ -74,7 +74,4 @@ func (s *checkedStore) GetLog(index uint64, log *raft.Log) (err error) {
 }
 
 // IsMonotonic passes on what the store below says.
-func (s *checkedStore) IsMonotonic() bool {
-	m, ok := s.LogStore.(raft.MonotonicLogStore)
-	return ok && m.IsMonotonic()
-}
+func (s *checkedStore) IsMonotonic() bool { return isMonotonic(s.LogStore) }

@@ -37,7 +37,8 @@
 // Everything read back from disk is checked. The log store checks a batch only
 // when it recovers its tail; this package adds a CRC32C to each log record, and
 // the envelope of a batch carries another one from the proposer to the state
-// machine.
+// machine. A mark beside the log tells a torn write from a log that lost its
+// end: the first is recovered, the second refused.
 //
 // Snapshots may overlap. raft's file store keeps an open snapshot readable
 // while newer ones are written and old ones are removed, so a slow follower

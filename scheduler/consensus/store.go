@@ -80,9 +80,13 @@ func openDisk(cfg *Config) (_ *store, err error) {
 	if err := claimOwner(w, cfg.ServerID); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
+	marked, err := markLog(w, filepath.Join(cfg.DataDir, tailFile))
+	if err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
 	return &store{
-		logs: &checkedStore{w}, stable: w, snapshots: snapshots,
-		close: func() error { return errors.Join(w.Close(), lock.Close()) },
+		logs: &checkedStore{marked}, stable: w, snapshots: snapshots,
+		close: func() error { return errors.Join(w.Close(), marked.tail.Close(), lock.Close()) },
 	}, nil
 }
 

@@ -303,55 +303,138 @@ func isPrefix(ids []uint64) bool {
 	return true
 }
 
+// Damage is looked for at every byte of a small log, as after a crash of the
+// machine, which may leave an old mark of the log's end, and as after a crash of
+// the process, which leaves the exact one.
 func TestCutLogRecoversOrRefuses(t *testing.T) {
-	dir, segment, content, end := writtenLog(t, logged)
-	recovered, refused := 0, 0
-	for size := range end + 1 {
-		// A crash leaves the preallocated file at its length: zeros follow.
-		cut := make([]byte, end+64)
-		copy(cut, content[:size])
-		if err := os.WriteFile(segment, cut, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		ids, err := damaged(dir)
-		switch {
-		case err != nil:
-			refused++
-		case isPrefix(ids):
-			recovered++
-		default:
-			t.Fatalf("cut at byte %d of %d, and the state is wrong: %v", size, end, ids)
-		}
-		if size == end && len(ids) != logged {
-			t.Fatalf("uncut, it holds %v, %v", ids, err)
-		}
+	for name, mark := range map[string]bool{"machine crash": false, "process crash": true} {
+		t.Run(name, func(t *testing.T) {
+			dir, segment, content, end := writtenLog(t, logged)
+			tail, err := os.ReadFile(filepath.Join(dir, tailFile))
+			if err != nil {
+				t.Fatal(err)
+			}
+			recovered, refused := 0, 0
+			for size := 0; size <= end; size++ {
+				// A crash leaves the preallocated file at its length: zeros follow.
+				cut := make([]byte, end+64)
+				copy(cut, content[:size])
+				ids, err := tryDamage(t, dir, segment, cut, tail, mark)
+				switch {
+				case err != nil:
+					refused++
+				case !isPrefix(ids):
+					t.Fatalf("cut at byte %d of %d, and the state is wrong: %v", size, end, ids)
+				case mark && len(ids) < logged:
+					t.Fatalf("cut at byte %d of %d, and nobody misses the commands after %v", size, end, ids)
+				default:
+					recovered++
+				}
+			}
+			if recovered == 0 || (refused > 0) != mark {
+				t.Fatalf("%d cuts recovered, %d refused", recovered, refused)
+			}
+		})
 	}
-	t.Logf("%d cuts recovered to a prefix, %d were refused", recovered, refused)
 }
 
-func TestFlippedByteInTheLogNeverMakesWrongState(t *testing.T) {
+func TestFlippedBitInTheLogIsRefusedOrHarmless(t *testing.T) {
 	dir, segment, content, end := writtenLog(t, logged)
-	seen, shortened := 0, 0
+	tail, err := os.ReadFile(filepath.Join(dir, tailFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
 	for at := range end {
 		flipped := bytes.Clone(content[:end+64])
 		flipped[at] ^= 0x40
-		if err := os.WriteFile(segment, flipped, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		ids, err := damaged(dir)
-		switch {
-		case err != nil:
-			seen++
-		case !isPrefix(ids):
+		ids, err := tryDamage(t, dir, segment, flipped, tail, true)
+		if err != nil {
+			refused++
+		} else if !isPrefix(ids) || len(ids) != logged {
 			t.Fatalf("byte %d of %d flipped, and the state is wrong: %v", at, end, ids)
-		case len(ids) < logged:
-			shortened++
 		}
 	}
-	if seen == 0 {
+	if refused == 0 {
 		t.Fatal("no damage was ever refused")
 	}
-	t.Logf("%d bytes: %d refused, %d taken for a torn tail", end, seen, shortened)
+	t.Logf("%d flips, %d refused, the others changed nothing that matters", end, refused)
+}
+
+// tryDamage writes a damaged segment, with the mark or without, and reads the
+// log as a start would.
+func tryDamage(t *testing.T, dir, segment string, content, tail []byte, mark bool) ([]uint64, error) {
+	t.Helper()
+	if !mark {
+		tail = nil
+	}
+	if err := errors.Join(os.WriteFile(segment, content, 0o600), os.WriteFile(filepath.Join(dir, tailFile), tail, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return damaged(dir)
+}
+
+func TestMarkFollowsTheLog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), tailFile)
+	logs := raft.NewInmemStore()
+	s, err := markLog(logs, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var entries []*raft.Log
+	for i := range uint64(10) {
+		entries = append(entries, &raft.Log{Index: i + 1})
+	}
+	for _, step := range []struct {
+		name string
+		do   func() error
+		want uint64
+	}{
+		{"append", func() error { return s.StoreLogs(entries) }, 10},
+		{"append nothing", func() error { return s.StoreLogs(nil) }, 10},
+		{"drop the beginning", func() error { return s.DeleteRange(1, 3) }, 10},
+		{"drop the end", func() error { return s.DeleteRange(8, 10) }, 7},
+		{"append one", func() error { return s.StoreLog(&raft.Log{Index: 8}) }, 8},
+		{"drop everything", func() error { return s.DeleteRange(4, 8) }, 0},
+		{"begin again", func() error { return s.StoreLog(&raft.Log{Index: 90}) }, 90},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if got := s.read(); got != step.want {
+			t.Fatalf("after %s the mark is %d, want %d", step.name, got, step.want)
+		}
+	}
+	if err := s.tail.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := markLog(raft.NewInmemStore(), path); !errors.Is(err, errEnvelope) || !strings.Contains(err.Error(), "it ends at record 0, but record 90 had been stored") {
+		t.Fatalf("a log that lost its end: %v", err)
+	}
+	if err := os.WriteFile(path, []byte("torn"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err = markLog(raft.NewInmemStore(), path)
+	if err != nil {
+		t.Fatalf("a torn mark proves nothing: %v", err)
+	}
+	if err := s.tail.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEveryWrapperTellsRaftAboutGaps(t *testing.T) {
+	s, err := openStore(&Config{ServerID: "s1", DataDir: t.TempDir(), Logger: hclog.NewNullLogger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.close() }()
+	if !isMonotonic(&gaugedStore{LogStore: s.logs}) {
+		t.Error("raft does not learn that the log refuses gaps")
+	}
+	if isMonotonic(&gaugedStore{LogStore: raft.NewInmemStore()}) {
+		t.Error("raft is told of a store that takes gaps that it refuses them")
+	}
 }
 
 // A start on a damaged log returns an error with a hint; it does not panic.

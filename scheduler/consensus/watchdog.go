@@ -168,9 +168,5 @@ func (s *gaugedStore) StoreLogs(logs []*raft.Log) error {
 	return nil
 }
 
-// IsMonotonic passes on what the store below says; raft asks for it by type
-// assertion and must know it to install snapshots into the WAL.
-func (s *gaugedStore) IsMonotonic() bool {
-	m, ok := s.LogStore.(raft.MonotonicLogStore)
-	return ok && m.IsMonotonic()
-}
+// IsMonotonic passes on what the store below says.
+func (s *gaugedStore) IsMonotonic() bool { return isMonotonic(s.LogStore) }
