@@ -143,9 +143,32 @@ func (s AllocSpec) Validate() error {
 	case s.Logs.Segments < 0 || s.Logs.Segments > MaxSegments || s.Logs.SegmentBytes < 0:
 		return fmt.Errorf("allocation %s: log segments must be 0..%d and their size not negative", s.ID, MaxSegments)
 	}
+	if err := s.validateRun(); err != nil {
+		return fmt.Errorf("allocation %s: %w", s.ID, err)
+	}
 	for _, kv := range s.Env {
 		if i := strings.IndexByte(kv, '='); i <= 0 || strings.IndexByte(kv, 0) >= 0 {
 			return fmt.Errorf("allocation %s: environment entry %q is not KEY=VALUE", s.ID, kv)
+		}
+	}
+	return nil
+}
+
+// validateRun checks how the command is to run.
+func (s AllocSpec) validateRun() error {
+	r := s.Resources
+	switch {
+	case r.CPUMilli < 0 || r.CPUQuotaMilli < 0 || r.MemoryBytes < 0 || r.Pids < 0:
+		return errors.New("resources must not be negative (0 means no limit)")
+	case s.StopSignal < 0 || s.StopSignal > 64:
+		return fmt.Errorf("stop signal %d is outside 0..64", s.StopSignal)
+	case s.Umask != nil && (*s.Umask < 0 || *s.Umask > 0o777):
+		return fmt.Errorf("umask %#o is outside 0..0777", *s.Umask)
+	case s.Verify != nil && s.Verify.TimeLimitMs < 0:
+		return errors.New("the time limit of verify must not be negative")
+	case s.Verify != nil:
+		if err := ValidateCommand(s.Verify.Argv); err != nil {
+			return fmt.Errorf("verify: %w", err)
 		}
 	}
 	return nil
