@@ -1,11 +1,18 @@
 package main
 
-import "os"
+import (
+	"os"
+
+	"caravan/agent/shim"
+)
 
 func main() { os.Exit(run(os.Args)) }
 
 // run is the whole program. Commands that must not pay for the command line's
 // start-up, or must not touch its state, are dispatched here before it.
 func run(args []string) int {
+	if len(args) == 3 && args[1] == "shim" {
+		return shim.Main(args[2])
+	}
 	return newSession().execute(args[1:])
 }

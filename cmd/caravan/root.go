@@ -56,6 +56,9 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid job, 3 not found,
 		newQueueCmd(s),
 		newEventsCmd(s),
 		newClusterCmd(s),
+		newServerCmd(s),
+		newAgentCmd(s),
+		newDevCmd(s),
 		newVersionCmd(s),
 	)
 	return root

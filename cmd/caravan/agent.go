@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"caravan/agent"
+	"caravan/cmd/caravan/internal/version"
+)
+
+// defaultCgroupParent is the control group below which tasks get theirs.
+const defaultCgroupParent = "/caravan"
+
+// agentFlags describe one agent. Its servers are the global --server.
+type agentFlags struct {
+	daemonFlags
+	name, listen, advertise          string
+	dataDir, cgroupParent            string
+	instanceType, family, zone, rack string
+}
+
+func newAgentCmd(s *session) *cobra.Command {
+	f := &agentFlags{}
+	cmd := &cobra.Command{
+		Use:   "agent",
+		Short: "Run an agent: offer this host to the cluster",
+		Long: `Run an agent. It advertises what this host has and runs what is placed on it.
+Tasks outlive the agent: after a restart, or a kill -9, it finds them again.
+
+  caravan agent --server s1:7300 --server s2:7300 --data-dir /var/lib/caravan/agent`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := untilSignal(cmd.Context())
+			defer stop()
+			return f.run(ctx, s)
+		},
+	}
+	fl := cmd.Flags()
+	f.add(fl)
+	fl.StringVar(&f.name, "name", "", "the node's name (default: the host's)")
+	fl.StringVar(&f.listen, "listen", "127.0.0.1:7310", "where servers fetch logs and open shells")
+	fl.StringVar(&f.advertise, "advertise", "", "address servers reach the agent at (default: the listening address)")
+	fl.StringVar(&f.dataDir, "data-dir", "/var/lib/caravan/agent", "where allocations live")
+	fl.StringVar(&f.cgroupParent, "cgroup-parent", defaultCgroupParent, "control group for the tasks; empty for none, without limits")
+	fl.StringVar(&f.instanceType, "instance-type", "", "what machine this is, e.g. ecs.gn4-c8g1.4xlarge")
+	fl.StringVar(&f.family, "family", "", "the instance family, e.g. gn4")
+	fl.StringVar(&f.zone, "zone", "", "zone or site")
+	fl.StringVar(&f.rack, "rack", "", "rack")
+	return cmd
+}
+
+func (f *agentFlags) run(ctx context.Context, s *session) error {
+	log, err := f.logger(s, "agent")
+	if err != nil {
+		return err
+	}
+	dir, err := filepath.Abs(f.dataDir)
+	if err != nil {
+		return fmt.Errorf("the data directory: %w", err)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	a, err := agent.New(agent.Config{
+		DataDir: dir, Servers: s.addresses(), Name: f.name, Listen: f.listen, Advertise: f.advertise,
+		InstanceType: f.instanceType, Family: f.family, Zone: f.zone, Rack: f.rack,
+		CgroupParent: f.cgroupParent, Version: version.Version, Logger: log,
+		Ready: func(n agent.Node) {
+			if err := f.announce(n.Address); err != nil {
+				cancel(err)
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	if err := a.Run(ctx); err != nil {
+		return err
+	}
+	if cause := context.Cause(ctx); ctx.Err() != nil && cause != context.Canceled { //nolint:errorlint // the very value that an ordinary end leaves
+		return cause
+	}
+	return nil
+}
