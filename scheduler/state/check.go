@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"caravan/scheduler/model"
-	"caravan/scheduler/resource"
 )
 
 // maxFaults bounds how many faults Check reports.
@@ -18,22 +17,60 @@ const maxFaults = 20
 // after a restore. The error lists what is broken, at most twenty faults.
 func Check(s *Snapshot) error {
 	c := checker{t: s.t}
-	c.meta()
-	for n, j := range s.t.jobs.byNumber.all() {
-		c.job(n, j)
-	}
-	c.jobIndices()
-	c.tasks()
-	c.allocations()
-	c.nodes()
-	c.queues()
-	c.requests()
+	c.records()
+	c.derived()
+	return errors.Join(c.faults...)
+}
+
+// checkRecords verifies what the records say of each other, which is all that
+// can be wrong where the indices were just built from them.
+func checkRecords(t *tables) error {
+	c := checker{t: t}
+	c.records()
 	return errors.Join(c.faults...)
 }
 
 type checker struct {
 	t      *tables
 	faults []error
+	// last is the job looked up last: records of a job stand together.
+	last *model.Job
+}
+
+func (c *checker) records() {
+	c.meta()
+	for n, j := range c.t.jobs.byNumber.all() {
+		c.job(n, j)
+	}
+	c.tasks()
+	c.allocations()
+	for name, n := range c.t.nodes.byName.all() {
+		c.node(name, n)
+	}
+	for name, q := range c.t.queues.byName.all() {
+		c.demand(q.Name == name, "queue %s is filed under %s", q.Name, name)
+		c.demand(q.Parent == "" || c.t.queues.byName.has(q.Parent), "queue %s has no parent %s", name, q.Parent)
+	}
+	c.demand(c.t.queues.byName.has(model.DefaultQueue), "there is no default queue")
+}
+
+// jobOf returns the job of a task or allocation.
+func (c *checker) jobOf(id string) (*model.Job, bool) {
+	if c.last != nil && c.last.ID == id {
+		return c.last, true
+	}
+	j, ok := c.t.jobs.get(id)
+	if ok {
+		c.last = j
+	}
+	return j, ok
+}
+
+func (c *checker) node(name string, n *model.Node) {
+	c.demand(n.Name == name, "node %s is filed under %s", n.Name, name)
+	c.demand(n.State == model.NodeReady || n.State == model.NodeLost, "node %s is in state %d", name, n.State)
+	sorted := slices.IsSortedFunc(n.Devices, func(a, b model.Device) int { return strings.Compare(a.ID, b.ID) })
+	c.demand(sorted, "node %s: devices are not sorted", name)
 }
 
 func (c *checker) demand(ok bool, format string, args ...any) bool {
@@ -101,21 +138,9 @@ func (c *checker) group(j *model.Job, g int) {
 	}
 }
 
-func (c *checker) jobIndices() {
-	n := c.t.jobs.active.len() + c.t.jobs.ended.len()
-	c.demand(n == c.t.jobs.byNumber.len(), "the indices hold %d jobs of %d", n, c.t.jobs.byNumber.len())
-	for _, j := range c.t.jobs.byNumber.all() {
-		if j.State.Ended() {
-			c.demand(c.t.jobs.ended.has(endedJob{j.EndedAt, j.Number}), "job %s is not among the ended", j.ID)
-		} else {
-			c.demand(c.t.jobs.active.has(j.Number), "job %s is not among the active", j.ID)
-		}
-	}
-}
-
 func (c *checker) tasks() {
 	for k, r := range c.t.tasks.all() {
-		j, ok := c.t.jobs.get(r.Job)
+		j, ok := c.jobOf(r.Job)
 		if !ok {
 			id, swept := c.t.jobs.swept.get(k.job())
 			c.demand(swept && id == r.Job, "task %s.%d.%d has no job", r.Job, r.Group, r.Ordinal)
@@ -134,10 +159,9 @@ func (c *checker) tasks() {
 }
 
 func (c *checker) allocations() {
-	c.demand(c.t.allocations.byID.len() == c.t.allocations.byNode.len(), "the index of nodes holds %d allocations of %d", c.t.allocations.byNode.len(), c.t.allocations.byID.len())
 	for id, a := range c.t.allocations.byID.all() {
-		c.demand(c.t.allocations.byNode.has(nodeAllocation{a.Node, a.State.Ended(), id}), "allocation %s is not in the index of nodes", id)
-		j, ok := c.t.jobs.get(a.Job)
+		c.demand(a.State >= model.AllocationPlaced && a.State <= model.AllocationLost, "allocation %s is in state %d", id, a.State)
+		j, ok := c.jobOf(a.Job)
 		if !ok {
 			n, _ := jobNumber(a.Job)
 			swept, ok := c.t.jobs.swept.get(n)
@@ -156,69 +180,5 @@ func (c *checker) allocations() {
 		n, ok := c.t.nodes.byName.get(a.Node)
 		c.demand(ok && n.State == model.NodeReady, "allocation %s lives on node %s, which is lost or gone", id, a.Node)
 		c.demand(r.LastAllocation == id && j.Groups[a.Group].Active.Contains(a.Ordinal), "allocation %s lives, its task is not active with it", id)
-	}
-}
-
-func (c *checker) nodes() {
-	c.demand(c.t.nodes.books.len() == c.t.nodes.byName.len(), "there are %d books for %d nodes", c.t.nodes.books.len(), c.t.nodes.byName.len())
-	for name, n := range c.t.nodes.byName.all() {
-		c.demand(n.Name == name, "node %s is filed under %s", n.Name, name)
-		b, ok := c.t.nodes.books.get(name)
-		if !c.demand(ok, "node %s has no book", name) {
-			continue
-		}
-		live := slices.Collect(c.t.allocations.liveOn(name))
-		want := resource.Rebuild(n, live)
-		same := want.CPUMilli == b.free.CPUMilli && want.MemoryMiB == b.free.MemoryMiB && want.DiskMiB == b.free.DiskMiB &&
-			slices.Equal(want.Devices, b.free.Devices)
-		c.demand(same && b.live == len(live), "node %s: the book says %+v for %d allocations, they add up to %+v for %d", name, *b.free, b.live, *want, len(live))
-		c.demand(slices.IsSortedFunc(n.Devices, func(a, b model.Device) int { return strings.Compare(a.ID, b.ID) }), "node %s: devices are not sorted", name)
-	}
-}
-
-// Overcommitted returns the names of nodes whose live allocations hold more
-// than the node offers now. Placing never does that; a node that registers
-// again with less than what runs on it does.
-func (s *Snapshot) Overcommitted() []string {
-	var names []string
-	for name, b := range s.t.nodes.books.all() {
-		over := b.free.CPUMilli < 0 || b.free.MemoryMiB < 0 || b.free.DiskMiB < 0
-		for _, d := range b.free.Devices {
-			over = over || d.Thousandths < 0 || d.MemoryMiB < 0
-		}
-		if over {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-func (c *checker) queues() {
-	want := newQueueTable()
-	for name, q := range c.t.queues.byName.all() {
-		c.demand(q.Name == name, "queue %s is filed under %s", q.Name, name)
-		c.demand(q.Parent == "" || c.t.queues.byName.has(q.Parent), "queue %s has no parent %s", name, q.Parent)
-		want.add(q)
-	}
-	c.demand(want.byName.has(model.DefaultQueue), "there is no default queue")
-	for _, j := range c.t.jobs.byNumber.all() {
-		want.charge(queueOf(j.Spec), jobUsage(j.State), 1)
-	}
-	for _, a := range c.t.allocations.byID.all() {
-		if j, ok := c.t.jobs.get(a.Job); ok && !a.State.Ended() {
-			want.charge(queueOf(j.Spec), allocationUsage(a), 1)
-		}
-	}
-	c.demand(c.t.queues.usage.len() == want.usage.len(), "%d queues have usage, there are %d", c.t.queues.usage.len(), want.usage.len())
-	for name, u := range want.usage.all() {
-		got := c.t.queues.usageOf(name)
-		c.demand(got == u, "queue %s: usage is %+v, its jobs add up to %+v", name, got, u)
-	}
-}
-
-func (c *checker) requests() {
-	c.demand(c.t.requests.byID.len() == c.t.requests.byTime.len(), "the index of times holds %d requests of %d", c.t.requests.byTime.len(), c.t.requests.byID.len())
-	for id, r := range c.t.requests.byID.all() {
-		c.demand(r.ID == id && c.t.requests.byTime.has(requestTime{r.Time, id}), "request %s is not in the index of times", id)
 	}
 }

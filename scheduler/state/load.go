@@ -67,6 +67,9 @@ func (l *Loader) AddTask(r *model.Task) error {
 	if !ok || r.Group < 0 || r.Group >= model.MaxGroups || r.Ordinal < 0 || r.Ordinal >= model.MaxTasks {
 		return fmt.Errorf("task %s.%d.%d: the key is out of range", r.Job, r.Group, r.Ordinal)
 	}
+	if j, ok := l.t.jobs.byNumber.get(n); ok && j.ID == r.Job {
+		r.Job = j.ID // one copy of the text for all records
+	}
 	l.t.tasks.put(newTaskKey(n, r.Group, r.Ordinal), r)
 	return nil
 }
@@ -75,6 +78,12 @@ func (l *Loader) AddTask(r *model.Task) error {
 func (l *Loader) AddAllocation(a *model.Allocation) error {
 	if l.t.allocations.byID.has(a.ID) {
 		return fmt.Errorf("allocation %s comes twice", a.ID)
+	}
+	if j, ok := l.t.jobs.get(a.Job); ok {
+		a.Job = j.ID
+	}
+	if n, ok := l.t.nodes.byName.get(a.Node); ok {
+		a.Node = n.Name
 	}
 	l.t.allocations.add(a)
 	return nil
@@ -116,13 +125,18 @@ func (l *Loader) AddServer(v *model.Server) error {
 	return nil
 }
 
-// Finish computes what is derived, checks every invariant, and returns the
-// state. The error says what does not add up; the loader is then of no use.
+// Finish checks what the records say of each other, computes what is derived
+// from them, and returns the state. The error says what does not add up; the loader is then of no use.
 func (l *Loader) Finish() (*Store, error) {
+	if err := checkRecords(l.t); err != nil {
+		return nil, fmt.Errorf("the records contradict each other: %w", err)
+	}
 	live := map[string][]*model.Allocation{}
 	for _, a := range l.t.allocations.byID.all() {
-		j, ok := l.t.jobs.get(a.Job)
-		if ok && !a.State.Ended() {
+		if a.State.Ended() {
+			continue
+		}
+		if j, ok := l.t.jobs.get(a.Job); ok {
 			live[a.Node] = append(live[a.Node], a)
 			l.t.queues.charge(queueOf(j.Spec), allocationUsage(a), 1)
 		}
@@ -133,9 +147,5 @@ func (l *Loader) Finish() (*Store, error) {
 	for _, j := range l.t.jobs.byNumber.all() {
 		l.t.queues.charge(queueOf(j.Spec), jobUsage(j.State), 1)
 	}
-	s := newStore(l.t)
-	if err := Check(s.snapshot); err != nil {
-		return nil, fmt.Errorf("the records contradict each other: %w", err)
-	}
-	return s, nil
+	return newStore(l.t), nil
 }

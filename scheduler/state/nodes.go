@@ -58,3 +58,20 @@ func (s *Snapshot) LiveCount(node string) int {
 	}
 	return 0
 }
+
+// Overcommitted returns the names of nodes whose live allocations hold more
+// than the node offers now. Placing never does that; a node that registers
+// again with less than what runs on it does.
+func (s *Snapshot) Overcommitted() []string {
+	var names []string
+	for name, b := range s.t.nodes.books.all() {
+		over := b.free.CPUMilli < 0 || b.free.MemoryMiB < 0 || b.free.DiskMiB < 0
+		for _, d := range b.free.Devices {
+			over = over || d.Thousandths < 0 || d.MemoryMiB < 0
+		}
+		if over {
+			names = append(names, name)
+		}
+	}
+	return names
+}
