@@ -126,7 +126,8 @@ func TestMemoryLimitEndsInOOM(t *testing.T) {
 	if exit.Reason != driver.ReasonOOM || exit.OOMKills < 1 || exit.ExitCode != 137 {
 		t.Errorf("got %+v", exit)
 	}
-	if exit.PeakBytes > 48<<20 {
+	// The kernel lets a charge overshoot by some pages while it kills.
+	if exit.PeakBytes > 49<<20 {
 		t.Errorf("peak %d is above the limit", exit.PeakBytes)
 	}
 }
@@ -170,7 +171,7 @@ func TestProcessLimitStopsForks(t *testing.T) {
 
 func TestTimeLimit(t *testing.T) {
 	t.Run("obeyed", func(t *testing.T) {
-		spec := newSpec(t, `trap 'echo checkpoint; exit 75' TERM; while :; do sleep 60; done`)
+		spec := newSpec(t, `trap 'echo checkpoint; exit 75' TERM; while :; do sleep 0.05; done`)
 		spec.TimeLimitMs, spec.GraceMs = 100, 60_000
 		exit := runSpec(t, spec)
 		if exit.Reason != driver.ReasonTimeLimit || exit.ExitCode != 75 {
@@ -181,7 +182,7 @@ func TestTimeLimit(t *testing.T) {
 		}
 	})
 	t.Run("ignored", func(t *testing.T) {
-		spec := newSpec(t, `trap '' TERM; while :; do sleep 60; done`)
+		spec := newSpec(t, `trap '' TERM; while :; do sleep 0.05; done`)
 		spec.TimeLimitMs, spec.GraceMs = 100, 100
 		exit := runSpec(t, spec)
 		if exit.Reason != driver.ReasonTimeLimit || exit.Signal != int(syscall.SIGKILL) {
@@ -192,7 +193,7 @@ func TestTimeLimit(t *testing.T) {
 
 func TestStopGivesGraceThenKills(t *testing.T) {
 	t.Run("grace-used", func(t *testing.T) {
-		spec := newSpec(t, `trap 'echo saved; exit 0' USR1; echo ready; while :; do sleep 60; done`)
+		spec := newSpec(t, `trap 'echo saved; exit 0' USR1; echo ready; while :; do sleep 0.05; done`)
 		h := launch(t, newLauncher(t, testGroup), spec)
 		awaitLine(t, spec.Dir, logs.Stdout)
 		if err := h.Stop(context60(t), syscall.SIGUSR1, time.Hour); err != nil {
@@ -207,7 +208,7 @@ func TestStopGivesGraceThenKills(t *testing.T) {
 		}
 	})
 	t.Run("second-stop-shortens-the-grace", func(t *testing.T) {
-		spec := newSpec(t, `trap '' TERM; echo ready; while :; do sleep 60; done`)
+		spec := newSpec(t, `trap '' TERM; echo ready; while :; do sleep 0.05; done`)
 		h := launch(t, newLauncher(t, testGroup), spec)
 		awaitLine(t, spec.Dir, logs.Stdout)
 		for _, grace := range []time.Duration{time.Hour, 0} {

@@ -163,7 +163,7 @@ func TestRebootIsReportedWithoutTouchingPIDs(t *testing.T) {
 }
 
 func TestSigtermToTheShimStopsTheTaskGracefully(t *testing.T) {
-	spec := newSpec(t, `trap 'echo saved; exit 75' TERM; echo ready; while :; do sleep 60; done`)
+	spec := newSpec(t, `trap 'echo saved; exit 75' TERM; echo ready; while :; do sleep 0.05; done`)
 	h := launch(t, newLauncher(t, testGroup), spec)
 	awaitLine(t, spec.Dir, logs.Stdout)
 	status, err := h.Status(t.Context())
