@@ -45,8 +45,8 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		var problems *Errors
-		if !errors.As(err, &problems) || len(problems.Problems) == 0 || len(problems.Problems) > MaxProblems {
+		problems, ok := errors.AsType[*Errors](err)
+		if !ok || len(problems.Problems) == 0 || len(problems.Problems) > MaxProblems {
 			t.Fatalf("%T %v", err, err)
 		}
 		lines := strings.Split(strings.ReplaceAll(string(src), "\r\n", "\n"), "\n")
@@ -90,8 +90,8 @@ func TestHostileFilesAreRefused(t *testing.T) {
 func TestALongReportIsCut(t *testing.T) {
 	src := "name: x\nrun: echo\n" + strings.Repeat("colour: red\n", MaxProblems+10)
 	_, err := Parse("job.yaml", []byte(src))
-	var problems *Errors
-	if !errors.As(err, &problems) || len(problems.Problems) != MaxProblems || problems.More != 10 {
+	problems, ok := errors.AsType[*Errors](err)
+	if !ok || len(problems.Problems) != MaxProblems || problems.More != 10 {
 		t.Fatalf("%v", err)
 	}
 	if !strings.HasSuffix(err.Error(), "... and 10 more") {

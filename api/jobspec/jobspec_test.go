@@ -2,6 +2,7 @@ package jobspec
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -86,7 +87,10 @@ func scalarCommand(name string) func(string) string {
 		if err == nil {
 			return fmt.Sprintf("%s = %v", text, value)
 		}
-		e := err.(*SyntaxError)
+		e, ok := errors.AsType[*SyntaxError](err)
+		if !ok {
+			return fmt.Sprintf("%s: %T", text, err)
+		}
 		return fmt.Sprintf("%s: col %d width %d: %s", text, e.Col, e.Width, e)
 	}
 	return func(text string) string {

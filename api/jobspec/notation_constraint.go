@@ -187,20 +187,20 @@ func comparisons() []struct {
 // quotes, so that "8" is a text while 8 is a number.
 func parseCondition(attribute, text string, isText bool) (*caravanv1.Constraint, *SyntaxError) {
 	c := &caravanv1.Constraint{Attribute: attribute, Operator: caravanv1.Operator_OPERATOR_IN}
-	for _, cmp := range comparisons() {
-		operand, ok := strings.CutPrefix(text, cmp.sign)
+	for _, comparison := range comparisons() {
+		operand, ok := strings.CutPrefix(text, comparison.sign)
 		if !ok {
 			continue
 		}
 		if textAttribute(attribute) {
-			return nil, wrong(fmt.Sprintf("%s is text and cannot be compared by %s", attribute, cmp.sign), conditionHint)
+			return nil, wrong(fmt.Sprintf("%s is text and cannot be compared by %s", attribute, comparison.sign), conditionHint)
 		}
 		operand = strings.TrimSpace(operand)
 		milli, err := parseOperand(operand)
 		if err != nil {
 			return nil, err
 		}
-		c.Operator, c.Values = cmp.operator, []*caravanv1.AttributeValue{number(milli)}
+		c.Operator, c.Values = comparison.operator, []*caravanv1.AttributeValue{number(milli)}
 		return c, nil
 	}
 	switch {
@@ -242,8 +242,9 @@ func looksNumber(attribute, text string) bool {
 	if textAttribute(attribute) {
 		return false
 	}
-	_, isSize := sizeUnit(strings.TrimSpace(strings.TrimPrefix(text, leadingNumber.FindString(text))))
-	return decimalPattern.MatchString(text) || isSize && sizeAttribute(attribute)
+	digits := leadingNumber.FindString(text)
+	_, isSize := sizeUnit(strings.TrimSpace(text[len(digits):]))
+	return decimalPattern.MatchString(text) || isSize && decimalPattern.MatchString(digits) && sizeAttribute(attribute)
 }
 
 // parseOperand reads the number of a comparison as thousandths; a size counts

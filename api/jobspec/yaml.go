@@ -103,8 +103,7 @@ func parseText(text string) (tokens token.Tokens, file *ast.File, bad *yamlError
 		return tokens, file, nil
 	}
 	at, message := span{line: 1, col: 1}, err.Error()
-	var syntax yaml.Error
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[yaml.Error](err); ok {
 		message = syntax.GetMessage()
 		if tk := syntax.GetToken(); tk != nil {
 			at = place(lines, tk)
