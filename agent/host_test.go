@@ -5,7 +5,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
@@ -130,21 +129,25 @@ func (h *host) path(names ...string) string {
 	return filepath.Join(append([]string{h.dataDir}, names...)...)
 }
 
-// lines counts the lines that a task has written.
-func lines(content string) string {
-	n := 0
-	for _, c := range content {
-		if c == '\n' {
-			n++
-		}
-	}
-	return strconv.Itoa(n)
-}
-
 // testWriter shows the agent's log with the test that failed.
 type testWriter struct{ t *testing.T }
 
 func (w testWriter) Write(p []byte) (int, error) {
 	w.t.Logf("%s", p)
 	return len(p), nil
+}
+
+// awaitGone waits until a process has ended.
+func (h *host) awaitGone(pid string) {
+	h.t.Helper()
+	for {
+		if _, err := os.Stat("/proc/" + pid); os.IsNotExist(err) {
+			return
+		}
+		select {
+		case <-h.ctx.Done():
+			h.t.Fatalf("process %s never ended", pid)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 }

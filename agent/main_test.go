@@ -1,18 +1,40 @@
 package agent_test
 
 import (
+	"context"
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 
+	"caravan/agent"
 	"caravan/agent/shim"
 )
 
-// TestMain is also the shim's program, as cmd/caravan is for the real agent.
+// agentProcess makes this program an agent: "DATADIR SERVER".
+const agentProcess = "CARAVAN_TEST_AGENT"
+
+// TestMain is also the shim's program, and the agent's where a test has to kill it.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "shim" {
 		os.Exit(shim.Main(os.Args[2]))
 	}
+	if args := strings.Fields(os.Getenv(agentProcess)); len(args) == 2 {
+		fmt.Fprintln(os.Stderr, runAgent(args[0], args[1]))
+		os.Exit(1)
+	}
 	goleak.VerifyTestMain(m)
+}
+
+// runAgent serves until it is killed.
+func runAgent(dataDir, server string) error {
+	a, err := agent.New(agent.Config{
+		DataDir: dataDir, Servers: []string{server}, Name: node, ShimCommand: []string{os.Args[0], "shim"},
+	})
+	if err != nil {
+		return err
+	}
+	return a.Run(context.Background())
 }

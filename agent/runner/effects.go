@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"syscall"
 	"time"
 
@@ -50,12 +49,16 @@ func (r *Runner) happens(a *allocation, e Event) { r.inbox.put(func() { r.apply(
 
 // fillSlots starts what waits, oldest first, as far as the bounds allow.
 func (r *Runner) fillSlots() {
-	r.waiting = slices.DeleteFunc(r.waiting, func(a *allocation) bool {
+	var still []*allocation
+	for _, a := range r.waiting {
 		if r.slots.launching < r.cfg.Launches && a.state.Ready() {
 			r.apply(a, SlotFree{})
 		}
-		return a.state.Phase != Waiting
-	})
+		if a.state.Phase == Waiting {
+			still = append(still, a)
+		}
+	}
+	r.waiting = still
 	for len(r.publish) > 0 && r.slots.publishing < r.cfg.Publications {
 		a := r.publish[0]
 		r.publish = r.publish[1:]

@@ -165,7 +165,7 @@ func TestLogsOfASimulatedTaskSayThatNothingRan(t *testing.T) {
 }
 
 func TestAThousandNodesInOneProcess(t *testing.T) {
-	const nodes, rounds = 1000, 3
+	const nodes, rounds = 1000, 2
 	before := runtime.NumGoroutine()
 	c := start(t, nodes, 5*time.Second)
 	// Client: a watch and gRPC's goroutine for it; server: its handler. Here both are in one process.
