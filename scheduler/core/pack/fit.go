@@ -42,11 +42,11 @@ type Fitter struct {
 	picks []pick
 	taken []uint64
 	// tally of the last try, for the score
-	splits       int64
-	splinter     int64
-	memoryLeft   int64
-	thousandths  int64
-	firstFailing int
+	splits, splinter, memoryLeft, thousandths int64
+	failing                                   int
+	// scratch of rematch
+	owner []int32
+	tried []bool
 }
 
 // pick is a device chosen for a task.
@@ -65,12 +65,11 @@ func (f *Fitter) Fits(c *request.Class, m Match, n *model.Node, free *resource.F
 
 // Devices chooses devices for one task of class c, each at most once. It
 // reports false when there are not enough, and Failing then names the request.
-//
-// Requests are served in their order, so a task whose requests compete for the
-// same devices should name the choosier request first.
+// Every request takes its best device in turn; should that end in want while
+// requests compete for the same devices, a choice that suits all is looked for
+// before giving up.
 func (f *Fitter) Devices(c *request.Class, m Match, n *model.Node, free *resource.Free) bool {
-	f.picks = f.picks[:0]
-	f.splits, f.splinter, f.memoryLeft, f.thousandths = 0, 0, 0, 0
+	f.clear()
 	if len(c.Devices) == 0 {
 		return true
 	}
@@ -78,19 +77,23 @@ func (f *Fitter) Devices(c *request.Class, m Match, n *model.Node, free *resourc
 	f.taken = append(f.taken[:0], m[:w]...)
 	clear(f.taken)
 	for r := range c.Devices {
-		req := &c.Devices[r]
-		for range req.Count {
-			if !f.choose(req, m[r*w:(r+1)*w], n, free) {
-				f.firstFailing = r
-				return false
+		for range c.Devices[r].Count {
+			if !f.choose(&c.Devices[r], m[r*w:(r+1)*w], n, free) {
+				f.failing = r
+				return c.Competing && f.rematch(c, m, n, free)
 			}
 		}
 	}
 	return true
 }
 
+func (f *Fitter) clear() {
+	f.picks = f.picks[:0]
+	f.splits, f.splinter, f.memoryLeft, f.thousandths = 0, 0, 0, 0
+}
+
 // Failing returns the request that the last call of Devices could not serve.
-func (f *Fitter) Failing() int { return f.firstFailing }
+func (f *Fitter) Failing() int { return f.failing }
 
 // rank orders the devices that could serve a request, least first: split
 // devices before whole ones, then the least left over, then the smallest.
@@ -110,23 +113,30 @@ func (a rank) before(b rank) bool {
 	return a.memoryMiB < b.memoryMiB
 }
 
+// rate returns how well a device serves a request and the memory it would give
+// up; ok is false when it has not enough left.
+func rate(req *model.DeviceRequest, d *model.Device, left *resource.DeviceFree) (k rank, memoryMiB int64, ok bool) {
+	if !left.Healthy || left.Thousandths < req.Thousandths {
+		return rank{}, 0, false
+	}
+	memoryMiB = request.Memory(req, d)
+	if left.MemoryMiB < memoryMiB {
+		return rank{}, 0, false
+	}
+	// A device taken whole leaves nothing behind; what tells two apart is size.
+	return rank{
+		whole: left.Thousandths == d.Thousandths, thousandths: left.Thousandths - req.Thousandths, memoryMiB: left.MemoryMiB,
+	}, memoryMiB, true
+}
+
 // choose picks the best device for one unit of a request.
 func (f *Fitter) choose(req *model.DeviceRequest, match []uint64, n *model.Node, free *resource.Free) bool {
 	best, bestRank, bestMemory := -1, rank{}, int64(0)
 	for w, set := range match {
 		for set &^= f.taken[w]; set != 0; set &= set - 1 {
 			d := w*64 + bits.TrailingZeros64(set)
-			left, dev := &free.Devices[d], &n.Devices[d]
-			if !left.Healthy || left.Thousandths < req.Thousandths {
-				continue
-			}
-			memory := request.Memory(req, dev)
-			if left.MemoryMiB < memory {
-				continue
-			}
-			// Whole devices leave nothing behind; what tells them apart is their size.
-			k := rank{whole: left.Thousandths == dev.Thousandths, thousandths: left.Thousandths - req.Thousandths, memoryMiB: left.MemoryMiB}
-			if best < 0 || k.before(bestRank) {
+			k, memory, ok := rate(req, &n.Devices[d], &free.Devices[d])
+			if ok && (best < 0 || k.before(bestRank)) {
 				best, bestRank, bestMemory = d, k, memory
 			}
 		}
@@ -135,16 +145,21 @@ func (f *Fitter) choose(req *model.DeviceRequest, match []uint64, n *model.Node,
 		return false
 	}
 	f.taken[best/64] |= 1 << (best % 64)
-	f.picks = append(f.picks, pick{device: best, thousandths: req.Thousandths, memoryMiB: bestMemory})
-	f.thousandths += int64(req.Thousandths)
-	f.memoryLeft += bestRank.memoryMiB - bestMemory
-	if req.Fraction() {
-		f.splinter += int64(bestRank.thousandths)
-		if bestRank.whole {
-			f.splits++
-		}
-	} else {
-		f.memoryLeft += bestMemory
-	}
+	f.pick(req, best, bestRank, bestMemory)
 	return true
+}
+
+// pick enters a device for one unit of a request.
+func (f *Fitter) pick(req *model.DeviceRequest, device int, k rank, memory int64) {
+	f.picks = append(f.picks, pick{device: device, thousandths: req.Thousandths, memoryMiB: memory})
+	f.thousandths += int64(req.Thousandths)
+	f.memoryLeft += k.memoryMiB - memory
+	if !req.Fraction() {
+		f.memoryLeft += memory
+		return
+	}
+	f.splinter += int64(k.thousandths)
+	if k.whole {
+		f.splits++
+	}
 }

@@ -23,6 +23,8 @@ type Class struct {
 	DiskMiB   int64
 	// Devices are the requests, with Count at least 1 and Thousandths 1 to 1000.
 	Devices []model.DeviceRequest
+	// Competing says that two requests are for the same kind of device.
+	Competing bool
 	// Constraints are the group's, then the variant's.
 	Constraints []model.Constraint
 }
@@ -79,6 +81,7 @@ func New(g *model.TaskGroup, v *model.Variant) *Class {
 		DiskMiB:   max(0, v.Resources.DiskMiB),
 	}
 	for _, d := range v.Resources.Devices {
+		c.Competing = c.Competing || c.Asks(d.Kind)
 		c.Devices = append(c.Devices, normal(d))
 	}
 	c.Constraints = append(c.Constraints, g.Constraints...)
