@@ -31,9 +31,6 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid job, 3 not found,
 		// execute turns suggestions into hints.
 		DisableSuggestions:         true,
 		SuggestionsMinimumDistance: 2,
-		PersistentPreRun: func(*cobra.Command, []string) {
-			s.started = true
-		},
 	}
 	s.format = output.Table
 	flags := root.PersistentFlags()
@@ -61,7 +58,21 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid job, 3 not found,
 		newDevCmd(s),
 		newVersionCmd(s),
 	)
+	noteStart(root, s)
 	return root
+}
+
+// noteStart makes every command of the tree note that its work has begun.
+func noteStart(cmd *cobra.Command, s *session) {
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			s.started = true
+			return run(cmd, args)
+		}
+	}
+	for _, child := range cmd.Commands() {
+		noteStart(child, s)
+	}
 }
 
 // newGroupCmd makes a command that only has subcommands.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"os/user"
+	"strings"
 	"syscall"
 	"time"
 
@@ -177,5 +178,10 @@ func wrongUsage(root *cobra.Command, args []string, err error) error {
 			return &usageError{err.Error(), "did you mean `caravan " + near[0] + "`?"}
 		}
 	}
-	return &usageError{err.Error(), "see `" + cmd.CommandPath() + " --help`"}
+	message := err.Error()
+	if flags, ok := strings.CutPrefix(message, "if any flags in the group ["); ok {
+		flags, _, _ = strings.Cut(flags, "]")
+		message = "--" + strings.Join(strings.Fields(flags), " and --") + " do not go together"
+	}
+	return &usageError{message, "see `" + cmd.CommandPath() + " --help`"}
 }
