@@ -110,9 +110,13 @@ func excerpt(lines []string, at span) string {
 	}
 	pad := make([]rune, start)
 	for i := range pad {
-		pad[i] = ' '
-		if text[i] == '\t' {
+		switch {
+		case text[i] == '\t':
 			pad[i] = '\t'
+		case unicode.In(text[i], unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul):
+			pad[i] = '\u3000' // two cells wide, as these letters are
+		default:
+			pad[i] = ' '
 		}
 	}
 	return fmt.Sprintf("%4d | %s%s%s\n     | %s%s%s", at.line, lead, printable(string(text)), tail,

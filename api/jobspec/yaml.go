@@ -151,8 +151,8 @@ func boundTokens(lines []string, tokens token.Tokens) *yamlError {
 func explainYAML(message string, lines []string, at span) (text, hint string) {
 	has := func(part string) bool { return strings.Contains(message, part) }
 	switch {
-	case has("cannot start any token") && has("'\t'"):
-		return "a tab stands where YAML wants spaces", "indent with spaces"
+	case has("cannot start any token") && has("'\t'"), has("tab character"):
+		return "a tab stands where YAML wants spaces", "write spaces, also for indentation"
 	case has("mapping value is not allowed") && at.line < len(lines) && indentOf(lines[at.line]) > indentOf(lines[at.line-1]):
 		return fmt.Sprintf("line %d is indented deeper than this line, which has a value already", at.line+1),
 			"start keys of one mapping in the same column"
