@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ import (
 	"caravan/agent/shim"
 	"caravan/agent/tasks"
 	pb "caravan/api/caravanv1"
+	"caravan/scheduler/model"
 )
 
 // allocsDir holds the allocations within the data directory. Its name is short because the
@@ -59,7 +61,11 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	info, err := a.fingerprint(ctx, address)
+	processes, err := a.processes()
+	if err != nil {
+		return err
+	}
+	info, err := a.fingerprint(ctx, address, a.limits(processes))
 	if err != nil {
 		return err
 	}
@@ -68,14 +74,21 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer servers.Close()
-	return a.serve(ctx, listener, info, servers)
+	return a.serve(ctx, listener, info, servers, processes)
 }
 
 // serve wires the parts together and runs them.
-func (a *Agent) serve(ctx context.Context, listener net.Listener, info *pb.NodeInfo, servers *link.Servers) error {
+func (a *Agent) serve(ctx context.Context, listener net.Listener, info *pb.NodeInfo, servers *link.Servers, processes *exec.Driver) error {
 	var session *link.Session // set before the runner runs, and so before it reports
 	adopted := make(chan struct{})
-	run, err := a.newRunner(func(r *pb.AllocationReport) { session.Report(r) }, func() { close(adopted) })
+	run, err := runner.New(runner.Config{
+		Dir:     filepath.Join(a.cfg.DataDir, allocsDir),
+		Drivers: map[string]driver.Driver{exec.Name: processes, sim.Name: sim.New()},
+		Report:  func(r *pb.AllocationReport) { session.Report(r) }, Ready: func() { close(adopted) },
+		Limits: a.limits(processes), OutputRoots: a.cfg.OutputRoots,
+		Launches: a.cfg.Launches, Publications: a.cfg.Publications, Retention: a.cfg.Retention,
+		Logger: a.cfg.Logger.Named("runner"),
+	})
 	if err != nil {
 		return err
 	}
@@ -125,31 +138,39 @@ func stopServer(s *grpc.Server, timeout time.Duration) {
 	s.GracefulStop()
 }
 
-// newRunner makes the runner with all drivers there are.
-func (a *Agent) newRunner(report func(*pb.AllocationReport), ready func()) (*runner.Runner, error) {
-	processes, err := exec.New(shim.Config{
-		Command: a.cfg.ShimCommand, CgroupParent: a.cfg.CgroupParent, Logger: a.cfg.Logger.Named("shim"),
-	})
-	if err != nil {
-		return nil, err
+// processes makes the driver for real processes, with limits if the host can enforce them.
+func (a *Agent) processes() (*exec.Driver, error) {
+	cfg := shim.Config{Command: a.cfg.ShimCommand, CgroupParent: a.cfg.CgroupParent, Logger: a.cfg.Logger.Named("shim")}
+	d, err := exec.New(cfg)
+	switch {
+	case err != nil || d.Capabilities().Limits:
+		return d, err
+	case a.cfg.RequireLimits:
+		return nil, fmt.Errorf("limits are required and control group %q cannot be made (run as root with cgroups mounted, or do not require limits)", cfg.CgroupParent)
+	case cfg.CgroupParent == "":
+		return d, nil
 	}
-	if a.cfg.CgroupParent != "" && !processes.Capabilities().Limits {
-		a.cfg.Logger.Warn("control groups cannot be made here: tasks will fail to launch (run as root, or without a control group)", "parent", a.cfg.CgroupParent)
-	}
-	return runner.New(runner.Config{
-		Dir:     filepath.Join(a.cfg.DataDir, allocsDir),
-		Drivers: map[string]driver.Driver{exec.Name: processes, sim.Name: sim.New()},
-		Report:  report, Ready: ready, Limits: fingerprint.CgroupVersion(a.cfg.HostRoot),
-		OutputRoots: a.cfg.OutputRoots, Launches: a.cfg.Launches, Publications: a.cfg.Publications,
-		Retention: a.cfg.Retention, Logger: a.cfg.Logger.Named("runner"),
-	})
+	a.cfg.Logger.Warn("control groups cannot be made here: tasks run WITHOUT limits", "parent", cfg.CgroupParent)
+	cfg.CgroupParent = ""
+	return exec.New(cfg)
 }
 
-func (a *Agent) fingerprint(ctx context.Context, address string) (*pb.NodeInfo, error) {
+// limits names what enforces the limits of tasks: v1, v2 or none.
+func (a *Agent) limits(d *exec.Driver) string {
+	if !d.Capabilities().Limits {
+		return "none"
+	}
+	return fingerprint.CgroupVersion(a.cfg.HostRoot)
+}
+
+// fingerprint looks at the host and adds what only the agent knows.
+func (a *Agent) fingerprint(ctx context.Context, address, limits string) (*pb.NodeInfo, error) {
+	attributes := map[string]model.Attribute{"limits": model.Text(limits), "driver." + exec.Name: model.Text("true")}
+	maps.Copy(attributes, a.cfg.Attributes)
 	info, err := fingerprint.Take(ctx, fingerprint.Config{
 		Root: a.cfg.HostRoot, DataDir: a.cfg.DataDir, Name: a.cfg.Name,
 		InstanceType: a.cfg.InstanceType, Family: a.cfg.Family, Zone: a.cfg.Zone, Rack: a.cfg.Rack,
-		Reserved: a.cfg.Reserved, Attributes: a.cfg.Attributes, Version: a.cfg.Version,
+		Reserved: a.cfg.Reserved, Attributes: attributes, Version: a.cfg.Version,
 		PriceMicroPerHour: a.cfg.PriceMicroPerHour, Devices: a.cfg.Devices,
 	})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"caravan/agent"
 	pb "caravan/api/caravanv1"
 )
 
@@ -58,5 +59,34 @@ func TestACommandKnowsItsTask(t *testing.T) {
 		if !strings.Contains("\n"+string(raw), "\n"+want+"\n") {
 			t.Errorf("the command did not see %q in:\n%s", want, raw)
 		}
+	}
+}
+
+func TestLimitsAreEnforcedAndNamed(t *testing.T) {
+	h := newHost(t)
+	h.start(func(c *agent.Config) { c.CgroupParent, c.RequireLimits = testGroup, true })
+	limits := h.servers.Info(node).Attributes["limits"].GetText()
+	if limits != "v1" && limits != "v2" {
+		t.Fatalf("the node's attribute limits is %q", limits)
+	}
+	hungry := task(1, "tail /dev/zero", func(a *pb.Assignment) { a.Allocation.MemoryMib = 32 })
+	modest := task(2, "true")
+	h.servers.Assign(hungry, modest)
+	if r := h.await(id(hungry), failed); r.Exit.Reason != "oom" || r.Usage.Limits != limits || r.Usage.PeakMemoryBytes == 0 {
+		t.Errorf("a task over its memory is reported as %v", r)
+	}
+	if r := h.await(id(modest), succeeded); r.Usage.Limits != limits {
+		t.Errorf("a modest task is reported as %v", r)
+	}
+}
+
+func TestLimitsThatAreRequiredAndMissingEndTheAgent(t *testing.T) {
+	h := newHost(t)
+	a, err := agent.New(agent.Config{DataDir: h.dataDir, Servers: []string{h.address}, RequireLimits: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Run(h.ctx); err == nil || !strings.Contains(err.Error(), "limits are required") {
+		t.Errorf("ended with %v", err)
 	}
 }

@@ -55,8 +55,12 @@ type Config struct {
 	Version string
 
 	// CgroupParent is the control group below which tasks get theirs, for example /caravan;
-	// default none: tasks run without limits, and reports say so.
+	// default none: tasks run without limits. Where it cannot be made they do too, with a
+	// warning. Either way the node's attribute "limits" and every report tell: v1, v2 or none.
 	CgroupParent string
+	// RequireLimits makes Run fail where limits cannot be enforced; default false. Set it
+	// where users share hosts.
+	RequireLimits bool
 	// ShimCommand starts a shim when a directory is appended; default: this program's hidden
 	// subcommand `shim`.
 	ShimCommand []string

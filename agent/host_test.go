@@ -42,15 +42,19 @@ func newHost(t *testing.T) *host {
 }
 
 // start runs an agent until stop is called, or the test ends. It returns once registered.
-func (h *host) start() (address string, stop func()) {
+func (h *host) start(change ...func(*agent.Config)) (address string, stop func()) {
 	h.t.Helper()
 	ready := make(chan agent.Node, 1)
-	a, err := agent.New(agent.Config{
+	cfg := agent.Config{
 		DataDir: h.dataDir, Servers: []string{h.address}, Name: node,
 		ShimCommand: []string{os.Args[0], "shim"},
 		Ready:       func(n agent.Node) { ready <- n },
 		Logger:      hclog.New(&hclog.LoggerOptions{Output: testWriter{h.t}, Level: hclog.Debug}),
-	})
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	a, err := agent.New(cfg)
 	if err != nil {
 		h.t.Fatal(err)
 	}

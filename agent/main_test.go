@@ -10,11 +10,15 @@ import (
 	"go.uber.org/goleak"
 
 	"caravan/agent"
+	"caravan/agent/cgroup"
 	"caravan/agent/shim"
 )
 
 // agentProcess makes this program an agent: "DATADIR SERVER".
 const agentProcess = "CARAVAN_TEST_AGENT"
+
+// testGroup is the control group of the tests that need limits.
+const testGroup = "/caravan-test-agent"
 
 // TestMain is also the shim's program, and the agent's where a test has to kill it.
 func TestMain(m *testing.M) {
@@ -25,7 +29,12 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, runAgent(args[0], args[1]))
 		os.Exit(1)
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if g, err := cgroup.Open(testGroup); err == nil {
+			_ = g.Destroy() // its tasks have ended; an empty group that stays harms nobody
+		}
+		os.Exit(code)
+	}))
 }
 
 // runAgent serves until it is killed.

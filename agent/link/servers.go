@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
 	pb "caravan/api/caravanv1"
@@ -19,6 +20,10 @@ import (
 
 // MaxServers bounds the list of addresses.
 const MaxServers = 32
+
+// MaxUpdateBytes bounds a list of allocations: some 4,000 of them whose jobs have the longest
+// index ranges there may be.
+const MaxUpdateBytes = 64 << 20
 
 // Servers is the list of servers with the connection in use. Any server may answer any
 // call, because followers pass calls on to the leader; one that cannot is left for the next
@@ -62,9 +67,16 @@ func NewServers(addresses []string, options ...grpc.DialOption) (*Servers, error
 		Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
 		MinConnectTimeout: 2 * time.Second,
 	}
+	defaults := []grpc.DialOption{
+		grpc.WithConnectParams(reconnect),
+		// A dead connection looks like a silent one. The heartbeats' answers keep a live one from
+		// ever being asked, so servers do not count these pings as abuse.
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxUpdateBytes)),
+	}
 	s := &Servers{
 		addresses: addresses,
-		options:   append([]grpc.DialOption{grpc.WithConnectParams(reconnect)}, options...),
+		options:   append(defaults, options...),
 		conns:     make(map[string]*grpc.ClientConn),
 		at:        rand.IntN(len(addresses)),
 	}

@@ -1,6 +1,10 @@
 package runner
 
-import "caravan/scheduler/model"
+import (
+	"strings"
+
+	"caravan/scheduler/model"
+)
 
 // Apply returns the state after an event and what has to be done about it. An event that
 // does not fit the phase (a duplicate, a late answer) changes nothing.
@@ -194,8 +198,24 @@ func (s State) publishFailed(message string) (State, []Effect) {
 // end fixes the result.
 func (s State) end() (State, []Effect) {
 	s.Phase = Ended
+	s.Result.Exit.Message = bounded(s.Result.Exit.Message)
 	return s, []Effect{Save, Report}
 }
+
+// MaxMessage bounds what a result says for people, in bytes: a thousand of them fit into
+// one report call.
+const MaxMessage = 2 << 10
+
+// bounded makes a message fit for the wire: short enough, and valid UTF-8, which file names
+// in it need not be.
+func bounded(message string) string {
+	if len(message) > MaxMessage {
+		message = message[:MaxMessage-len(cut)] + cut
+	}
+	return strings.ToValidUTF8(message, "\ufffd")
+}
+
+const cut = " [...]"
 
 // stoppedResult turns a result into that of a stopped allocation.
 func stoppedResult(r Result, message string) Result {

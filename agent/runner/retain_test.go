@@ -2,8 +2,10 @@ package runner
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 func TestOldAllocationsGoOldestFirst(t *testing.T) {
@@ -41,5 +43,14 @@ func TestIDsNeverLeadOutOfTheDirectory(t *testing.T) {
 		if ValidID(id) {
 			t.Errorf("%q is taken", id)
 		}
+	}
+}
+
+func TestMessagesFitTheWire(t *testing.T) {
+	long := strings.Repeat("ä", MaxMessage)
+	s, _ := Apply(State{Phase: Publishing}, PublishFailed{Message: "bad name \xff in " + long})
+	got := s.Result.Exit.Message
+	if len(got) > MaxMessage+len("\ufffd") || !utf8.ValidString(got) || !strings.HasPrefix(got, "bad name \ufffd in ä") || !strings.HasSuffix(got, "[...]") {
+		t.Errorf("%d bytes: %.40q...", len(got), got)
 	}
 }
