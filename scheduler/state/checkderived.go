@@ -37,16 +37,16 @@ func (c *checker) allocationIndex() {
 
 func (c *checker) nodes() {
 	c.demand(c.t.nodes.books.len() == c.t.nodes.byName.len(), "there are %d books for %d nodes", c.t.nodes.books.len(), c.t.nodes.byName.len())
+	live := liveByNode(c.t)
 	for name, n := range c.t.nodes.byName.all() {
 		b, ok := c.t.nodes.books.get(name)
 		if !c.demand(ok, "node %s has no book", name) {
 			continue
 		}
-		live := slices.Collect(c.t.allocations.liveOn(name))
-		want := resource.Rebuild(n, live)
+		want := resource.Rebuild(n, live[name])
 		same := want.CPUMilli == b.free.CPUMilli && want.MemoryMiB == b.free.MemoryMiB && want.DiskMiB == b.free.DiskMiB &&
 			slices.Equal(want.Devices, b.free.Devices)
-		c.demand(same && b.live == len(live), "node %s: the book says %+v for %d allocations, they add up to %+v for %d", name, *b.free, b.live, *want, len(live))
+		c.demand(same && b.live == len(live[name]), "node %s: the book says %+v for %d allocations, they add up to %+v for %d", name, *b.free, b.live, *want, len(live[name]))
 	}
 }
 

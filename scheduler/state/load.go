@@ -131,16 +131,15 @@ func (l *Loader) Finish() (*Store, error) {
 	if err := checkRecords(l.t); err != nil {
 		return nil, fmt.Errorf("the records contradict each other: %w", err)
 	}
-	live := map[string][]*model.Allocation{}
 	for _, a := range l.t.allocations.byID.all() {
 		if a.State.Ended() {
 			continue
 		}
 		if j, ok := l.t.jobs.get(a.Job); ok {
-			live[a.Node] = append(live[a.Node], a)
 			l.t.queues.charge(queueOf(j.Spec), allocationUsage(a), 1)
 		}
 	}
+	live := liveByNode(l.t)
 	for name, n := range l.t.nodes.byName.all() {
 		l.t.nodes.books.put(name, newBook(n, live[name]))
 	}
@@ -148,4 +147,15 @@ func (l *Loader) Finish() (*Store, error) {
 		l.t.queues.charge(queueOf(j.Spec), jobUsage(j.State), 1)
 	}
 	return newStore(l.t), nil
+}
+
+// liveByNode gathers the live allocations of each node without the help of an index.
+func liveByNode(t *tables) map[string][]*model.Allocation {
+	live := map[string][]*model.Allocation{}
+	for _, a := range t.allocations.byID.all() {
+		if !a.State.Ended() {
+			live[a.Node] = append(live[a.Node], a)
+		}
+	}
+	return live
 }
