@@ -1,6 +1,8 @@
 package pack
 
 import (
+	"slices"
+
 	"caravan/scheduler/core/fleet"
 	"caravan/scheduler/core/request"
 	"caravan/scheduler/model"
@@ -18,6 +20,9 @@ type Packer struct {
 	// steps counts nodes looked at; maxSteps bounds them.
 	steps, maxSteps int64
 	shares          []model.DeviceShare
+	// scratch of build
+	heap  []entry
+	match Match
 }
 
 // Spot is where a task goes.
@@ -60,7 +65,8 @@ func (p *Packer) Within(c *request.Class, nodes []int32) *Index { return p.build
 // build looks at the given nodes, nil meaning all.
 func (p *Packer) build(c *request.Class, nodes []int32) *Index {
 	n := p.fleet.Len()
-	x := &Index{class: c, at: make([]int32, n), place: make([]int32, n), seen: p.fleet.Changes()}
+	// Built in scratch space that the next build uses again, then cut to size.
+	x := &Index{class: c, at: make([]int32, n), place: make([]int32, n), seen: p.fleet.Changes(), heap: p.heap[:0], match: p.match[:0]}
 	if nodes == nil {
 		for i := range n {
 			p.enter(x, i)
@@ -74,6 +80,8 @@ func (p *Packer) build(c *request.Class, nodes []int32) *Index {
 		}
 	}
 	x.heapify()
+	p.heap, p.match = x.heap, x.match
+	x.heap, x.match = slices.Clone(x.heap), slices.Clone(x.match)
 	return x
 }
 
