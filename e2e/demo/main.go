@@ -6,11 +6,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -91,18 +89,14 @@ func run(ctx context.Context, bin string, keep bool) error {
 // transcode submits the ladder, follows it, and kills the leader half way.
 func transcode(ctx context.Context, c *harness.Cluster, job string) error {
 	say("Submitting the ladder: 18 chunk encodes, 3 concats, audio, mux, check")
-	out, err := c.CLI(ctx, "submit", "-o", "name", job).Output()
-	if err != nil {
-		return fmt.Errorf("submit: %w%s", err, stderrOf(err))
-	}
-	id := strings.TrimSpace(string(out))
-	fmt.Println(id)
-	follow := c.CLI(ctx, "status", "--follow", id)
+	fmt.Println("$ caravan submit --wait ladder.yaml")
+	follow := c.CLI(ctx, "submit", "--wait", job)
 	follow.Stdout, follow.Stderr = os.Stdout, os.Stderr
 	if err := follow.Start(); err != nil {
 		return err
 	}
-	if err := killLeaderAt(ctx, c, id, 9); err != nil {
+	id, err := killLeaderAt(ctx, c, 9)
+	if err != nil {
 		_ = follow.Process.Kill()
 		_ = follow.Wait()
 		return err
@@ -115,40 +109,41 @@ func transcode(ctx context.Context, c *harness.Cluster, job string) error {
 	return show(ctx, c, "status", id)
 }
 
-// killLeaderAt waits until n tasks of the job have succeeded and then ends the
-// leading server as a power cut would.
-func killLeaderAt(ctx context.Context, c *harness.Cluster, id string, n int64) error {
+// killLeaderAt waits until n tasks of the cluster's only job have succeeded,
+// ends the leading server as a power cut would, and returns the job's id.
+func killLeaderAt(ctx context.Context, c *harness.Cluster, n int64) (id string, err error) {
 	leader, err := c.Leader(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	conn, err := c.Conn(leader)
 	if err != nil {
-		return err
+		return "", err
 	}
 	jobs := pb.NewJobServiceClient(conn)
 	err = harness.Eventually(ctx, func() (bool, error) {
-		j, err := jobs.GetJob(ctx, &pb.GetJobRequest{JobId: id})
-		if err != nil {
+		l, err := jobs.ListJobs(ctx, &pb.ListJobsRequest{})
+		if err != nil || len(l.Jobs) == 0 {
 			return false, err
 		}
+		id = l.Jobs[0].Id
 		var done int64
-		for _, g := range j.Groups {
+		for _, g := range l.Jobs[0].Groups {
 			done += g.Succeeded
 		}
-		return done >= n || j.State > pb.JobState_JOB_STATE_RUNNING, nil
+		return done >= n || l.Jobs[0].State > pb.JobState_JOB_STATE_RUNNING, nil
 	})
 	if err != nil {
-		return err
+		return id, err
 	}
 	say(fmt.Sprintf("%d tasks are done: kill -9 of the leading server %s (pid %d)", n, leader.Name, leader.PID()))
 	leader.Kill()
 	next, err := c.Leader(ctx)
 	if err != nil {
-		return fmt.Errorf("no new leader: %w", err)
+		return id, fmt.Errorf("no new leader: %w", err)
 	}
 	say("Server " + next.Name + " leads now; the tasks went on")
-	return nil
+	return id, nil
 }
 
 // prove compares every rung with a whole-file encode made here and now.
@@ -183,11 +178,3 @@ func show(ctx context.Context, c *harness.Cluster, args ...string) error {
 }
 
 func say(line string) { fmt.Println("\n== " + line) }
-
-func stderrOf(err error) string {
-	var e *exec.ExitError
-	if errors.As(err, &e) {
-		return "\n" + string(e.Stderr)
-	}
-	return ""
-}
