@@ -28,7 +28,7 @@ const (
 
 // journal is a handler that writes down what it is told.
 type journal struct {
-	began time.Time
+	pass func(time.Duration) // lets the bubble's time pass
 
 	mu    sync.Mutex // guards what follows
 	lines []string
@@ -92,7 +92,7 @@ func bubble(t *testing.T, test func(t *testing.T, servers *linktest.Server, s *l
 		if err != nil {
 			t.Fatal(err)
 		}
-		j := &journal{began: time.Now(), acked: make(map[string]pb.AllocationState)}
+		j := &journal{pass: func(d time.Duration) { time.Sleep(d) }, acked: make(map[string]pb.AllocationState)}
 		s, err := link.New(link.Config{
 			Servers: list, Handler: j, Clock: clock{time.Now()}, Logger: hclog.NewNullLogger(),
 			Info: func() *pb.NodeInfo { return &pb.NodeInfo{Name: node, BootId: "boot"} },
@@ -129,9 +129,9 @@ func wantLines(t *testing.T, j *journal, want ...string) {
 
 func TestANodeRegistersGetsItsLeaseAndItsList(t *testing.T) {
 	bubble(t, func(t *testing.T, servers *linktest.Server, s *link.Session, j *journal) {
-		time.Sleep(time.Second)
+		j.pass(time.Second)
 		servers.Assign(assignment("a"))
-		time.Sleep(time.Minute)
+		j.pass(time.Minute)
 		lines := j.all()
 		slices.Sort(lines) // the lease and the list are told by different goroutines
 		if got := strings.Join(lines, ", "); got != "change [a], full [], lease true, registered" {
@@ -149,18 +149,18 @@ func TestANodeRegistersGetsItsLeaseAndItsList(t *testing.T) {
 
 func TestTheLeaseEndsWithoutServersAndComesBackWithThem(t *testing.T) {
 	bubble(t, func(t *testing.T, servers *linktest.Server, s *link.Session, j *journal) {
-		time.Sleep(time.Minute)
+		j.pass(time.Minute)
 		servers.SetFault(func(context.Context, string, any) error { return linktest.Unavailable() }, nil)
-		time.Sleep(9 * time.Second)
+		j.pass(9 * time.Second)
 		if !s.LeaseHeld() {
 			t.Error("the lease ended 9 s after the last heartbeat, at most 5 s before")
 		}
-		time.Sleep(7 * time.Second)
+		j.pass(7 * time.Second)
 		if s.LeaseHeld() {
 			t.Error("the lease is held 16 s after the servers went away")
 		}
 		servers.SetFault(nil, nil)
-		time.Sleep(5 * time.Second)
+		j.pass(5 * time.Second)
 		if !s.LeaseHeld() {
 			t.Error("no lease 5 s after the servers came back")
 		}
@@ -172,13 +172,13 @@ func TestTheLeaseEndsWithoutServersAndComesBackWithThem(t *testing.T) {
 
 func TestANewLeaderWithinTheLeaseIsNotNoticed(t *testing.T) {
 	bubble(t, func(t *testing.T, servers *linktest.Server, s *link.Session, j *journal) {
-		time.Sleep(time.Second)
+		j.pass(time.Second)
 		servers.SetFault(func(context.Context, string, any) error { return linktest.Unavailable() }, nil)
 		s.Report(&pb.AllocationReport{AllocationId: "a", State: succeeded})
-		time.Sleep(4 * time.Second)
+		j.pass(4 * time.Second)
 		servers.SetFault(nil, nil)
 		servers.Assign(assignment("b"))
-		time.Sleep(6 * time.Second)
+		j.pass(6 * time.Second)
 		if j.state("a") != succeeded {
 			t.Error("the report did not arrive at the new leader")
 		}
@@ -195,7 +195,7 @@ func TestANewLeaderWithinTheLeaseIsNotNoticed(t *testing.T) {
 // A server that takes calls and never answers is left for another in time for the lease.
 func TestASilentServerIsLeftBeforeTheLeaseEnds(t *testing.T) {
 	bubble(t, func(t *testing.T, servers *linktest.Server, s *link.Session, j *journal) {
-		time.Sleep(time.Minute)
+		j.pass(time.Minute)
 		var mu sync.Mutex
 		silent := 0
 		servers.SetFault(func(ctx context.Context, method string, _ any) error {
@@ -209,7 +209,7 @@ func TestASilentServerIsLeftBeforeTheLeaseEnds(t *testing.T) {
 			}
 			return nil
 		}, nil)
-		time.Sleep(time.Minute)
+		j.pass(time.Minute)
 		if slices.Contains(j.all(), "lease false") {
 			t.Errorf("the lease was lost: %v", j.all())
 		}
@@ -219,7 +219,7 @@ func TestASilentServerIsLeftBeforeTheLeaseEnds(t *testing.T) {
 // Answers that take long do not make a lease longer.
 func TestASlowAnswerDoesNotStretchTheLease(t *testing.T) {
 	bubble(t, func(t *testing.T, servers *linktest.Server, s *link.Session, j *journal) {
-		time.Sleep(time.Second)
+		j.pass(time.Second)
 		var mu sync.Mutex
 		var arrived time.Time
 		heartbeats := 0
@@ -236,19 +236,19 @@ func TestASlowAnswerDoesNotStretchTheLease(t *testing.T) {
 			return nil
 		}, func(_ context.Context, method string, _ any) error {
 			if method == "Heartbeat" {
-				time.Sleep(1500 * time.Millisecond)
+				j.pass(1500 * time.Millisecond)
 			}
 			return nil
 		})
-		time.Sleep(25 * time.Second)
+		j.pass(25 * time.Second)
 		mu.Lock()
 		end := arrived.Add(15 * time.Second)
 		mu.Unlock()
-		time.Sleep(time.Until(end) - time.Millisecond)
+		j.pass(time.Until(end) - time.Millisecond)
 		if !s.LeaseHeld() {
 			t.Error("the lease ended early")
 		}
-		time.Sleep(time.Millisecond)
+		j.pass(time.Millisecond)
 		if s.LeaseHeld() {
 			t.Error("the lease is held 15 s after the last heartbeat was sent")
 		}
@@ -257,9 +257,9 @@ func TestASlowAnswerDoesNotStretchTheLease(t *testing.T) {
 
 func TestAServerThatLagsBehindIsNotBelieved(t *testing.T) {
 	bubble(t, func(t *testing.T, servers *linktest.Server, s *link.Session, j *journal) {
-		time.Sleep(time.Second)
+		j.pass(time.Second)
 		servers.Assign(assignment("a"))
-		time.Sleep(time.Second)
+		j.pass(time.Second)
 		before := len(j.all())
 		servers.SetLag(2)
 		servers.SetFault(nil, func(_ context.Context, method string, _ any) error {
@@ -269,13 +269,13 @@ func TestAServerThatLagsBehindIsNotBelieved(t *testing.T) {
 			return nil
 		})
 		servers.Assign(assignment("b"))
-		time.Sleep(20 * time.Second)
+		j.pass(20 * time.Second)
 		if told := j.all()[before:]; len(told) != 0 {
 			t.Errorf("told %v by a server that lags behind", told)
 		}
 		servers.SetLag(0)
 		servers.SetFault(nil, nil)
-		time.Sleep(10 * time.Second)
+		j.pass(10 * time.Second)
 		if told := j.all()[before:]; !slices.Equal(told, []string{"full [a b]"}) {
 			t.Errorf("told %v once it had caught up", told)
 		}
@@ -284,11 +284,11 @@ func TestAServerThatLagsBehindIsNotBelieved(t *testing.T) {
 
 func TestALostNodeRegistersAgainAndReadsItsListAnew(t *testing.T) {
 	bubble(t, func(t *testing.T, servers *linktest.Server, s *link.Session, j *journal) {
-		time.Sleep(time.Second)
+		j.pass(time.Second)
 		servers.Assign(assignment("a"))
-		time.Sleep(time.Second)
+		j.pass(time.Second)
 		servers.Lose(node)
-		time.Sleep(10 * time.Second)
+		j.pass(10 * time.Second)
 		if n := servers.Registrations(node); n != 2 {
 			t.Errorf("%d registrations", n)
 		}
@@ -302,17 +302,17 @@ func TestALostNodeRegistersAgainAndReadsItsListAnew(t *testing.T) {
 
 func TestReportsAreBatchedButTheFirstGoesAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, servers *linktest.Server, s *link.Session, j *journal) {
-		time.Sleep(time.Second)
+		j.pass(time.Second)
 		s.Report(&pb.AllocationReport{AllocationId: "first", State: running})
-		time.Sleep(time.Millisecond)
+		j.pass(time.Millisecond)
 		if j.state("first") != running {
 			t.Error("the first report waited")
 		}
 		for i := range 500 {
 			s.Report(&pb.AllocationReport{AllocationId: fmt.Sprint(i), State: running})
-			time.Sleep(time.Millisecond)
+			j.pass(time.Millisecond)
 		}
-		time.Sleep(time.Second)
+		j.pass(time.Second)
 		// 500 reports over 500 ms at one call per 50 ms.
 		if n := len(servers.Requests()); n > 12 {
 			t.Errorf("%d calls", n)
@@ -327,7 +327,7 @@ func TestReportsAreBatchedButTheFirstGoesAtOnce(t *testing.T) {
 // booked, in order and once for each request id, and every assignment was told.
 func TestNothingIsLostOnABadNetwork(t *testing.T) {
 	bubble(t, func(t *testing.T, servers *linktest.Server, s *link.Session, j *journal) {
-		time.Sleep(time.Second) // registered: a lost answer to that would be booked twice, rightly
+		j.pass(time.Second) // registered: a lost answer to that would be booked twice, rightly
 		bad := func(context.Context, string, any) error {
 			if rand.N(10) < 3 {
 				return status.Error(codes.Unavailable, "lost")
@@ -339,12 +339,12 @@ func TestNothingIsLostOnABadNetwork(t *testing.T) {
 			id := fmt.Sprint(i)
 			servers.Assign(assignment(id))
 			s.Report(&pb.AllocationReport{AllocationId: id, State: running})
-			time.Sleep(rand.N(10 * time.Second))
+			j.pass(rand.N(10 * time.Second))
 			s.Report(&pb.AllocationReport{AllocationId: id, State: succeeded})
-			time.Sleep(rand.N(4 * time.Second))
+			j.pass(rand.N(4 * time.Second))
 		}
 		servers.SetFault(nil, nil)
-		time.Sleep(time.Minute)
+		j.pass(time.Minute)
 		told := strings.Join(j.all(), "\n")
 		for i := range 300 {
 			id := fmt.Sprint(i)

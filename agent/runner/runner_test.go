@@ -21,10 +21,10 @@ import (
 	"caravan/scheduler/model"
 )
 
-// counting is the sim driver, and knows how many starts were under way at once.
+// counting is the sim driver whose starts take a second, and knows how many starts were under way at once.
 type counting struct {
 	*sim.Driver
-	hold time.Duration
+	pass func(time.Duration)
 
 	mu        sync.Mutex // guards what follows
 	now, most int
@@ -37,7 +37,7 @@ func (c *counting) Start(ctx context.Context, spec driver.AllocSpec) (driver.Tas
 	c.most = max(c.most, c.now)
 	c.order = append(c.order, spec.ID)
 	c.mu.Unlock()
-	time.Sleep(c.hold)
+	c.pass(time.Second)
 	c.mu.Lock()
 	c.now--
 	c.mu.Unlock()
@@ -54,6 +54,7 @@ func (c *counting) starts() (order []string, most int) {
 // bench runs a runner in fake time.
 type bench struct {
 	*Runner
+	pass   func(time.Duration) // lets the bubble's time pass
 	driver *counting
 
 	mu      sync.Mutex // guards reports
@@ -62,7 +63,8 @@ type bench struct {
 
 func inFakeTime(t *testing.T, cfg Config, test func(t *testing.T, b *bench)) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{driver: &counting{Driver: sim.New(), hold: time.Second}, reports: make(map[string]pb.AllocationState)}
+		pass := func(d time.Duration) { time.Sleep(d) }
+		b := &bench{pass: pass, driver: &counting{Driver: sim.New(), pass: pass}, reports: make(map[string]pb.AllocationState)}
 		cfg.Dir, cfg.Logger = filepath.Join(t.TempDir(), "allocs"), hclog.NewNullLogger()
 		cfg.Drivers = map[string]driver.Driver{"sim": b.driver}
 		cfg.Report = func(r *pb.AllocationReport) {
@@ -108,7 +110,7 @@ func TestStartsAreBoundedAndInOrder(t *testing.T) {
 	inFakeTime(t, Config{Launches: 3}, func(t *testing.T, b *bench) {
 		b.Lease(true)
 		b.Update(t.Context(), list(12, 0))
-		time.Sleep(time.Minute)
+		b.pass(time.Minute)
 		order, most := b.driver.starts()
 		if most != 3 || len(order) != 12 {
 			t.Errorf("%d starts, %d at once", len(order), most)
@@ -126,12 +128,12 @@ func TestStartsAreBoundedAndInOrder(t *testing.T) {
 func TestNothingStartsWithoutTheLease(t *testing.T) {
 	inFakeTime(t, Config{}, func(t *testing.T, b *bench) {
 		b.Update(t.Context(), list(1, 0))
-		time.Sleep(time.Minute)
+		b.pass(time.Minute)
 		if order, _ := b.driver.starts(); len(order) != 0 {
 			t.Fatal("it started")
 		}
 		b.Lease(true)
-		time.Sleep(time.Minute)
+		b.pass(time.Minute)
 		if order, _ := b.driver.starts(); len(order) != 1 {
 			t.Error("it did not start with the lease")
 		}
@@ -193,9 +195,9 @@ func TestWhatTheFullListDoesNotHoldIsStoppedAndAShortListStopsNothing(t *testing
 	inFakeTime(t, Config{}, func(t *testing.T, b *bench) {
 		b.Lease(true)
 		b.Update(t.Context(), list(2, time.Hour))
-		time.Sleep(10 * time.Second)
+		b.pass(10 * time.Second)
 		b.Update(t.Context(), &pb.AllocationUpdate{Assignments: []*pb.Assignment{pretend(7, time.Hour)}})
-		time.Sleep(10 * time.Second)
+		b.pass(10 * time.Second)
 		b.mu.Lock()
 		for id, s := range b.reports {
 			if s != pb.AllocationState_ALLOCATION_STATE_RUNNING {
@@ -204,7 +206,7 @@ func TestWhatTheFullListDoesNotHoldIsStoppedAndAShortListStopsNothing(t *testing
 		}
 		b.mu.Unlock()
 		b.Update(t.Context(), list(1, time.Hour))
-		time.Sleep(10 * time.Second)
+		b.pass(10 * time.Second)
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		for id, want := range map[string]pb.AllocationState{
