@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -80,13 +81,9 @@ func (f *FSM) ApplyBatch(entries []Entry) []any {
 
 func (f *FSM) apply(txn *state.Txn, e *Entry) Result {
 	var c pb.Command
-	if err := proto.Unmarshal(e.Data, &c); err != nil {
-		panic(fmt.Sprintf("fsm: the command at index %d (term %d, position %d, %d bytes) cannot be decoded: %v; the log is damaged: restore this server from another one", e.Index, e.Term, e.Position, len(e.Data), err))
-	}
+	must(e, proto.Unmarshal(e.Data, &c), "cannot be decoded", "the log is damaged: restore this server from another one")
 	op, err := f.operation(&c)
-	if err != nil {
-		panic(fmt.Sprintf("fsm: the command at index %d (term %d, position %d) %v; run the version that wrote it or a newer one", e.Index, e.Term, e.Position, err))
-	}
+	must(e, err, "cannot be carried out", "run the version that wrote it or a newer one")
 	txn.Enter(e.Index, model.Time(c.TimeMs))
 	run := func() (state.Answer, *model.Error) { return op.apply(txn, &c) }
 	var r Result
@@ -103,14 +100,14 @@ func (f *FSM) operation(c *pb.Command) (applier, error) {
 	m := c.ProtoReflect()
 	field := m.WhichOneof(m.Descriptor().Oneofs().ByName("op"))
 	if field == nil {
-		return applier{}, fmt.Errorf("names no operation that this version knows")
+		return applier{}, errors.New("it names no operation that this version knows")
 	}
 	op, ok := f.appliers[field.Number()]
 	if !ok {
-		return applier{}, fmt.Errorf("names the operation %s, for which there is no applier", field.Name())
+		return applier{}, fmt.Errorf("it names the operation %s, for which there is no applier", field.Name())
 	}
 	if len(m.GetUnknown()) > 0 {
-		return applier{}, fmt.Errorf("has fields that this version does not know")
+		return applier{}, errors.New("it has fields that this version does not know")
 	}
 	return op, nil
 }

@@ -129,8 +129,9 @@ func jobUsage(s model.JobState) QueueUsage {
 		return QueueUsage{JobsPending: 1}
 	case model.JobRunning:
 		return QueueUsage{JobsRunning: 1}
+	default: // one that has ended holds nothing
+		return QueueUsage{}
 	}
-	return QueueUsage{}
 }
 
 // allocationUsage is what a live allocation counts for in its queue.

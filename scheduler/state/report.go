@@ -157,8 +157,9 @@ func charged(a *model.Allocation) bool {
 		return !free || a.Attempt >= MaxFreeAttempts
 	case model.AllocationStopped, model.AllocationLost:
 		return a.Attempt >= MaxFreeAttempts
+	default: // it succeeded
+		return false
 	}
-	return false
 }
 
 // countFailure charges a failure to the task and returns its failures so far.

@@ -40,11 +40,3 @@ func (s *Snapshot) Time() model.Time { return s.t.meta.now }
 
 // NextJobNumber returns the number that the next job will get.
 func (s *Snapshot) NextJobNumber() uint64 { return s.t.meta.nextJob }
-
-// must stops the program when an invariant is broken, because going on would
-// let this server's state differ from the others'.
-func must(ok bool, what string) {
-	if !ok {
-		panic("state: invariant broken: " + what)
-	}
-}
