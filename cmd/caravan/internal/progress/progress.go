@@ -104,7 +104,7 @@ const maxBars = 8
 func Block(j *pb.Job, now time.Time, columns int) []string {
 	done, tasks := counts(j)
 	head := fmt.Sprintf("%s %s  %d/%d", j.Id, view.Word(j.State), done, tasks)
-	if left, ok := remaining(j, now); ok {
+	if left, ok := remaining(j, now); ok && left >= time.Second {
 		head += "  about " + view.Duration(left) + " left"
 	}
 	lines := []string{clip(head, columns)}
