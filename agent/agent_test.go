@@ -14,6 +14,7 @@ const (
 	succeeded = pb.AllocationState_ALLOCATION_STATE_SUCCEEDED
 	failed    = pb.AllocationState_ALLOCATION_STATE_FAILED
 	stopped   = pb.AllocationState_ALLOCATION_STATE_STOPPED
+	lost      = pb.AllocationState_ALLOCATION_STATE_LOST
 )
 
 func TestATaskRunsAndItsEndIsReported(t *testing.T) {

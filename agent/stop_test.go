@@ -53,7 +53,7 @@ func TestAGangIsStoppedWhenTheLeaseEndsAndOtherTasksAreNot(t *testing.T) {
 		}
 		return nil
 	}, nil)
-	if r := h.await(id(gang), failed); r.Exit.Reason != "node-lost" {
+	if r := h.await(id(gang), lost); r.Exit.Reason != "node-lost" {
 		t.Errorf("the gang's end is reported as %v", r)
 	}
 	if s := h.servers.State(node, id(single)); s != running {

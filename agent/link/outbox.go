@@ -11,8 +11,9 @@ import (
 	pb "caravan/api/caravanv1"
 )
 
-// MaxBatch is the most reports one request carries.
-const MaxBatch = 1000
+// MaxBatch is the most reports one request carries. Even if each had the longest message
+// there may be, servers could put them into one log entry.
+const MaxBatch = 128
 
 // Outbox holds a node's reports until a server has acknowledged them. It has at most one
 // waiting report per allocation, so it is bounded by what the node runs. At most one request

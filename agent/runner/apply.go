@@ -168,11 +168,10 @@ func (s State) exited(r Result) (State, []Effect) {
 	case s.Stopping:
 		s.Result.State = model.AllocationStopped
 	case s.Fenced:
-		s.Result.Exit.Reason = model.ReasonNodeLost
-		s.Result.Exit.Message = "the node's lease ended, and a gang must not run twice (the servers were out of reach for longer than the lease)"
+		s.Result = lostResult(r, "the node's lease ended, and a gang must not run twice (the servers were out of reach for longer than the lease)")
 	default:
 		// Nobody asked for it: the host is shutting down.
-		s.Result.Exit.Reason = model.ReasonNodeLost
+		s.Result = lostResult(r, r.Exit.Message)
 	}
 	return s.end()
 }
@@ -202,8 +201,8 @@ func (s State) end() (State, []Effect) {
 	return s, []Effect{Save, Report}
 }
 
-// MaxMessage bounds what a result says for people, in bytes: a thousand of them fit into
-// one report call.
+// MaxMessage bounds what a result says for people, in bytes: a full batch of reports fits into
+// one log entry.
 const MaxMessage = 2 << 10
 
 // bounded makes a message fit for the wire: short enough, and valid UTF-8, which file names
@@ -215,11 +214,20 @@ func bounded(message string) string {
 	return strings.ToValidUTF8(message, "\ufffd")
 }
 
+// cut ends a message that was too long.
 const cut = " [...]"
 
 // stoppedResult turns a result into that of a stopped allocation.
 func stoppedResult(r Result, message string) Result {
 	r.State = model.AllocationStopped
 	r.Exit = model.Exit{Code: r.Exit.Code, Signal: r.Exit.Signal, Reason: model.ReasonStopped, Message: message}
+	return r
+}
+
+// lostResult turns a result into that of an allocation that its node could not keep: the task
+// is to be tried again, at no charge to its retries.
+func lostResult(r Result, message string) Result {
+	r.State = model.AllocationLost
+	r.Exit.Reason, r.Exit.Message = model.ReasonNodeLost, message
 	return r
 }
