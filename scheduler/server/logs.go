@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
@@ -159,8 +160,30 @@ func (l *logReader) allocations(snap *state.Snapshot) []*model.Allocation {
 	return out
 }
 
-// relay copies one attempt's output from its agent to the caller.
+// placedPoll is how often an agent is asked again for the output of an attempt
+// that it may not have received yet. The first line of a short task should not
+// wait for the report that it runs.
+const placedPoll = 5 * time.Millisecond
+
+// relay copies one attempt's output from its agent to the caller, when
+// following also of an attempt that the agent is yet to hear of.
 func (l *logReader) relay(ctx context.Context, id, node string) error {
+	for {
+		a, ok := l.fsm.Snapshot().Allocation(id)
+		yetToCome := l.req.Follow && ok && a.State == model.AllocationPlaced
+		err := l.relayOnce(ctx, id, node)
+		if status.Code(err) != codes.NotFound || !yetToCome {
+			return err
+		}
+		select {
+		case <-time.After(placedPoll):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (l *logReader) relayOnce(ctx context.Context, id, node string) error {
 	conn, err := l.agent(node)
 	if err != nil {
 		return err
