@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"os/user"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -88,11 +89,10 @@ func (s *session) addresses() []string {
 
 // sayRetry tells a person once that the command is not stuck but trying.
 func (s *session) sayRetry() func(string, *client.Error) {
-	var said bool
-	return func(address string, e *client.Error) {
-		if _, tty := s.terminal(s.err); tty && !said {
-			said = true
-			fmt.Fprintf(s.err, "%s; trying again\n", e.Message)
+	var said sync.Once
+	return func(_ string, e *client.Error) {
+		if _, tty := s.terminal(s.err); tty {
+			said.Do(func() { fmt.Fprintf(s.err, "%s; trying again\n", e.Message) })
 		}
 	}
 }
