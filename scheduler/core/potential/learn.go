@@ -10,13 +10,14 @@ type Learner struct {
 	next   int64
 }
 
-// When the mix is taken anew. Doubling steps follow the sampling error of the counts; later the mix
-// is looked at from time to time, and taken when a tenth of it has moved.
+// When the mix is taken anew: first after 500 arrivals, then it is looked at in doubling steps, which
+// follow the sampling error of the counts, and later from time to time. Every taking values all states
+// again, so it must be worth it: 15 % of the mix has to have moved.
 const (
 	learnFirst   = 500
 	learnEvery   = 4096
 	learnFade    = 16384
-	learnDrift   = 200_000 // millionths, summed over classes both ways
+	learnDrift   = 300_000 // millionths, what one class gains and another loses counted both
 	learnedCount = 1024    // the weight of one arrival, so that halving leaves something
 )
 
@@ -40,7 +41,7 @@ func (l *Learner) Observe(class int) (renew bool) {
 		return false
 	}
 	l.next += min(l.next, learnEvery)
-	return l.drift() > learnDrift || l.seen < 4*learnFirst
+	return l.drift() > learnDrift
 }
 
 // drift returns how far the counts have moved from the mix in use.
