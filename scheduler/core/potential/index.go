@@ -50,11 +50,17 @@ func newIndex(p *Potential, n int, maxCPU, maxMemory int64) *Index {
 
 // retune values everything by another potential from now on.
 func (x *Index) retune(p *Potential) {
-	old := x.prices
-	x.potential, x.prices = p, newPrices(p.cfg.Prices, p.mix)
-	x.prices.room, x.prices.epoch = old.room, old.epoch
-	x.prices.refresh()
+	x.potential = p
+	x.reprice(p.mix)
 	x.renew()
+}
+
+// reprice takes the shares of demand from another mix.
+func (x *Index) reprice(mix Mix) {
+	next := newPrices(x.prices.cfg, mix)
+	next.room, next.epoch = x.prices.room, x.prices.epoch
+	next.refresh()
+	x.prices = next
 }
 
 // Set says what a node has left from now on.

@@ -65,7 +65,7 @@ func TestBestIsWhatAScanWouldChoose(t *testing.T) {
 		}
 		for range 40 {
 			node := rapid.IntRange(0, len(states)-1).Draw(t, "node")
-			switch rapid.SampledFrom([]string{"place", "place", "place", "empty", "remove", "retune"}).Draw(t, "step") {
+			switch rapid.SampledFrom([]string{"place", "place", "place", "empty", "remove", "retune", "reprice"}).Draw(t, "step") {
 			case "place":
 				class := rapid.IntRange(0, len(requests)-1).Draw(t, "class")
 				r := requests[class]
@@ -93,6 +93,8 @@ func TestBestIsWhatAScanWouldChoose(t *testing.T) {
 					t.Fatal(err)
 				}
 				x.retune(p)
+			case "reprice":
+				x.reprice(drawMix(t))
 			}
 			checkRoom(t, x, states)
 		}
@@ -174,9 +176,9 @@ func TestLearnerTakesTheMixWhenItHasMoved(t *testing.T) {
 	renewals := []int{}
 	arrive := func(n, of int) {
 		for range n {
-			if l.Observe(of) {
+			if l.Observe(of) == Moved {
 				renewals = append(renewals, int(l.seen))
-				l.Mix(class)
+				l.Take()
 			}
 		}
 	}

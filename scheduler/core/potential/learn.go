@@ -1,5 +1,17 @@
 package potential
 
+// News is what an arrival changed about a learned mix.
+type News uint8
+
+// The kinds of News.
+const (
+	Nothing News = iota
+	// Counted says that the shares of demand should be taken anew, which is cheap.
+	Counted
+	// Moved says that the whole mix should be taken anew, which values every state again.
+	Moved
+)
+
 // Learner keeps the mix of what arrives: counts per class that are halved now and then, so that old
 // work fades.
 type Learner struct {
@@ -15,15 +27,15 @@ type Learner struct {
 // again, so it must be worth it: 15 % of the mix has to have moved.
 const (
 	learnFirst   = 500
+	learnCount   = 128 // arrivals between two counts: rare demand is what is scarce, and is seen late
 	learnEvery   = 4096
 	learnFade    = 16384
 	learnDrift   = 300_000 // millionths, what one class gains and another loses counted both
 	learnedCount = 1024    // the weight of one arrival, so that halving leaves something
 )
 
-// Observe counts an arrival of a class and reports whether the mix has moved enough to be taken anew
-// with Mix.
-func (l *Learner) Observe(class int) (renew bool) {
+// Observe counts an arrival of a class and tells what that changed.
+func (l *Learner) Observe(class int) News {
 	for len(l.counts) <= class {
 		l.counts = append(l.counts, 0)
 	}
@@ -37,11 +49,17 @@ func (l *Learner) Observe(class int) (renew bool) {
 	if l.next == 0 {
 		l.next = learnFirst
 	}
-	if l.seen < l.next {
-		return false
+	switch {
+	case l.seen < l.next && l.shares != nil && l.seen%learnCount == 0:
+		return Counted
+	case l.seen < l.next:
+		return Nothing
 	}
 	l.next += min(l.next, learnEvery)
-	return l.drift() > learnDrift
+	if l.drift() > learnDrift {
+		return Moved
+	}
+	return Counted
 }
 
 // drift returns how far the counts have moved from the mix in use.
@@ -72,9 +90,11 @@ func (l *Learner) measure() []int64 {
 	return shares
 }
 
-// Mix returns the mix as counted, for classes by number, and notes it as the one in use.
+// Take notes the mix as counted as the one in use.
+func (l *Learner) Take() { l.shares = l.measure() }
+
+// Mix returns the mix as counted, for classes by number.
 func (l *Learner) Mix(class func(int) Request) Mix {
-	l.shares = l.measure()
 	mix := make(Mix, 0, len(l.counts))
 	for i, n := range l.counts {
 		mix = append(mix, Weighted{Request: class(i), Weight: n})

@@ -21,7 +21,6 @@ type Placer struct {
 	Index
 	cfg     PlacerConfig
 	learner Learner
-	redraws int
 }
 
 // NewPlacer returns a placer whose nodes take no work until they are Set.
@@ -38,15 +37,23 @@ func NewPlacer(cfg PlacerConfig) (*Placer, error) {
 
 // Arrived counts an arrival of a class, and takes up a new mix when the old one no longer holds.
 func (p *Placer) Arrived(class int) {
-	if !p.cfg.Learn || !p.learner.Observe(class) {
+	if !p.cfg.Learn {
+		return
+	}
+	news := p.learner.Observe(class)
+	if news == Nothing {
 		return
 	}
 	mix := p.learner.Mix(func(class int) Request { return p.orders[class].request })
-	next, err := New(p.cfg.Config, mix)
-	if err != nil {
-		// Only a mix without any device: there is no room to keep then.
+	if mix.check() != nil {
+		return // nothing but work without devices so far: there is no room to keep for it
+	}
+	if news == Counted {
+		p.reprice(mix)
 		return
 	}
-	p.redraws++
+	p.learner.Take()
+	next, err := New(p.cfg.Config, mix)
+	must(err == nil, "a configuration that was checked before")
 	p.retune(next)
 }
