@@ -9,6 +9,9 @@ import (
 // scanned is where a class goes by looking at every choice of every node: the meaning of Best.
 func scanned(x *Index, states []State, r Request) (Choice, bool) {
 	q := x.potential.cfg.Quantum
+	if x.prices.epoch == 0 {
+		x.prices.refresh()
+	}
 	type candidate struct {
 		cost, fit int64
 		state     State
@@ -124,7 +127,6 @@ func TestPriceKeepsWholeNodesForThoseWhoNeedThem(t *testing.T) {
 		x := newIndex(p, 2, 64_000, 1)
 		x.Set(0, NewState(16_000, 0, 0, []int64{1000, 1000, 1000, 1000}))
 		x.Set(1, NewState(32_000, 0, 0, []int64{1000, 1000, 1000}))
-		x.prices.refresh()
 		c, ok := x.Best(x.Class(one))
 		if !ok {
 			t.Fatal("it fits nowhere")

@@ -65,6 +65,9 @@ type Choice struct {
 func (x *Index) Best(class int) (_ Choice, ok bool) {
 	o := x.orders[class]
 	x.repair(o)
+	if x.prices.epoch == 0 {
+		x.prices.refresh()
+	}
 	for {
 		var best *lane
 		for i := range o.lanes {

@@ -45,3 +45,14 @@ func (d *dice) pick(from []choice) int64 {
 	}
 	return from[len(from)-1].value
 }
+
+// shuffled returns the numbers from 0 to n-1 in random order.
+func (d *dice) shuffled(n int) []int {
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
+		j := d.below(int64(i + 1))
+		order[i], order[j] = order[j], order[i]
+	}
+	return order
+}

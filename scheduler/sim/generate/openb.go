@@ -97,9 +97,11 @@ func OpenbFleet(n int) ([]trace.Node, error) {
 			each = append(each, s)
 		}
 	}
+	// Models stand mixed, because policies break ties by the order of nodes.
+	order := newDice(0, 5).shuffled(n)
 	nodes := make([]trace.Node, n)
 	for i := range nodes {
-		s := each[i*len(each)/n]
+		s := each[order[i]*len(each)/n]
 		nodes[i] = trace.Node{
 			Name: fmt.Sprintf("openb-%06d", i), CPUMilli: s.cores * 1000, MemoryMiB: s.gib * 1024,
 			Devices: s.devices, Milli: trace.Whole, Model: s.model, Family: s.model,
