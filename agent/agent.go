@@ -65,6 +65,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer processes.Close()
 	info, err := a.fingerprint(ctx, address, a.limits(processes))
 	if err != nil {
 		return err
@@ -140,7 +141,7 @@ func stopServer(s *grpc.Server, timeout time.Duration) {
 
 // processes makes the driver for real processes, with limits if the host can enforce them.
 func (a *Agent) processes() (*exec.Driver, error) {
-	cfg := shim.Config{Command: a.cfg.ShimCommand, CgroupParent: a.cfg.CgroupParent, Logger: a.cfg.Logger.Named("shim")}
+	cfg := shim.Config{Command: a.cfg.ShimCommand, CgroupParent: a.cfg.CgroupParent, Spares: a.cfg.SpareShims, Logger: a.cfg.Logger.Named("shim")}
 	d, err := exec.New(cfg)
 	switch {
 	case err != nil || d.Capabilities().Limits:
@@ -150,6 +151,7 @@ func (a *Agent) processes() (*exec.Driver, error) {
 	case cfg.CgroupParent == "":
 		return d, nil
 	}
+	d.Close()
 	a.cfg.Logger.Warn("control groups cannot be made here: tasks run WITHOUT limits", "parent", cfg.CgroupParent)
 	cfg.CgroupParent = ""
 	return exec.New(cfg)

@@ -10,8 +10,13 @@ import (
 	"time"
 )
 
-// DefaultPoll is how often a follower looks for new bytes.
-const DefaultPoll = 20 * time.Millisecond
+// A follower looks again after pollMin, and lengthens the pause by a quarter up
+// to ReadOptions.Poll while nothing comes: what is written after a silence is
+// seen within a quarter of that silence, and a silent task costs little.
+const (
+	DefaultPoll = 100 * time.Millisecond
+	pollMin     = time.Millisecond
+)
 
 // ReadOptions say where to begin and whether to wait for more.
 type ReadOptions struct {
@@ -23,7 +28,7 @@ type ReadOptions struct {
 	// Follow waits for more bytes at the end until the stream is closed, and for the stream
 	// itself if it does not exist yet.
 	Follow bool
-	// Poll is the pause between two looks while following; 0 means DefaultPoll.
+	// Poll is the longest pause between two looks while following; 0 means DefaultPoll.
 	Poll time.Duration
 }
 
@@ -81,7 +86,7 @@ func (r *Reader) Read(ctx context.Context, p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	for {
+	for wait := min(pollMin, r.opts.Poll); ; wait = min(wait+wait/4, r.opts.Poll) {
 		// The order matters: if the stream was closed before we looked and found nothing, then
 		// nothing will come.
 		closed, err := r.refresh()
@@ -97,7 +102,7 @@ func (r *Reader) Read(ctx context.Context, p []byte) (int, error) {
 		if closed || !r.opts.Follow {
 			return 0, io.EOF
 		}
-		if err := pause(ctx, r.opts.Poll); err != nil {
+		if err := pause(ctx, wait); err != nil {
 			return 0, err
 		}
 	}

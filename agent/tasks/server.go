@@ -38,8 +38,8 @@ type Allocation struct {
 // Config describes the service.
 type Config struct {
 	Source Source
-	// Poll is how often a follower looks for new log bytes; 0 means 100 ms, which people do
-	// not notice and hundreds of followers do not load the host with.
+	// Poll is the longest pause between a follower's two looks for new log bytes; 0 means the
+	// default of package logs.
 	Poll   time.Duration
 	Logger hclog.Logger
 }
@@ -56,9 +56,6 @@ var _ pb.TaskServiceServer = (*Server)(nil)
 func New(cfg Config) (*Server, error) {
 	if cfg.Source == nil || cfg.Logger == nil {
 		return nil, errors.New("tasks: Source and Logger must be set")
-	}
-	if cfg.Poll <= 0 {
-		cfg.Poll = 100 * time.Millisecond
 	}
 	return &Server{cfg: cfg}, nil
 }
