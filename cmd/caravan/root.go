@@ -56,6 +56,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid job, 3 not found,
 		newServerCmd(s),
 		newAgentCmd(s),
 		newDevCmd(s),
+		newSimulateCmd(s),
 		newVersionCmd(s),
 	)
 	noteStart(root, s)

@@ -8,7 +8,7 @@ type Config struct {
 	// Sequences is how many request sequences are drawn of each sort, 1 to 256. Default 16. More make
 	// the potential smoother and dearer.
 	Sequences int
-	// Length is the requests of each sequence, 1 to 1024. Default 60: enough to fill a node.
+	// Length is the requests of each sequence, 1 to 1024. Default 40: enough to fill a node.
 	Length int
 	// DevicesOnlyPermille is the weight of the sequences without device-less requests, 0 to 1000
 	// thousandths; -1 for 0. Default 500.
@@ -61,7 +61,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	p := &c.Prices
 	setInt(&c.Sequences, 16)
-	setInt(&c.Length, 60)
+	setInt(&c.Length, 40)
 	set(&c.DevicesOnlyPermille, 500)
 	set(&c.Quantum, 30)
 	set(&c.CPUQuantumMilli, 500)

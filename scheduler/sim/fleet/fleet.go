@@ -62,7 +62,7 @@ type Request struct {
 	CPUMilli, MemoryMiB int64
 	Devices             int
 	Milli               int64  // thousandths of each device; 0 without devices
-	Models              uint64 // bit per model that will do; all bits for any
+	Models              uint64 // bit per model that will do; all bits for any, none where no node has it
 	Class               int    // dense from 0
 }
 
@@ -126,7 +126,7 @@ type Fleet struct {
 }
 
 // New returns an empty fleet of the given nodes, and the requests of the pods against it. A pod that
-// names only models that no node has is an error of the lists.
+// names only models that no node has fits nowhere.
 func New(nodes []trace.Node, pods []trace.Pod) (*Fleet, []Request, error) {
 	f := &Fleet{MaxCPU: 1, MaxMemory: 1, MaxDevice: 1, Nodes: make([]Node, len(nodes))}
 	for i, n := range nodes {
@@ -154,12 +154,11 @@ func New(nodes []trace.Node, pods []trace.Pod) (*Fleet, []Request, error) {
 	if f.Capacity == 0 {
 		return nil, nil, fmt.Errorf("no node has a device: load and allocation are measured in devices")
 	}
-	requests, err := f.requests(pods)
-	return f, requests, err
+	return f, f.requests(pods), nil
 }
 
 // requests turns pods into requests and numbers their classes.
-func (f *Fleet) requests(pods []trace.Pod) ([]Request, error) {
+func (f *Fleet) requests(pods []trace.Pod) []Request {
 	out := make([]Request, len(pods))
 	classes := map[Request]int{}
 	for i := range pods {
@@ -174,9 +173,6 @@ func (f *Fleet) requests(pods []trace.Pod) ([]Request, error) {
 						r.Models |= 1 << m
 					}
 				}
-				if r.Models == 0 {
-					return nil, fmt.Errorf("pod %s wants one of the models %v, and no node has any: the nodes have %v", p.Name, p.Models, f.Models)
-				}
 			}
 		}
 		class, known := classes[r]
@@ -187,7 +183,7 @@ func (f *Fleet) requests(pods []trace.Pod) ([]Request, error) {
 		r.Class = class
 		out[i] = r
 	}
-	return out, nil
+	return out
 }
 
 // Take places a request. The error says what is wrong with the choice, and nothing is changed then.
