@@ -41,15 +41,22 @@ func (l *Leader) cycle(ctx context.Context) error {
 	if snap.ActiveJobCount() == 0 {
 		return nil
 	}
+	begin := time.Now()
 	plan, _ := core.Solve(l.input(snap))
+	var placed, stale int64
 	for _, part := range split(&plan) {
 		a, err := l.cfg.Proposer.Propose(ctx, &pb.Command{Op: &pb.Command_ApplyPlan{ApplyPlan: part}})
 		if err != nil {
 			return err
 		}
+		placed += a.Count
+		stale += int64(len(a.Dropped))
 		for _, d := range a.Dropped {
 			l.cfg.Logger.Debug("a placement was stale", "job", d.Job, "ordinal", d.Ordinal, "node", d.Node, "reason", d.Reason)
 		}
+	}
+	if l.cfg.OnCycle != nil {
+		l.cfg.OnCycle(time.Since(begin), placed, stale)
 	}
 	return nil
 }

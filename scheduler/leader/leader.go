@@ -36,6 +36,10 @@ type Config struct {
 	Leases *Leases
 	Logger hclog.Logger
 
+	// OnCycle, if set, is told of every cycle that had work: how long it took,
+	// and how many placements were taken and were stale.
+	OnCycle func(took time.Duration, placed, stale int64)
+
 	// Limits bound one cycle. Default: core's.
 	Limits core.Limits
 	// MinGap is the shortest time between the ends of two cycles, so that a

@@ -18,6 +18,7 @@ import (
 	"caravan/scheduler/feed"
 	"caravan/scheduler/fsm"
 	"caravan/scheduler/leader"
+	"caravan/scheduler/metrics"
 	"caravan/scheduler/model"
 	"caravan/scheduler/state"
 )
@@ -83,16 +84,17 @@ func (c Config) withDefaults() (Config, error) {
 
 // Server is one member of the control plane.
 type Server struct {
-	cfg    Config
-	fsm    *fsm.FSM
-	node   *consensus.Node
-	feed   *feed.Feed
-	leader *leader.Leader
-	leases *leader.Leases
-	conns  *connections
-	split  *splitter
-	grpc   *grpc.Server
-	http   *http.Server
+	cfg     Config
+	fsm     *fsm.FSM
+	node    *consensus.Node
+	feed    *feed.Feed
+	leader  *leader.Leader
+	leases  *leader.Leases
+	metrics *metrics.Metrics
+	conns   *connections
+	split   *splitter
+	grpc    *grpc.Server
+	http    *http.Server
 	// closing ends when the server begins to shut down.
 	closing context.Context
 	close   context.CancelFunc
@@ -113,8 +115,9 @@ func New(cfg Config) (*Server, error) {
 		_ = cfg.Listener.Close()
 		return nil, err
 	}
+	s.metrics = metrics.New(s.gauges)
 	s.leader = leader.New(leader.Config{
-		Proposer: s, Node: s.node, State: s.fsm.Snapshot, Feed: s.feed, Leases: s.leases, Logger: cfg.Logger.Named("leader"),
+		Proposer: s, Node: s.node, State: s.fsm.Snapshot, Feed: s.feed, Leases: s.leases, Logger: cfg.Logger.Named("leader"), OnCycle: s.metrics.Cycle,
 	})
 	s.split = newSplitter(cfg.Listener)
 	if err := s.buildAPI(); err != nil {
@@ -191,6 +194,28 @@ func (s *Server) Addr() string { return s.cfg.AdvertiseAPI }
 
 // State returns the newest applied state.
 func (s *Server) State() *state.Snapshot { return s.fsm.Snapshot() }
+
+// gauges reads what a scrape shows of the state.
+func (s *Server) gauges() metrics.Gauges {
+	snap := s.fsm.Snapshot()
+	g := metrics.Gauges{Leader: s.node.IsLeader(), AppliedIndex: snap.Index(), Jobs: map[string]int64{"pending": 0, "running": 0}}
+	for q := range snap.Queues() {
+		if q.Parent == "" { // a root's usage covers the queues below it
+			u := snap.QueueUsage(q.Name)
+			g.Jobs["pending"] += u.JobsPending
+			g.Jobs["running"] += u.JobsRunning
+			g.TasksRunning += u.TasksRunning
+		}
+	}
+	for n := range snap.Nodes() {
+		if n.State == model.NodeReady {
+			g.NodesReady++
+		} else {
+			g.NodesLost++
+		}
+	}
+	return g
+}
 
 // publish runs on the goroutine that applies the log.
 func (s *Server) publish(c state.Commit) {
