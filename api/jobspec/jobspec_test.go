@@ -115,7 +115,7 @@ func scalarCommand(name string) func(string) string {
 func rewriting() bool { return flag.Lookup("rewrite").Value.String() == "true" }
 
 func TestGeneratedFilesFollowTheSchema(t *testing.T) {
-	for name, generate := range map[string]func() []byte{"job.schema.json": JSONSchema, "testdata/reference.md": Reference} {
+	for name, generate := range map[string]func() []byte{"job.schema.json": JSONSchema, "../../docs/job-file.md": Reference} {
 		if rewriting() {
 			if err := os.WriteFile(name, generate(), 0o644); err != nil {
 				t.Fatal(err)
