@@ -29,8 +29,6 @@ type cell struct {
 	whole uint8
 	// valued is the generation that value belongs to, 0 for none.
 	valued uint32
-	// born counts how often the cell became alive, so that entries of an earlier life are known.
-	born uint32
 	// fit is how much of the largest node's cores and memory is left, least is tightest.
 	fit int32
 }
@@ -111,7 +109,6 @@ func (x *Index) enter(node int32, s State) {
 		return
 	}
 	x.live++
-	c.born++
 	x.births = append(x.births, at)
 	if len(x.births) > 4*x.live+4096 {
 		x.renew()

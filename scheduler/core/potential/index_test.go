@@ -172,6 +172,32 @@ func TestPriceWorkedOut(t *testing.T) {
 	}
 }
 
+// TestChargeIsForRoomOfOthers: who takes one of four whole devices of a model takes four from those
+// who need four, none from those who need two twice over, and one of the model from those who name it.
+func TestChargeIsForRoomOfOthers(t *testing.T) {
+	p := &prices{models: []kind{{models: 1, price: million / 10}, {models: 3, price: million / 100}}}
+	p.whole[1].price, p.whole[2].price, p.whole[4].price = million/2, million/4, million/8
+	for _, c := range []struct {
+		name          string
+		r             Request
+		model         uint8
+		before, after int
+		want          int64
+	}{
+		{"one of four", Request{Devices: 1, Milli: Whole, Models: AnyModel}, 2, 4, 3, 4000/8 + 2000/4},
+		{"a fraction that splits one of four", Request{Devices: 1, Milli: 500, Models: AnyModel}, 2, 4, 3, 4000/8 + 2000/4 + 1000/2},
+		{"a fraction of a split device", Request{Devices: 1, Milli: 500, Models: AnyModel}, 2, 4, 4, 0},
+		{"four of four", Request{Devices: 4, Milli: Whole, Models: AnyModel}, 2, 4, 0, 4000/4 + 4000/2},
+		{"a model that two kinds name", Request{Devices: 1, Milli: 500, Models: AnyModel}, 0, 0, 0, 500/10 + 500/100},
+		{"a model, by one of those who name it", Request{Devices: 1, Milli: 500, Models: 1}, 0, 0, 0, 500 / 100},
+		{"cores alone", Request{CPUMilli: 1000}, 0, 0, 0, 0},
+	} {
+		if got := p.charge(&c.r, c.model, c.before, c.after); got != c.want {
+			t.Errorf("%s: charged %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
 func TestLearnerTakesTheMixWhenItHasMoved(t *testing.T) {
 	var l Learner
 	class := func(i int) Request { return Request{CPUMilli: int64(i), Devices: 1, Milli: Whole, Models: AnyModel} }

@@ -23,12 +23,13 @@ type lane struct {
 	charged       uint32
 }
 
-// entry is a choice in a state.
+// entry is a choice in a state. What it says depends on the state alone, so an entry of a dead cell is
+// as good as new when the cell lives again; that the cell's rebirth enters another does no harm, and
+// the next generation begins without either.
 type entry struct {
 	drop   int32 // in quanta; a bound from below until exact
 	fit    int32
 	cell   int32
-	born   uint32
 	choice uint8
 	exact  bool
 }
@@ -89,7 +90,7 @@ func (x *Index) Best(class int) (_ Choice, ok bool) {
 		e := &best.heap[0]
 		c := &x.cells[e.cell]
 		switch {
-		case len(c.nodes) == 0 || c.born != e.born:
+		case len(c.nodes) == 0:
 			x.pop(best)
 		case !e.exact:
 			e.drop = int32(x.potential.dropAt(&c.state, x.valueOf(c), &o.request, e.choice) / x.potential.cfg.Quantum)
@@ -131,7 +132,7 @@ func (x *Index) admit(o *order, at int32) {
 		return
 	}
 	value, left := x.valueOf(c), c.idle-o.request.Demand()
-	e := entry{fit: c.fit, cell: at, born: c.born, exact: left == 0 || value == 0}
+	e := entry{fit: c.fit, cell: at, exact: left == 0 || value == 0}
 	e.drop = int32(max(0, value-left) / x.potential.cfg.Quantum)
 	for _, choice := range choices {
 		e.choice = choice
