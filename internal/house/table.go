@@ -92,6 +92,11 @@ func serverRooms() []Room {
 			Why: "a raft node for any state machine: it does not know ours",
 		},
 		{
+			Path: "scheduler/consensus/memnet", Third: everything,
+			Ours: []string{"scheduler/consensus"},
+			Why:  "a network in memory for raft nodes, known to tests and simulation alone",
+		},
+		{
 			Path: "scheduler/metrics", Third: everything,
 			Why: "names and registries: whoever counts imports it, it imports no one",
 		},
@@ -167,7 +172,7 @@ func outerRooms() []Room {
 // Reservations returns the foreign packages that only a few rooms may import, tests included.
 func Reservations() []Reserved {
 	nvidia := []string{"plugins/device/nvidia/...", "cmd/caravan-nvidia/..."}
-	consensus := []string{"scheduler/consensus"}
+	consensus := []string{"scheduler/consensus/..."}
 	return []Reserved{
 		{"C", nvidia, "one binary uses cgo, so that all others are static"},
 		{"github.com/NVIDIA/go-nvml", nvidia, "it needs cgo, and a driver crash may only take its own process along"},
