@@ -25,11 +25,3 @@
 // Everything is integers and depends on the arguments alone. A Placer, Index, Potential or Learner
 // belongs to one goroutine. The packing simulator calls it.
 package potential
-
-// must stops the program when an invariant is broken: a wrong book of the nodes would place work where
-// it does not fit.
-func must(ok bool, what string) {
-	if !ok {
-		panic("potential: invariant broken: " + what)
-	}
-}

@@ -115,7 +115,7 @@ func (g *gradient) grow(r *fleet.Request, i int) growth {
 	if !r.Fraction() {
 		need := r.Devices
 		for d := range t.Free {
-			if need > 0 && t.Free[d] == Whole {
+			if need > 0 && t.Free[d] == fleet.Whole {
 				t.Free[d] = 0
 				need--
 			}

@@ -25,11 +25,8 @@ func (gpuPacking) score(r *fleet.Request, n *fleet.Node) (int64, int) {
 		return bandFreeNode + int64(whole), device
 	case !r.Fraction():
 		return bandUsedNode + int64(r.Devices), device
-	case n.Free[device] == Whole:
+	case n.Free[device] == fleet.Whole:
 		return bandUsedNode + 1, device
 	}
 	return n.Free[device], device
 }
-
-// Whole is the number of thousandths in one device.
-const Whole = fleet.Whole
