@@ -147,13 +147,19 @@ func (l *logReader) followAll() error {
 }
 
 // allocations returns the last attempt of every task that was placed.
+// Simulated ones write nothing and are left out, unless asked for by index.
 func (l *logReader) allocations(snap *state.Snapshot) []*model.Allocation {
 	var out []*model.Allocation
+	j, ok := snap.Job(l.job)
+	if !ok {
+		return nil
+	}
 	for t := range snap.TasksOf(l.job) {
 		if t.Group < l.first || t.Group >= l.last {
 			continue
 		}
-		if a, ok := snap.Allocation(t.LastAllocation); ok {
+		a, ok := snap.Allocation(t.LastAllocation)
+		if ok && j.Spec.Groups[a.Group].Variants[a.Variant].Driver != model.DriverSim {
 			out = append(out, a)
 		}
 	}
