@@ -1808,6 +1808,8 @@ type RequestRecord struct {
 	Count         int64  `protobuf:"varint,4,opt,name=count,proto3" json:"count,omitempty"`
 	ErrorKind     string `protobuf:"bytes,5,opt,name=error_kind,json=errorKind,proto3" json:"error_kind,omitempty"`
 	ErrorMessage  string `protobuf:"bytes,6,opt,name=error_message,json=errorMessage,proto3" json:"error_message,omitempty"`
+	ErrorSubject  string `protobuf:"bytes,7,opt,name=error_subject,json=errorSubject,proto3" json:"error_subject,omitempty"`
+	ErrorHint     string `protobuf:"bytes,8,opt,name=error_hint,json=errorHint,proto3" json:"error_hint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1880,6 +1882,20 @@ func (x *RequestRecord) GetErrorKind() string {
 func (x *RequestRecord) GetErrorMessage() string {
 	if x != nil {
 		return x.ErrorMessage
+	}
+	return ""
+}
+
+func (x *RequestRecord) GetErrorSubject() string {
+	if x != nil {
+		return x.ErrorSubject
+	}
+	return ""
+}
+
+func (x *RequestRecord) GetErrorHint() string {
+	if x != nil {
+		return x.ErrorHint
 	}
 	return ""
 }
@@ -2022,7 +2038,7 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\bdraining\x18\x03 \x01(\bR\bdraining\x12#\n" +
 	"\rregistered_ms\x18\x04 \x01(\x03R\fregisteredMs\x12\x1d\n" +
 	"\n" +
-	"changed_ms\x18\x05 \x01(\x03R\tchangedMs\"\xa9\x01\n" +
+	"changed_ms\x18\x05 \x01(\x03R\tchangedMs\"\xed\x01\n" +
 	"\rRequestRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
 	"\atime_ms\x18\x02 \x01(\x03R\x06timeMs\x12\x15\n" +
@@ -2030,7 +2046,10 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\x05count\x18\x04 \x01(\x03R\x05count\x12\x1d\n" +
 	"\n" +
 	"error_kind\x18\x05 \x01(\tR\terrorKind\x12#\n" +
-	"\rerror_message\x18\x06 \x01(\tR\ferrorMessageB!Z\x1fcaravan/api/caravanv1;caravanv1b\x06proto3"
+	"\rerror_message\x18\x06 \x01(\tR\ferrorMessage\x12#\n" +
+	"\rerror_subject\x18\a \x01(\tR\ferrorSubject\x12\x1d\n" +
+	"\n" +
+	"error_hint\x18\b \x01(\tR\terrorHintB!Z\x1fcaravan/api/caravanv1;caravanv1b\x06proto3"
 
 var (
 	file_caravan_v1_raft_proto_rawDescOnce sync.Once

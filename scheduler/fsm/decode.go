@@ -157,6 +157,7 @@ func (d *decoder) record(f *pb.SnapshotFrame) error {
 		return d.loader.AddRequest(&state.Request{
 			ID: r.Request.Id, Time: model.Time(r.Request.TimeMs), JobID: r.Request.JobId, Count: r.Request.Count,
 			ErrorKind: model.Kind(r.Request.ErrorKind), ErrorMessage: r.Request.ErrorMessage,
+			ErrorSubject: r.Request.ErrorSubject, ErrorHint: r.Request.ErrorHint,
 		})
 	}
 	return errors.New("a record of a kind that this version does not know")

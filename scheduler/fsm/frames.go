@@ -125,6 +125,6 @@ func (d *decoder) allocation(p *pb.Allocation) error {
 func requestFrame(r *state.Request) *pb.SnapshotFrame_Request {
 	return &pb.SnapshotFrame_Request{Request: &pb.RequestRecord{
 		Id: r.ID, TimeMs: int64(r.Time), JobId: r.JobID, Count: r.Count,
-		ErrorKind: string(r.ErrorKind), ErrorMessage: r.ErrorMessage,
+		ErrorKind: string(r.ErrorKind), ErrorMessage: r.ErrorMessage, ErrorSubject: r.ErrorSubject, ErrorHint: r.ErrorHint,
 	}}
 }

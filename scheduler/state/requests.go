@@ -22,9 +22,9 @@ type Request struct {
 	// JobID and Count are the answer, if it was none of the errors.
 	JobID string
 	Count int64
-	// ErrorKind is empty when the request succeeded. ErrorMessage holds the hint too.
-	ErrorKind    model.Kind
-	ErrorMessage string
+	// ErrorKind is empty when the request succeeded.
+	ErrorKind                             model.Kind
+	ErrorMessage, ErrorSubject, ErrorHint string
 }
 
 type requestTable struct {
@@ -78,7 +78,7 @@ func (t *requestTable) dropOldest(before model.Time, limit int) int {
 // answer returns what the request was answered.
 func (r *Request) answer() (Answer, *model.Error) {
 	if r.ErrorKind != "" {
-		return Answer{}, &model.Error{Kind: r.ErrorKind, Message: r.ErrorMessage}
+		return Answer{}, &model.Error{Kind: r.ErrorKind, Message: r.ErrorMessage, Subject: r.ErrorSubject, Hint: r.ErrorHint}
 	}
 	return Answer{JobID: r.JobID, Count: r.Count}, nil
 }

@@ -96,7 +96,7 @@ func (t *Txn) Once(id string, op func() (Answer, *model.Error)) (Answer, *model.
 	a, err := op()
 	r := &Request{ID: id, Time: t.now, JobID: a.JobID, Count: a.Count}
 	if err != nil {
-		r = &Request{ID: id, Time: t.now, ErrorKind: err.Kind, ErrorMessage: err.Error()}
+		r = &Request{ID: id, Time: t.now, ErrorKind: err.Kind, ErrorMessage: err.Message, ErrorSubject: err.Subject, ErrorHint: err.Hint}
 	}
 	t.tb.requests.add(r)
 	if t.tb.requests.byID.len() > MaxRequests {
