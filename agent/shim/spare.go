@@ -24,8 +24,8 @@ const SpareDir = "-"
 // maxSpares bounds idle shims; each holds about 10 MiB.
 const maxSpares = 16
 
-// assignment is what a spare receives: first its control group, then, with the descriptors of
-// the lock and of the log, its directory. One packet each.
+// assignment is what a spare receives: first its control group, if it gets one, then, with the
+// descriptors of the lock and of the log, its directory. One packet each, never an empty one.
 type assignment struct {
 	CgroupParent string `json:"cgroup_parent,omitempty"`
 	Dir          string `json:"dir,omitempty"`
@@ -122,8 +122,11 @@ func (l *Launcher) startSpare() (*spare, error) {
 		return nil, err
 	}
 	s := &spare{conn: conn.(*net.UnixConn), cmd: l.command(SpareDir, theirs, nil)}
-	if err := s.send(assignment{CgroupParent: l.cfg.CgroupParent}); err != nil {
-		return nil, errors.Join(err, conn.Close())
+	// An empty packet would read as the end.
+	if parent := l.cfg.CgroupParent; parent != "" {
+		if err := s.send(assignment{CgroupParent: parent}); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
 	}
 	if err := s.cmd.Start(); err != nil {
 		return nil, errors.Join(err, conn.Close())

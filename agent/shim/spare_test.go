@@ -77,6 +77,23 @@ func newSpecIn(t *testing.T, id, script string) driver.AllocSpec {
 	return spec
 }
 
+func TestSpareServesAHostWithoutControlGroups(t *testing.T) {
+	l, err := shim.NewLauncher(shim.Config{Command: []string{os.Args[0], "shim"}, Spares: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	eventually(t, "a spare is ready", func() bool { return len(spares(t)) == 1 })
+	spare := spares(t)[0]
+	h := launch(t, l, newSpec(t, "exit 3"))
+	if exit := wait(t, h); exit.Reason != driver.ReasonExited || exit.ExitCode != 3 {
+		t.Errorf("got %+v", exit)
+	}
+	if s, err := h.Status(t.Context()); err != nil || s.ShimPID != spare {
+		t.Errorf("spare %d, status %+v, %v", spare, s, err)
+	}
+}
+
 func TestAllocationUnderASpareSurvivesTheLauncher(t *testing.T) {
 	l := newSpareLauncher(t)
 	defer l.Close()
