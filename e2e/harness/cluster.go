@@ -37,27 +37,31 @@ type Cluster struct {
 
 // Start starts the servers, forms them into one cluster, and starts the
 // agents. On error everything started is stopped again.
-func Start(ctx context.Context, opt Options) (c *Cluster, err error) {
-	c = &Cluster{opt: opt, conns: make(map[string]*grpc.ClientConn)}
-	defer func() {
-		if err != nil {
-			c.Stop()
-		}
-	}()
+func Start(ctx context.Context, opt Options) (*Cluster, error) {
+	c := &Cluster{opt: opt, conns: make(map[string]*grpc.ClientConn)}
+	if err := c.form(ctx); err != nil {
+		c.Stop()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Cluster) form(ctx context.Context) error {
+	opt := c.opt
 	for i := range opt.Servers {
 		if err := c.addServer(ctx, i); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := c.awaitVoters(ctx, opt.Servers); err != nil {
-		return nil, err
+		return err
 	}
 	for i := range opt.Agents {
 		if err := c.addAgent(ctx, i); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return c, c.awaitNodes(ctx, opt.Agents)
+	return c.awaitNodes(ctx, opt.Agents)
 }
 
 func (c *Cluster) process(name, kind string, args ...string) *Process {
