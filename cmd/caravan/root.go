@@ -57,6 +57,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid job, 3 not found,
 		newAgentCmd(s),
 		newDevCmd(s),
 		newSimulateCmd(s),
+		newBenchCmd(s),
 		newVersionCmd(s),
 	)
 	noteStart(root, s)

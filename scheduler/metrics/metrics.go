@@ -16,10 +16,13 @@ import (
 type Gauges struct {
 	Leader       bool
 	AppliedIndex uint64
-	Jobs         map[string]int64 // by state: pending, running
-	TasksRunning int64
-	NodesReady   int64
-	NodesLost    int64
+	// ProposedEntries and ProposedBytes count the log entries that this server
+	// proposed and that were applied, since its start.
+	ProposedEntries, ProposedBytes uint64
+	Jobs                           map[string]int64 // by state: pending, running
+	TasksRunning                   int64
+	NodesReady                     int64
+	NodesLost                      int64
 }
 
 // Metrics is the server's registry.
@@ -68,6 +71,8 @@ type gauges struct{ read func() Gauges }
 var (
 	leaderDesc  = prometheus.NewDesc("caravan_leader", "1 on the server that leads.", nil, nil)
 	appliedDesc = prometheus.NewDesc("caravan_raft_applied_index", "Raft index of the newest applied command.", nil, nil)
+	entriesDesc = prometheus.NewDesc("caravan_raft_proposed_entries_total", "Log entries that this server proposed and that were applied.", nil, nil)
+	bytesDesc   = prometheus.NewDesc("caravan_raft_proposed_bytes_total", "Size of the log entries that this server proposed and that were applied.", nil, nil)
 	jobsDesc    = prometheus.NewDesc("caravan_jobs", "Jobs that have not ended, by state.", []string{"state"}, nil)
 	tasksDesc   = prometheus.NewDesc("caravan_tasks_running", "Tasks with an allocation that has not ended.", nil, nil)
 	nodesDesc   = prometheus.NewDesc("caravan_nodes", "Nodes by state.", []string{"state"}, nil)
@@ -75,7 +80,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (gauges) Describe(c chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{leaderDesc, appliedDesc, jobsDesc, tasksDesc, nodesDesc} {
+	for _, d := range []*prometheus.Desc{leaderDesc, appliedDesc, entriesDesc, bytesDesc, jobsDesc, tasksDesc, nodesDesc} {
 		c <- d
 	}
 }
@@ -86,6 +91,11 @@ func (g gauges) Collect(c chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, n float64, labels ...string) {
 		c <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, n, labels...)
 	}
+	counter := func(d *prometheus.Desc, n uint64) {
+		c <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n))
+	}
+	counter(entriesDesc, v.ProposedEntries)
+	counter(bytesDesc, v.ProposedBytes)
 	leader := 0.0
 	if v.Leader {
 		leader = 1

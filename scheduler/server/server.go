@@ -198,7 +198,8 @@ func (s *Server) State() *state.Snapshot { return s.fsm.Snapshot() }
 // gauges reads what a scrape shows of the state.
 func (s *Server) gauges() metrics.Gauges {
 	snap := s.fsm.Snapshot()
-	g := metrics.Gauges{Leader: s.node.IsLeader(), AppliedIndex: snap.Index(), Jobs: map[string]int64{"pending": 0, "running": 0}}
+	stats := s.node.Stats()
+	g := metrics.Gauges{Leader: s.node.IsLeader(), AppliedIndex: snap.Index(), ProposedEntries: stats.Entries, ProposedBytes: stats.Bytes, Jobs: map[string]int64{"pending": 0, "running": 0}}
 	for q := range snap.Queues() {
 		if q.Parent == "" { // a root's usage covers the queues below it
 			u := snap.QueueUsage(q.Name)
