@@ -41,9 +41,13 @@ type Limits struct {
 	// some tenths of a second, or 400 different requests on 10,000 nodes.
 	MaxSteps int64
 	// MaxExplainSteps bounds the looks at nodes for the trace alone, in the
-	// same way. Default 1,000,000.
+	// same way. Default 1,000,000; with NoExplanations the trace does not say
+	// why there is no room, nor tell NoRoom from NeverFits and NoNodes.
 	MaxExplainSteps int64
 }
+
+// NoExplanations is for whoever wants the plan alone.
+const NoExplanations = -1
 
 // Defaults of Limits.
 const (
@@ -61,6 +65,8 @@ func (l Limits) withDefaults() Limits {
 	}
 	fill(&l.MaxPlacements, DefaultMaxPlacements)
 	fill(&l.MaxSteps, DefaultMaxSteps)
-	fill(&l.MaxExplainSteps, DefaultMaxExplainSteps)
+	if l.MaxExplainSteps != NoExplanations {
+		fill(&l.MaxExplainSteps, DefaultMaxExplainSteps)
+	}
 	return l
 }

@@ -131,6 +131,9 @@ func (w *work) left() int64 {
 func (c *cycle) finish() (Plan, Trace) {
 	e := explain.New(c.fleet, c.limits.MaxExplainSteps)
 	for _, n := range c.unexplained {
+		if c.limits.MaxExplainSteps == NoExplanations {
+			break
+		}
 		names := make([]string, len(n.options))
 		classes := make([]*request.Class, len(n.options))
 		for i, o := range n.options {

@@ -24,30 +24,56 @@ func (l *Leader) cycles(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if err := l.cycle(ctx); err != nil && ctx.Err() == nil {
+		begin := time.Now()
+		placed, err := l.cycle(ctx)
+		if err != nil && ctx.Err() == nil {
 			l.cfg.Logger.Warn("a scheduling cycle failed; the next one starts afresh", "error", err)
 		}
+		gap := l.cfg.MinGap
+		if placed == 0 {
+			gap = max(gap, idleShare*time.Since(begin))
+		}
 		select {
-		case <-time.After(l.cfg.MinGap):
+		case <-time.After(gap):
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// cycle decides once and has the plan applied.
-func (l *Leader) cycle(ctx context.Context) error {
+// idleShare is how much longer the pause after a fruitless cycle is than the
+// cycle was. When the fleet is full and thousands of tasks report, every report
+// might make room, and to look each time would take a core of its own.
+const idleShare = 3
+
+// waits reports whether any task waits.
+func waits(snap *state.Snapshot) bool {
+	for j := range snap.ActiveJobs() {
+		for g := range j.Groups {
+			if !j.Groups[g].Waiting.Empty() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// cycle decides once, has the plan applied, and returns how many placements
+// were taken.
+func (l *Leader) cycle(ctx context.Context) (placed int64, err error) {
 	snap := l.cfg.State()
-	if snap.ActiveJobCount() == 0 {
-		return nil
+	if !waits(snap) {
+		return 0, nil
 	}
 	begin := time.Now()
-	plan, _ := core.Solve(l.input(snap))
-	var placed, stale int64
+	in := l.input(snap)
+	in.Limits.MaxExplainSteps = core.NoExplanations // nobody reads the trace
+	plan, _ := core.Solve(in)
+	var stale int64
 	for _, part := range split(&plan) {
 		a, err := l.cfg.Proposer.Propose(ctx, &pb.Command{Op: &pb.Command_ApplyPlan{ApplyPlan: part}})
 		if err != nil {
-			return err
+			return placed, err
 		}
 		placed += a.Count
 		stale += int64(len(a.Dropped))
@@ -58,16 +84,16 @@ func (l *Leader) cycle(ctx context.Context) error {
 	if l.cfg.OnCycle != nil {
 		l.cfg.OnCycle(time.Since(begin), placed, stale)
 	}
-	return nil
+	return placed, nil
 }
 
 // input is what the core decides on: the state as plain values.
 func (l *Leader) input(snap *state.Snapshot) core.Input {
 	in := core.Input{Now: snap.Time(), Seed: snap.Index(), Limits: l.cfg.Limits}
-	in.Nodes = make([]core.NodeView, 0, snap.NodeCount())
-	for n := range snap.Nodes() {
-		free, _ := snap.Free(n.Name)
-		in.Nodes = append(in.Nodes, core.NodeView{Node: n, Free: free})
+	nodes, free := snap.Books()
+	in.Nodes = make([]core.NodeView, len(nodes))
+	for i, n := range nodes {
+		in.Nodes[i] = core.NodeView{Node: n, Free: free[i]}
 	}
 	for j := range snap.ActiveJobs() {
 		in.Jobs = append(in.Jobs, j)

@@ -109,8 +109,12 @@ type watch struct {
 // list at first, and again when something that was sent has been given up
 // without the agent's report: then the agent must stop what it still runs.
 func (w *watch) next(snap *state.Snapshot, full bool) *pb.AllocationUpdate {
-	live := make(map[string]bool, len(w.sent))
+	var held []*model.Allocation
 	for a := range snap.LiveOn(w.node) {
+		held = append(held, a)
+	}
+	live := make(map[string]bool, len(held))
+	for _, a := range held {
 		live[a.ID] = a.StopRequested
 	}
 	for id := range w.sent {
@@ -120,7 +124,7 @@ func (w *watch) next(snap *state.Snapshot, full bool) *pb.AllocationUpdate {
 		}
 	}
 	u := &pb.AllocationUpdate{Full: full, Index: snap.Index()}
-	for a := range snap.LiveOn(w.node) {
+	for _, a := range held {
 		if stop, ok := w.sent[a.ID]; full || !ok || stop != a.StopRequested {
 			if p := assignment(snap, a); p != nil {
 				u.Assignments = append(u.Assignments, p)

@@ -40,8 +40,9 @@ func (t *allocationTable) copy() allocationTable {
 	return allocationTable{byID: t.byID.copy(), byNode: t.byNode.copy()}
 }
 
+// add enters an allocation, whose id must be new.
 func (t *allocationTable) add(a *model.Allocation) {
-	t.byID.put(a.ID, a)
+	must(t.byID.putNew(a.ID, a), "an allocation id is used twice")
 	t.byNode.put(nodeAllocation{a.Node, a.State.Ended(), a.ID})
 }
 

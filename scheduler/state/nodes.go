@@ -51,6 +51,22 @@ func (s *Snapshot) Free(node string) (*resource.Free, bool) {
 	return b.free, true
 }
 
+// Books returns all nodes by name and, parallel to them, what each has left:
+// the same as Nodes and Free, without a search for each node. The slices are
+// the caller's, what they hold is shared.
+func (s *Snapshot) Books() ([]*model.Node, []*resource.Free) {
+	nodes := make([]*model.Node, 0, s.t.nodes.byName.len())
+	free := make([]*resource.Free, 0, s.t.nodes.books.len())
+	for _, n := range s.t.nodes.byName.all() {
+		nodes = append(nodes, n)
+	}
+	for _, b := range s.t.nodes.books.all() {
+		free = append(free, b.free)
+	}
+	must(len(nodes) == len(free), "a node has no book, or a book no node")
+	return nodes, free
+}
+
 // LiveCount returns how many allocations of the node have not ended.
 func (s *Snapshot) LiveCount(node string) int {
 	if b, ok := s.t.nodes.books.get(node); ok {

@@ -69,6 +69,7 @@ func (t *Txn) ApplyPlan(p Plan) (Answer, *model.Error) {
 	}
 	for i := range p.Sets {
 		s := &p.Sets[i]
+		t.expect(len(s.Placements))
 		placed, dropped := t.place(s)
 		a.Count += placed
 		a.Dropped = append(a.Dropped, dropped...)
@@ -85,6 +86,12 @@ type placer struct {
 	status  *model.GroupStatus
 	variant *model.Variant
 	queue   string
+	// message is what the events of the set say.
+	message string
+	// node and book are those of the placement looked at last: the next one is
+	// more often than not on the same node.
+	node *model.Node
+	book *book
 	// running counts the group's tasks, those reserved included.
 	running int64
 }
@@ -146,7 +153,7 @@ func (p *placer) open() string {
 	}
 	p.job, p.status = j, &j.Groups[s.Group]
 	p.variant = &p.group.Variants[s.Variant]
-	p.queue = queueOf(j.Spec)
+	p.queue, p.message = queueOf(j.Spec), "with variant "+p.variant.Name
 	p.running = p.status.Active.Len()
 	return ""
 }
@@ -209,10 +216,14 @@ func (p *placer) reserve(pl *Placement) string {
 	if m := int64(p.group.MaxRunning); m > 0 && p.running >= m {
 		return "the group runs as many tasks as max_running allows"
 	}
-	n, ok := p.tb.nodes.byName.get(pl.Node)
-	switch {
-	case !ok:
-		return "the node is gone"
+	if p.node == nil || p.node.Name != pl.Node {
+		n, ok := p.tb.nodes.byName.get(pl.Node)
+		if !ok {
+			return "the node is gone"
+		}
+		p.node, p.book = n, nil
+	}
+	switch n := p.node; {
 	case n.State != model.NodeReady:
 		return "the node is lost"
 	case n.Draining:
@@ -224,11 +235,13 @@ func (p *placer) reserve(pl *Placement) string {
 	if q, full := p.tb.queues.full(p.queue, u); full {
 		return "queue " + q + " is at its limit"
 	}
-	b, _ := p.editBook(pl.Node)
-	if err := b.free.Take(n, p.amount(pl)); err != nil {
+	if p.book == nil {
+		p.book, _ = p.editBook(pl.Node)
+	}
+	if err := p.book.free.Take(p.node, p.amount(pl)); err != nil {
 		return err.Error()
 	}
-	b.live++
+	p.book.live++
 	p.tb.queues.charge(p.queue, u, 1)
 	p.running++
 	return ""
@@ -266,7 +279,6 @@ func (p *placer) commit(pl *Placement) {
 		CPUMilli: res.CPUMilli, MemoryMiB: res.MemoryMiB, DiskMiB: res.DiskMiB, Devices: pl.Devices,
 		State: model.AllocationPlaced, PlacedAt: p.now,
 	}
-	must(!p.tb.allocations.byID.has(a.ID), "an allocation id is used twice")
 	r.LastAllocation = a.ID
 	p.tb.tasks.put(key, &r)
 	p.tb.allocations.add(a)
@@ -281,7 +293,7 @@ func (p *placer) commit(pl *Placement) {
 		p.setJobState(j, model.JobRunning)
 	}
 	p.noteAllocation(a)
-	p.event(Event{Type: "task.placed", Job: j.ID, Group: p.group.Name, Allocation: a.ID, Node: a.Node, Message: "with variant " + p.variant.Name})
+	p.event(Event{Type: "task.placed", Job: j.ID, Group: p.group.Name, Allocation: a.ID, Node: a.Node, Message: p.message})
 }
 
 // dropAttempt forgets an old attempt of the task.

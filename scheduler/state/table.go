@@ -31,6 +31,13 @@ func (t table[K, V]) has(k K) bool {
 // for new jobs and in a restore, and inserts otherwise.
 func (t table[K, V]) put(k K, v V) { t.m.Load(k, v) }
 
+// putNew is put for a key that must not be there yet; it reports whether that
+// was so.
+func (t table[K, V]) putNew(k K, v V) bool {
+	_, replaced := t.m.Load(k, v)
+	return !replaced
+}
+
 func (t table[K, V]) remove(k K) { t.m.Delete(k) }
 
 // all yields every entry in key order. The table must not change meanwhile.

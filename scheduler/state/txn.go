@@ -129,6 +129,12 @@ func (t *Txn) Commit() Commit {
 	}
 }
 
+// expect makes room for that many changes of allocations, each with an event.
+func (t *Txn) expect(n int) {
+	t.allocations = slices.Grow(t.allocations, n)
+	t.events = slices.Grow(t.events, n)
+}
+
 // event records what happened, at the index and time of the current command.
 func (t *Txn) event(e Event) {
 	e.Index, e.Time = t.index, t.now
