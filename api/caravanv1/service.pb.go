@@ -802,6 +802,60 @@ func (x *WatchJobRequest) GetJobId() string {
 	return ""
 }
 
+type ExplainAllocationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// JOB.GROUP.ORDINAL.ATTEMPT; without the attempt, the task's last one.
+	AllocationId string `protobuf:"bytes,1,opt,name=allocation_id,json=allocationId,proto3" json:"allocation_id,omitempty"`
+	// How many other nodes to list, at most 100; 5 when unset.
+	Next          int32 `protobuf:"varint,2,opt,name=next,proto3" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainAllocationRequest) Reset() {
+	*x = ExplainAllocationRequest{}
+	mi := &file_caravan_v1_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainAllocationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainAllocationRequest) ProtoMessage() {}
+
+func (x *ExplainAllocationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainAllocationRequest.ProtoReflect.Descriptor instead.
+func (*ExplainAllocationRequest) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ExplainAllocationRequest) GetAllocationId() string {
+	if x != nil {
+		return x.AllocationId
+	}
+	return ""
+}
+
+func (x *ExplainAllocationRequest) GetNext() int32 {
+	if x != nil {
+		return x.Next
+	}
+	return 0
+}
+
 type ReadLogsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	JobId string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
@@ -822,7 +876,7 @@ type ReadLogsRequest struct {
 
 func (x *ReadLogsRequest) Reset() {
 	*x = ReadLogsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[14]
+	mi := &file_caravan_v1_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -834,7 +888,7 @@ func (x *ReadLogsRequest) String() string {
 func (*ReadLogsRequest) ProtoMessage() {}
 
 func (x *ReadLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[14]
+	mi := &file_caravan_v1_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -847,7 +901,7 @@ func (x *ReadLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogsRequest.ProtoReflect.Descriptor instead.
 func (*ReadLogsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{14}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReadLogsRequest) GetJobId() string {
@@ -911,7 +965,7 @@ type LogChunk struct {
 
 func (x *LogChunk) Reset() {
 	*x = LogChunk{}
-	mi := &file_caravan_v1_service_proto_msgTypes[15]
+	mi := &file_caravan_v1_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -923,7 +977,7 @@ func (x *LogChunk) String() string {
 func (*LogChunk) ProtoMessage() {}
 
 func (x *LogChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[15]
+	mi := &file_caravan_v1_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -936,7 +990,7 @@ func (x *LogChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogChunk.ProtoReflect.Descriptor instead.
 func (*LogChunk) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{15}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LogChunk) GetAllocationId() string {
@@ -982,7 +1036,7 @@ type ExecRequest struct {
 
 func (x *ExecRequest) Reset() {
 	*x = ExecRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[16]
+	mi := &file_caravan_v1_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -994,7 +1048,7 @@ func (x *ExecRequest) String() string {
 func (*ExecRequest) ProtoMessage() {}
 
 func (x *ExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[16]
+	mi := &file_caravan_v1_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1007,7 +1061,7 @@ func (x *ExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
 func (*ExecRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{16}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExecRequest) GetMessage() isExecRequest_Message {
@@ -1097,7 +1151,7 @@ type ExecStart struct {
 
 func (x *ExecStart) Reset() {
 	*x = ExecStart{}
-	mi := &file_caravan_v1_service_proto_msgTypes[17]
+	mi := &file_caravan_v1_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1109,7 +1163,7 @@ func (x *ExecStart) String() string {
 func (*ExecStart) ProtoMessage() {}
 
 func (x *ExecStart) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[17]
+	mi := &file_caravan_v1_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1122,7 +1176,7 @@ func (x *ExecStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecStart.ProtoReflect.Descriptor instead.
 func (*ExecStart) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{17}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ExecStart) GetJobId() string {
@@ -1184,7 +1238,7 @@ type TerminalSize struct {
 
 func (x *TerminalSize) Reset() {
 	*x = TerminalSize{}
-	mi := &file_caravan_v1_service_proto_msgTypes[18]
+	mi := &file_caravan_v1_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1196,7 +1250,7 @@ func (x *TerminalSize) String() string {
 func (*TerminalSize) ProtoMessage() {}
 
 func (x *TerminalSize) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[18]
+	mi := &file_caravan_v1_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1209,7 +1263,7 @@ func (x *TerminalSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalSize.ProtoReflect.Descriptor instead.
 func (*TerminalSize) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{18}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TerminalSize) GetRows() int32 {
@@ -1240,7 +1294,7 @@ type ExecResponse struct {
 
 func (x *ExecResponse) Reset() {
 	*x = ExecResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[19]
+	mi := &file_caravan_v1_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1252,7 +1306,7 @@ func (x *ExecResponse) String() string {
 func (*ExecResponse) ProtoMessage() {}
 
 func (x *ExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[19]
+	mi := &file_caravan_v1_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1265,7 +1319,7 @@ func (x *ExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResponse.ProtoReflect.Descriptor instead.
 func (*ExecResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{19}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ExecResponse) GetMessage() isExecResponse_Message {
@@ -1332,7 +1386,7 @@ type ListNodesRequest struct {
 
 func (x *ListNodesRequest) Reset() {
 	*x = ListNodesRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[20]
+	mi := &file_caravan_v1_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1344,7 +1398,7 @@ func (x *ListNodesRequest) String() string {
 func (*ListNodesRequest) ProtoMessage() {}
 
 func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[20]
+	mi := &file_caravan_v1_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1357,7 +1411,7 @@ func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesRequest.ProtoReflect.Descriptor instead.
 func (*ListNodesRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{20}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{21}
 }
 
 type ListNodesResponse struct {
@@ -1369,7 +1423,7 @@ type ListNodesResponse struct {
 
 func (x *ListNodesResponse) Reset() {
 	*x = ListNodesResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[21]
+	mi := &file_caravan_v1_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1381,7 +1435,7 @@ func (x *ListNodesResponse) String() string {
 func (*ListNodesResponse) ProtoMessage() {}
 
 func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[21]
+	mi := &file_caravan_v1_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1394,7 +1448,7 @@ func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesResponse.ProtoReflect.Descriptor instead.
 func (*ListNodesResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{21}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListNodesResponse) GetNodes() []*Node {
@@ -1413,7 +1467,7 @@ type GetNodeRequest struct {
 
 func (x *GetNodeRequest) Reset() {
 	*x = GetNodeRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[22]
+	mi := &file_caravan_v1_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1425,7 +1479,7 @@ func (x *GetNodeRequest) String() string {
 func (*GetNodeRequest) ProtoMessage() {}
 
 func (x *GetNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[22]
+	mi := &file_caravan_v1_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1438,7 +1492,7 @@ func (x *GetNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNodeRequest.ProtoReflect.Descriptor instead.
 func (*GetNodeRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{22}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetNodeRequest) GetName() string {
@@ -1460,7 +1514,7 @@ type DrainNodeRequest struct {
 
 func (x *DrainNodeRequest) Reset() {
 	*x = DrainNodeRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[23]
+	mi := &file_caravan_v1_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1472,7 +1526,7 @@ func (x *DrainNodeRequest) String() string {
 func (*DrainNodeRequest) ProtoMessage() {}
 
 func (x *DrainNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[23]
+	mi := &file_caravan_v1_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1485,7 +1539,7 @@ func (x *DrainNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainNodeRequest.ProtoReflect.Descriptor instead.
 func (*DrainNodeRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{23}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DrainNodeRequest) GetRequestId() string {
@@ -1517,7 +1571,7 @@ type ListQueuesRequest struct {
 
 func (x *ListQueuesRequest) Reset() {
 	*x = ListQueuesRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[24]
+	mi := &file_caravan_v1_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1529,7 +1583,7 @@ func (x *ListQueuesRequest) String() string {
 func (*ListQueuesRequest) ProtoMessage() {}
 
 func (x *ListQueuesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[24]
+	mi := &file_caravan_v1_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1542,7 +1596,7 @@ func (x *ListQueuesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQueuesRequest.ProtoReflect.Descriptor instead.
 func (*ListQueuesRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{24}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{25}
 }
 
 type ListQueuesResponse struct {
@@ -1554,7 +1608,7 @@ type ListQueuesResponse struct {
 
 func (x *ListQueuesResponse) Reset() {
 	*x = ListQueuesResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[25]
+	mi := &file_caravan_v1_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1566,7 +1620,7 @@ func (x *ListQueuesResponse) String() string {
 func (*ListQueuesResponse) ProtoMessage() {}
 
 func (x *ListQueuesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[25]
+	mi := &file_caravan_v1_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1579,7 +1633,7 @@ func (x *ListQueuesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQueuesResponse.ProtoReflect.Descriptor instead.
 func (*ListQueuesResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{25}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListQueuesResponse) GetQueues() []*QueueStatus {
@@ -1599,7 +1653,7 @@ type PutQueueRequest struct {
 
 func (x *PutQueueRequest) Reset() {
 	*x = PutQueueRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[26]
+	mi := &file_caravan_v1_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1611,7 +1665,7 @@ func (x *PutQueueRequest) String() string {
 func (*PutQueueRequest) ProtoMessage() {}
 
 func (x *PutQueueRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[26]
+	mi := &file_caravan_v1_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1624,7 +1678,7 @@ func (x *PutQueueRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutQueueRequest.ProtoReflect.Descriptor instead.
 func (*PutQueueRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{26}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *PutQueueRequest) GetRequestId() string {
@@ -1654,7 +1708,7 @@ type StreamEventsRequest struct {
 
 func (x *StreamEventsRequest) Reset() {
 	*x = StreamEventsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[27]
+	mi := &file_caravan_v1_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1666,7 +1720,7 @@ func (x *StreamEventsRequest) String() string {
 func (*StreamEventsRequest) ProtoMessage() {}
 
 func (x *StreamEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[27]
+	mi := &file_caravan_v1_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1679,7 +1733,7 @@ func (x *StreamEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamEventsRequest.ProtoReflect.Descriptor instead.
 func (*StreamEventsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{27}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *StreamEventsRequest) GetJobId() string {
@@ -1720,7 +1774,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_caravan_v1_service_proto_msgTypes[28]
+	mi := &file_caravan_v1_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1732,7 +1786,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[28]
+	mi := &file_caravan_v1_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1745,7 +1799,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{28}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Event) GetIndex() uint64 {
@@ -1812,7 +1866,7 @@ type GetClusterRequest struct {
 
 func (x *GetClusterRequest) Reset() {
 	*x = GetClusterRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[29]
+	mi := &file_caravan_v1_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1824,7 +1878,7 @@ func (x *GetClusterRequest) String() string {
 func (*GetClusterRequest) ProtoMessage() {}
 
 func (x *GetClusterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[29]
+	mi := &file_caravan_v1_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1837,7 +1891,7 @@ func (x *GetClusterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetClusterRequest.ProtoReflect.Descriptor instead.
 func (*GetClusterRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{29}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{30}
 }
 
 type Cluster struct {
@@ -1853,7 +1907,7 @@ type Cluster struct {
 
 func (x *Cluster) Reset() {
 	*x = Cluster{}
-	mi := &file_caravan_v1_service_proto_msgTypes[30]
+	mi := &file_caravan_v1_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1865,7 +1919,7 @@ func (x *Cluster) String() string {
 func (*Cluster) ProtoMessage() {}
 
 func (x *Cluster) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[30]
+	mi := &file_caravan_v1_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1878,7 +1932,7 @@ func (x *Cluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cluster.ProtoReflect.Descriptor instead.
 func (*Cluster) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{30}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Cluster) GetServers() []*Server {
@@ -1929,7 +1983,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_caravan_v1_service_proto_msgTypes[31]
+	mi := &file_caravan_v1_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1941,7 +1995,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[31]
+	mi := &file_caravan_v1_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1954,7 +2008,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{31}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Server) GetId() string {
@@ -2003,7 +2057,7 @@ type JoinServerRequest struct {
 
 func (x *JoinServerRequest) Reset() {
 	*x = JoinServerRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[32]
+	mi := &file_caravan_v1_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2015,7 +2069,7 @@ func (x *JoinServerRequest) String() string {
 func (*JoinServerRequest) ProtoMessage() {}
 
 func (x *JoinServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[32]
+	mi := &file_caravan_v1_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2028,7 +2082,7 @@ func (x *JoinServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinServerRequest.ProtoReflect.Descriptor instead.
 func (*JoinServerRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{32}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *JoinServerRequest) GetId() string {
@@ -2060,7 +2114,7 @@ type JoinServerResponse struct {
 
 func (x *JoinServerResponse) Reset() {
 	*x = JoinServerResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[33]
+	mi := &file_caravan_v1_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2072,7 +2126,7 @@ func (x *JoinServerResponse) String() string {
 func (*JoinServerResponse) ProtoMessage() {}
 
 func (x *JoinServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[33]
+	mi := &file_caravan_v1_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2085,7 +2139,7 @@ func (x *JoinServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinServerResponse.ProtoReflect.Descriptor instead.
 func (*JoinServerResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{33}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{34}
 }
 
 type RemoveServerRequest struct {
@@ -2097,7 +2151,7 @@ type RemoveServerRequest struct {
 
 func (x *RemoveServerRequest) Reset() {
 	*x = RemoveServerRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[34]
+	mi := &file_caravan_v1_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2109,7 +2163,7 @@ func (x *RemoveServerRequest) String() string {
 func (*RemoveServerRequest) ProtoMessage() {}
 
 func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[34]
+	mi := &file_caravan_v1_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2122,7 +2176,7 @@ func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
 func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{34}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RemoveServerRequest) GetId() string {
@@ -2140,7 +2194,7 @@ type RemoveServerResponse struct {
 
 func (x *RemoveServerResponse) Reset() {
 	*x = RemoveServerResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[35]
+	mi := &file_caravan_v1_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2152,7 +2206,7 @@ func (x *RemoveServerResponse) String() string {
 func (*RemoveServerResponse) ProtoMessage() {}
 
 func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[35]
+	mi := &file_caravan_v1_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2165,7 +2219,7 @@ func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
 func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{35}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{36}
 }
 
 type TransferLeadershipRequest struct {
@@ -2178,7 +2232,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[36]
+	mi := &file_caravan_v1_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2190,7 +2244,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[36]
+	mi := &file_caravan_v1_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2203,7 +2257,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{36}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *TransferLeadershipRequest) GetTo() string {
@@ -2221,7 +2275,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[37]
+	mi := &file_caravan_v1_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2233,7 +2287,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[37]
+	mi := &file_caravan_v1_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2246,7 +2300,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{37}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{38}
 }
 
 type RegisterNodeRequest struct {
@@ -2259,7 +2313,7 @@ type RegisterNodeRequest struct {
 
 func (x *RegisterNodeRequest) Reset() {
 	*x = RegisterNodeRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[38]
+	mi := &file_caravan_v1_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2271,7 +2325,7 @@ func (x *RegisterNodeRequest) String() string {
 func (*RegisterNodeRequest) ProtoMessage() {}
 
 func (x *RegisterNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[38]
+	mi := &file_caravan_v1_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2284,7 +2338,7 @@ func (x *RegisterNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterNodeRequest.ProtoReflect.Descriptor instead.
 func (*RegisterNodeRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{38}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *RegisterNodeRequest) GetRequestId() string {
@@ -2311,7 +2365,7 @@ type RegisterNodeResponse struct {
 
 func (x *RegisterNodeResponse) Reset() {
 	*x = RegisterNodeResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[39]
+	mi := &file_caravan_v1_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2323,7 +2377,7 @@ func (x *RegisterNodeResponse) String() string {
 func (*RegisterNodeResponse) ProtoMessage() {}
 
 func (x *RegisterNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[39]
+	mi := &file_caravan_v1_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2336,7 +2390,7 @@ func (x *RegisterNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterNodeResponse.ProtoReflect.Descriptor instead.
 func (*RegisterNodeResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{39}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *RegisterNodeResponse) GetLeaseTtlMs() int64 {
@@ -2365,7 +2419,7 @@ type HeartbeatRequest struct {
 
 func (x *HeartbeatRequest) Reset() {
 	*x = HeartbeatRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[40]
+	mi := &file_caravan_v1_service_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2377,7 +2431,7 @@ func (x *HeartbeatRequest) String() string {
 func (*HeartbeatRequest) ProtoMessage() {}
 
 func (x *HeartbeatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[40]
+	mi := &file_caravan_v1_service_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2390,7 +2444,7 @@ func (x *HeartbeatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatRequest.ProtoReflect.Descriptor instead.
 func (*HeartbeatRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{40}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *HeartbeatRequest) GetNode() string {
@@ -2427,7 +2481,7 @@ type HeartbeatResponse struct {
 
 func (x *HeartbeatResponse) Reset() {
 	*x = HeartbeatResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[41]
+	mi := &file_caravan_v1_service_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2439,7 +2493,7 @@ func (x *HeartbeatResponse) String() string {
 func (*HeartbeatResponse) ProtoMessage() {}
 
 func (x *HeartbeatResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[41]
+	mi := &file_caravan_v1_service_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2452,7 +2506,7 @@ func (x *HeartbeatResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatResponse.ProtoReflect.Descriptor instead.
 func (*HeartbeatResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{41}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *HeartbeatResponse) GetLeaseTtlMs() int64 {
@@ -2485,7 +2539,7 @@ type WatchAllocationsRequest struct {
 
 func (x *WatchAllocationsRequest) Reset() {
 	*x = WatchAllocationsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[42]
+	mi := &file_caravan_v1_service_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2497,7 +2551,7 @@ func (x *WatchAllocationsRequest) String() string {
 func (*WatchAllocationsRequest) ProtoMessage() {}
 
 func (x *WatchAllocationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[42]
+	mi := &file_caravan_v1_service_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2510,7 +2564,7 @@ func (x *WatchAllocationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchAllocationsRequest.ProtoReflect.Descriptor instead.
 func (*WatchAllocationsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{42}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *WatchAllocationsRequest) GetNode() string {
@@ -2534,7 +2588,7 @@ type AllocationUpdate struct {
 
 func (x *AllocationUpdate) Reset() {
 	*x = AllocationUpdate{}
-	mi := &file_caravan_v1_service_proto_msgTypes[43]
+	mi := &file_caravan_v1_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2546,7 +2600,7 @@ func (x *AllocationUpdate) String() string {
 func (*AllocationUpdate) ProtoMessage() {}
 
 func (x *AllocationUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[43]
+	mi := &file_caravan_v1_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2559,7 +2613,7 @@ func (x *AllocationUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocationUpdate.ProtoReflect.Descriptor instead.
 func (*AllocationUpdate) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{43}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *AllocationUpdate) GetAssignments() []*Assignment {
@@ -2599,7 +2653,7 @@ type Assignment struct {
 
 func (x *Assignment) Reset() {
 	*x = Assignment{}
-	mi := &file_caravan_v1_service_proto_msgTypes[44]
+	mi := &file_caravan_v1_service_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2611,7 +2665,7 @@ func (x *Assignment) String() string {
 func (*Assignment) ProtoMessage() {}
 
 func (x *Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[44]
+	mi := &file_caravan_v1_service_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2624,7 +2678,7 @@ func (x *Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
 func (*Assignment) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{44}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Assignment) GetAllocation() *Allocation {
@@ -2687,7 +2741,7 @@ type ReportAllocationsRequest struct {
 
 func (x *ReportAllocationsRequest) Reset() {
 	*x = ReportAllocationsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[45]
+	mi := &file_caravan_v1_service_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2699,7 +2753,7 @@ func (x *ReportAllocationsRequest) String() string {
 func (*ReportAllocationsRequest) ProtoMessage() {}
 
 func (x *ReportAllocationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[45]
+	mi := &file_caravan_v1_service_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2712,7 +2766,7 @@ func (x *ReportAllocationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportAllocationsRequest.ProtoReflect.Descriptor instead.
 func (*ReportAllocationsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{45}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ReportAllocationsRequest) GetRequestId() string {
@@ -2750,7 +2804,7 @@ type AllocationReport struct {
 
 func (x *AllocationReport) Reset() {
 	*x = AllocationReport{}
-	mi := &file_caravan_v1_service_proto_msgTypes[46]
+	mi := &file_caravan_v1_service_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2762,7 +2816,7 @@ func (x *AllocationReport) String() string {
 func (*AllocationReport) ProtoMessage() {}
 
 func (x *AllocationReport) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[46]
+	mi := &file_caravan_v1_service_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2775,7 +2829,7 @@ func (x *AllocationReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocationReport.ProtoReflect.Descriptor instead.
 func (*AllocationReport) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{46}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *AllocationReport) GetAllocationId() string {
@@ -2828,7 +2882,7 @@ type ReportAllocationsResponse struct {
 
 func (x *ReportAllocationsResponse) Reset() {
 	*x = ReportAllocationsResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[47]
+	mi := &file_caravan_v1_service_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2840,7 +2894,7 @@ func (x *ReportAllocationsResponse) String() string {
 func (*ReportAllocationsResponse) ProtoMessage() {}
 
 func (x *ReportAllocationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[47]
+	mi := &file_caravan_v1_service_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2853,7 +2907,7 @@ func (x *ReportAllocationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportAllocationsResponse.ProtoReflect.Descriptor instead.
 func (*ReportAllocationsResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{47}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{48}
 }
 
 type ReadTaskLogsRequest struct {
@@ -2868,7 +2922,7 @@ type ReadTaskLogsRequest struct {
 
 func (x *ReadTaskLogsRequest) Reset() {
 	*x = ReadTaskLogsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[48]
+	mi := &file_caravan_v1_service_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2880,7 +2934,7 @@ func (x *ReadTaskLogsRequest) String() string {
 func (*ReadTaskLogsRequest) ProtoMessage() {}
 
 func (x *ReadTaskLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[48]
+	mi := &file_caravan_v1_service_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2893,7 +2947,7 @@ func (x *ReadTaskLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadTaskLogsRequest.ProtoReflect.Descriptor instead.
 func (*ReadTaskLogsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{48}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ReadTaskLogsRequest) GetAllocationId() string {
@@ -2941,7 +2995,7 @@ type ErrorDetail struct {
 
 func (x *ErrorDetail) Reset() {
 	*x = ErrorDetail{}
-	mi := &file_caravan_v1_service_proto_msgTypes[49]
+	mi := &file_caravan_v1_service_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2953,7 +3007,7 @@ func (x *ErrorDetail) String() string {
 func (*ErrorDetail) ProtoMessage() {}
 
 func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[49]
+	mi := &file_caravan_v1_service_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2966,7 +3020,7 @@ func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorDetail.ProtoReflect.Descriptor instead.
 func (*ErrorDetail) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{49}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ErrorDetail) GetKind() string {
@@ -3009,7 +3063,7 @@ type FieldViolation struct {
 
 func (x *FieldViolation) Reset() {
 	*x = FieldViolation{}
-	mi := &file_caravan_v1_service_proto_msgTypes[50]
+	mi := &file_caravan_v1_service_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3021,7 +3075,7 @@ func (x *FieldViolation) String() string {
 func (*FieldViolation) ProtoMessage() {}
 
 func (x *FieldViolation) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[50]
+	mi := &file_caravan_v1_service_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3034,7 +3088,7 @@ func (x *FieldViolation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldViolation.ProtoReflect.Descriptor instead.
 func (*FieldViolation) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{50}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *FieldViolation) GetPath() string {
@@ -3116,7 +3170,10 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\x11ExplainJobRequest\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"(\n" +
 	"\x0fWatchJobRequest\x12\x15\n" +
-	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"\xcc\x01\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"S\n" +
+	"\x18ExplainAllocationRequest\x12#\n" +
+	"\rallocation_id\x18\x01 \x01(\tR\fallocationId\x12\x12\n" +
+	"\x04next\x18\x02 \x01(\x05R\x04next\"\xcc\x01\n" +
 	"\x0fReadLogsRequest\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\x12\x19\n" +
@@ -3275,7 +3332,7 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\x0eFieldViolation\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x12\n" +
-	"\x04hint\x18\x03 \x01(\tR\x04hint2\xe8\x05\n" +
+	"\x04hint\x18\x03 \x01(\tR\x04hint2\xc6\x06\n" +
 	"\n" +
 	"JobService\x12H\n" +
 	"\tSubmitJob\x12\x1c.caravan.v1.SubmitJobRequest\x1a\x1d.caravan.v1.SubmitJobResponse\x12H\n" +
@@ -3286,7 +3343,8 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\bRetryJob\x12\x1b.caravan.v1.RetryJobRequest\x1a\x1c.caravan.v1.RetryJobResponse\x12H\n" +
 	"\tListTasks\x12\x1c.caravan.v1.ListTasksRequest\x1a\x1d.caravan.v1.ListTasksResponse\x12D\n" +
 	"\n" +
-	"ExplainJob\x12\x1d.caravan.v1.ExplainJobRequest\x1a\x17.caravan.v1.Explanation\x12:\n" +
+	"ExplainJob\x12\x1d.caravan.v1.ExplainJobRequest\x1a\x17.caravan.v1.Explanation\x12\\\n" +
+	"\x11ExplainAllocation\x12$.caravan.v1.ExplainAllocationRequest\x1a!.caravan.v1.AllocationExplanation\x12:\n" +
 	"\bWatchJob\x12\x1b.caravan.v1.WatchJobRequest\x1a\x0f.caravan.v1.Job0\x01\x12?\n" +
 	"\bReadLogs\x12\x1b.caravan.v1.ReadLogsRequest\x1a\x14.caravan.v1.LogChunk0\x01\x12=\n" +
 	"\x04Exec\x12\x17.caravan.v1.ExecRequest\x1a\x18.caravan.v1.ExecResponse(\x010\x012\xcd\x01\n" +
@@ -3328,7 +3386,7 @@ func file_caravan_v1_service_proto_rawDescGZIP() []byte {
 	return file_caravan_v1_service_proto_rawDescData
 }
 
-var file_caravan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
+var file_caravan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_caravan_v1_service_proto_goTypes = []any{
 	(*SubmitJobRequest)(nil),           // 0: caravan.v1.SubmitJobRequest
 	(*SubmitJobResponse)(nil),          // 1: caravan.v1.SubmitJobResponse
@@ -3344,88 +3402,90 @@ var file_caravan_v1_service_proto_goTypes = []any{
 	(*ListTasksResponse)(nil),          // 11: caravan.v1.ListTasksResponse
 	(*ExplainJobRequest)(nil),          // 12: caravan.v1.ExplainJobRequest
 	(*WatchJobRequest)(nil),            // 13: caravan.v1.WatchJobRequest
-	(*ReadLogsRequest)(nil),            // 14: caravan.v1.ReadLogsRequest
-	(*LogChunk)(nil),                   // 15: caravan.v1.LogChunk
-	(*ExecRequest)(nil),                // 16: caravan.v1.ExecRequest
-	(*ExecStart)(nil),                  // 17: caravan.v1.ExecStart
-	(*TerminalSize)(nil),               // 18: caravan.v1.TerminalSize
-	(*ExecResponse)(nil),               // 19: caravan.v1.ExecResponse
-	(*ListNodesRequest)(nil),           // 20: caravan.v1.ListNodesRequest
-	(*ListNodesResponse)(nil),          // 21: caravan.v1.ListNodesResponse
-	(*GetNodeRequest)(nil),             // 22: caravan.v1.GetNodeRequest
-	(*DrainNodeRequest)(nil),           // 23: caravan.v1.DrainNodeRequest
-	(*ListQueuesRequest)(nil),          // 24: caravan.v1.ListQueuesRequest
-	(*ListQueuesResponse)(nil),         // 25: caravan.v1.ListQueuesResponse
-	(*PutQueueRequest)(nil),            // 26: caravan.v1.PutQueueRequest
-	(*StreamEventsRequest)(nil),        // 27: caravan.v1.StreamEventsRequest
-	(*Event)(nil),                      // 28: caravan.v1.Event
-	(*GetClusterRequest)(nil),          // 29: caravan.v1.GetClusterRequest
-	(*Cluster)(nil),                    // 30: caravan.v1.Cluster
-	(*Server)(nil),                     // 31: caravan.v1.Server
-	(*JoinServerRequest)(nil),          // 32: caravan.v1.JoinServerRequest
-	(*JoinServerResponse)(nil),         // 33: caravan.v1.JoinServerResponse
-	(*RemoveServerRequest)(nil),        // 34: caravan.v1.RemoveServerRequest
-	(*RemoveServerResponse)(nil),       // 35: caravan.v1.RemoveServerResponse
-	(*TransferLeadershipRequest)(nil),  // 36: caravan.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 37: caravan.v1.TransferLeadershipResponse
-	(*RegisterNodeRequest)(nil),        // 38: caravan.v1.RegisterNodeRequest
-	(*RegisterNodeResponse)(nil),       // 39: caravan.v1.RegisterNodeResponse
-	(*HeartbeatRequest)(nil),           // 40: caravan.v1.HeartbeatRequest
-	(*HeartbeatResponse)(nil),          // 41: caravan.v1.HeartbeatResponse
-	(*WatchAllocationsRequest)(nil),    // 42: caravan.v1.WatchAllocationsRequest
-	(*AllocationUpdate)(nil),           // 43: caravan.v1.AllocationUpdate
-	(*Assignment)(nil),                 // 44: caravan.v1.Assignment
-	(*ReportAllocationsRequest)(nil),   // 45: caravan.v1.ReportAllocationsRequest
-	(*AllocationReport)(nil),           // 46: caravan.v1.AllocationReport
-	(*ReportAllocationsResponse)(nil),  // 47: caravan.v1.ReportAllocationsResponse
-	(*ReadTaskLogsRequest)(nil),        // 48: caravan.v1.ReadTaskLogsRequest
-	(*ErrorDetail)(nil),                // 49: caravan.v1.ErrorDetail
-	(*FieldViolation)(nil),             // 50: caravan.v1.FieldViolation
-	(*JobSpec)(nil),                    // 51: caravan.v1.JobSpec
-	(*Offer)(nil),                      // 52: caravan.v1.Offer
-	(*Explanation)(nil),                // 53: caravan.v1.Explanation
-	(JobState)(0),                      // 54: caravan.v1.JobState
-	(*Job)(nil),                        // 55: caravan.v1.Job
-	(TaskState)(0),                     // 56: caravan.v1.TaskState
-	(*Task)(nil),                       // 57: caravan.v1.Task
-	(*Node)(nil),                       // 58: caravan.v1.Node
-	(*QueueStatus)(nil),                // 59: caravan.v1.QueueStatus
-	(*Queue)(nil),                      // 60: caravan.v1.Queue
-	(*NodeInfo)(nil),                   // 61: caravan.v1.NodeInfo
-	(*Allocation)(nil),                 // 62: caravan.v1.Allocation
-	(*TaskGroup)(nil),                  // 63: caravan.v1.TaskGroup
-	(*Variant)(nil),                    // 64: caravan.v1.Variant
-	(AllocationState)(0),               // 65: caravan.v1.AllocationState
-	(*Exit)(nil),                       // 66: caravan.v1.Exit
-	(*Usage)(nil),                      // 67: caravan.v1.Usage
+	(*ExplainAllocationRequest)(nil),   // 14: caravan.v1.ExplainAllocationRequest
+	(*ReadLogsRequest)(nil),            // 15: caravan.v1.ReadLogsRequest
+	(*LogChunk)(nil),                   // 16: caravan.v1.LogChunk
+	(*ExecRequest)(nil),                // 17: caravan.v1.ExecRequest
+	(*ExecStart)(nil),                  // 18: caravan.v1.ExecStart
+	(*TerminalSize)(nil),               // 19: caravan.v1.TerminalSize
+	(*ExecResponse)(nil),               // 20: caravan.v1.ExecResponse
+	(*ListNodesRequest)(nil),           // 21: caravan.v1.ListNodesRequest
+	(*ListNodesResponse)(nil),          // 22: caravan.v1.ListNodesResponse
+	(*GetNodeRequest)(nil),             // 23: caravan.v1.GetNodeRequest
+	(*DrainNodeRequest)(nil),           // 24: caravan.v1.DrainNodeRequest
+	(*ListQueuesRequest)(nil),          // 25: caravan.v1.ListQueuesRequest
+	(*ListQueuesResponse)(nil),         // 26: caravan.v1.ListQueuesResponse
+	(*PutQueueRequest)(nil),            // 27: caravan.v1.PutQueueRequest
+	(*StreamEventsRequest)(nil),        // 28: caravan.v1.StreamEventsRequest
+	(*Event)(nil),                      // 29: caravan.v1.Event
+	(*GetClusterRequest)(nil),          // 30: caravan.v1.GetClusterRequest
+	(*Cluster)(nil),                    // 31: caravan.v1.Cluster
+	(*Server)(nil),                     // 32: caravan.v1.Server
+	(*JoinServerRequest)(nil),          // 33: caravan.v1.JoinServerRequest
+	(*JoinServerResponse)(nil),         // 34: caravan.v1.JoinServerResponse
+	(*RemoveServerRequest)(nil),        // 35: caravan.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),       // 36: caravan.v1.RemoveServerResponse
+	(*TransferLeadershipRequest)(nil),  // 37: caravan.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 38: caravan.v1.TransferLeadershipResponse
+	(*RegisterNodeRequest)(nil),        // 39: caravan.v1.RegisterNodeRequest
+	(*RegisterNodeResponse)(nil),       // 40: caravan.v1.RegisterNodeResponse
+	(*HeartbeatRequest)(nil),           // 41: caravan.v1.HeartbeatRequest
+	(*HeartbeatResponse)(nil),          // 42: caravan.v1.HeartbeatResponse
+	(*WatchAllocationsRequest)(nil),    // 43: caravan.v1.WatchAllocationsRequest
+	(*AllocationUpdate)(nil),           // 44: caravan.v1.AllocationUpdate
+	(*Assignment)(nil),                 // 45: caravan.v1.Assignment
+	(*ReportAllocationsRequest)(nil),   // 46: caravan.v1.ReportAllocationsRequest
+	(*AllocationReport)(nil),           // 47: caravan.v1.AllocationReport
+	(*ReportAllocationsResponse)(nil),  // 48: caravan.v1.ReportAllocationsResponse
+	(*ReadTaskLogsRequest)(nil),        // 49: caravan.v1.ReadTaskLogsRequest
+	(*ErrorDetail)(nil),                // 50: caravan.v1.ErrorDetail
+	(*FieldViolation)(nil),             // 51: caravan.v1.FieldViolation
+	(*JobSpec)(nil),                    // 52: caravan.v1.JobSpec
+	(*Offer)(nil),                      // 53: caravan.v1.Offer
+	(*Explanation)(nil),                // 54: caravan.v1.Explanation
+	(JobState)(0),                      // 55: caravan.v1.JobState
+	(*Job)(nil),                        // 56: caravan.v1.Job
+	(TaskState)(0),                     // 57: caravan.v1.TaskState
+	(*Task)(nil),                       // 58: caravan.v1.Task
+	(*Node)(nil),                       // 59: caravan.v1.Node
+	(*QueueStatus)(nil),                // 60: caravan.v1.QueueStatus
+	(*Queue)(nil),                      // 61: caravan.v1.Queue
+	(*NodeInfo)(nil),                   // 62: caravan.v1.NodeInfo
+	(*Allocation)(nil),                 // 63: caravan.v1.Allocation
+	(*TaskGroup)(nil),                  // 64: caravan.v1.TaskGroup
+	(*Variant)(nil),                    // 65: caravan.v1.Variant
+	(AllocationState)(0),               // 66: caravan.v1.AllocationState
+	(*Exit)(nil),                       // 67: caravan.v1.Exit
+	(*Usage)(nil),                      // 68: caravan.v1.Usage
+	(*AllocationExplanation)(nil),      // 69: caravan.v1.AllocationExplanation
 }
 var file_caravan_v1_service_proto_depIdxs = []int32{
-	51, // 0: caravan.v1.SubmitJobRequest.spec:type_name -> caravan.v1.JobSpec
-	51, // 1: caravan.v1.DryRunJobRequest.spec:type_name -> caravan.v1.JobSpec
-	52, // 2: caravan.v1.DryRunJobResponse.offers:type_name -> caravan.v1.Offer
-	53, // 3: caravan.v1.DryRunJobResponse.explanation:type_name -> caravan.v1.Explanation
-	54, // 4: caravan.v1.ListJobsRequest.states:type_name -> caravan.v1.JobState
-	55, // 5: caravan.v1.ListJobsResponse.jobs:type_name -> caravan.v1.Job
-	55, // 6: caravan.v1.RetryJobResponse.job:type_name -> caravan.v1.Job
-	56, // 7: caravan.v1.ListTasksRequest.states:type_name -> caravan.v1.TaskState
-	57, // 8: caravan.v1.ListTasksResponse.tasks:type_name -> caravan.v1.Task
-	17, // 9: caravan.v1.ExecRequest.start:type_name -> caravan.v1.ExecStart
-	18, // 10: caravan.v1.ExecRequest.resize:type_name -> caravan.v1.TerminalSize
-	18, // 11: caravan.v1.ExecStart.size:type_name -> caravan.v1.TerminalSize
-	58, // 12: caravan.v1.ListNodesResponse.nodes:type_name -> caravan.v1.Node
-	59, // 13: caravan.v1.ListQueuesResponse.queues:type_name -> caravan.v1.QueueStatus
-	60, // 14: caravan.v1.PutQueueRequest.queue:type_name -> caravan.v1.Queue
-	31, // 15: caravan.v1.Cluster.servers:type_name -> caravan.v1.Server
-	61, // 16: caravan.v1.RegisterNodeRequest.info:type_name -> caravan.v1.NodeInfo
-	44, // 17: caravan.v1.AllocationUpdate.assignments:type_name -> caravan.v1.Assignment
-	62, // 18: caravan.v1.Assignment.allocation:type_name -> caravan.v1.Allocation
-	63, // 19: caravan.v1.Assignment.group:type_name -> caravan.v1.TaskGroup
-	64, // 20: caravan.v1.Assignment.variant:type_name -> caravan.v1.Variant
-	46, // 21: caravan.v1.ReportAllocationsRequest.reports:type_name -> caravan.v1.AllocationReport
-	65, // 22: caravan.v1.AllocationReport.state:type_name -> caravan.v1.AllocationState
-	66, // 23: caravan.v1.AllocationReport.exit:type_name -> caravan.v1.Exit
-	67, // 24: caravan.v1.AllocationReport.usage:type_name -> caravan.v1.Usage
-	50, // 25: caravan.v1.ErrorDetail.fields:type_name -> caravan.v1.FieldViolation
+	52, // 0: caravan.v1.SubmitJobRequest.spec:type_name -> caravan.v1.JobSpec
+	52, // 1: caravan.v1.DryRunJobRequest.spec:type_name -> caravan.v1.JobSpec
+	53, // 2: caravan.v1.DryRunJobResponse.offers:type_name -> caravan.v1.Offer
+	54, // 3: caravan.v1.DryRunJobResponse.explanation:type_name -> caravan.v1.Explanation
+	55, // 4: caravan.v1.ListJobsRequest.states:type_name -> caravan.v1.JobState
+	56, // 5: caravan.v1.ListJobsResponse.jobs:type_name -> caravan.v1.Job
+	56, // 6: caravan.v1.RetryJobResponse.job:type_name -> caravan.v1.Job
+	57, // 7: caravan.v1.ListTasksRequest.states:type_name -> caravan.v1.TaskState
+	58, // 8: caravan.v1.ListTasksResponse.tasks:type_name -> caravan.v1.Task
+	18, // 9: caravan.v1.ExecRequest.start:type_name -> caravan.v1.ExecStart
+	19, // 10: caravan.v1.ExecRequest.resize:type_name -> caravan.v1.TerminalSize
+	19, // 11: caravan.v1.ExecStart.size:type_name -> caravan.v1.TerminalSize
+	59, // 12: caravan.v1.ListNodesResponse.nodes:type_name -> caravan.v1.Node
+	60, // 13: caravan.v1.ListQueuesResponse.queues:type_name -> caravan.v1.QueueStatus
+	61, // 14: caravan.v1.PutQueueRequest.queue:type_name -> caravan.v1.Queue
+	32, // 15: caravan.v1.Cluster.servers:type_name -> caravan.v1.Server
+	62, // 16: caravan.v1.RegisterNodeRequest.info:type_name -> caravan.v1.NodeInfo
+	45, // 17: caravan.v1.AllocationUpdate.assignments:type_name -> caravan.v1.Assignment
+	63, // 18: caravan.v1.Assignment.allocation:type_name -> caravan.v1.Allocation
+	64, // 19: caravan.v1.Assignment.group:type_name -> caravan.v1.TaskGroup
+	65, // 20: caravan.v1.Assignment.variant:type_name -> caravan.v1.Variant
+	47, // 21: caravan.v1.ReportAllocationsRequest.reports:type_name -> caravan.v1.AllocationReport
+	66, // 22: caravan.v1.AllocationReport.state:type_name -> caravan.v1.AllocationState
+	67, // 23: caravan.v1.AllocationReport.exit:type_name -> caravan.v1.Exit
+	68, // 24: caravan.v1.AllocationReport.usage:type_name -> caravan.v1.Usage
+	51, // 25: caravan.v1.ErrorDetail.fields:type_name -> caravan.v1.FieldViolation
 	0,  // 26: caravan.v1.JobService.SubmitJob:input_type -> caravan.v1.SubmitJobRequest
 	2,  // 27: caravan.v1.JobService.DryRunJob:input_type -> caravan.v1.DryRunJobRequest
 	4,  // 28: caravan.v1.JobService.GetJob:input_type -> caravan.v1.GetJobRequest
@@ -3434,54 +3494,56 @@ var file_caravan_v1_service_proto_depIdxs = []int32{
 	8,  // 31: caravan.v1.JobService.RetryJob:input_type -> caravan.v1.RetryJobRequest
 	10, // 32: caravan.v1.JobService.ListTasks:input_type -> caravan.v1.ListTasksRequest
 	12, // 33: caravan.v1.JobService.ExplainJob:input_type -> caravan.v1.ExplainJobRequest
-	13, // 34: caravan.v1.JobService.WatchJob:input_type -> caravan.v1.WatchJobRequest
-	14, // 35: caravan.v1.JobService.ReadLogs:input_type -> caravan.v1.ReadLogsRequest
-	16, // 36: caravan.v1.JobService.Exec:input_type -> caravan.v1.ExecRequest
-	20, // 37: caravan.v1.NodeService.ListNodes:input_type -> caravan.v1.ListNodesRequest
-	22, // 38: caravan.v1.NodeService.GetNode:input_type -> caravan.v1.GetNodeRequest
-	23, // 39: caravan.v1.NodeService.DrainNode:input_type -> caravan.v1.DrainNodeRequest
-	24, // 40: caravan.v1.QueueService.ListQueues:input_type -> caravan.v1.ListQueuesRequest
-	26, // 41: caravan.v1.QueueService.PutQueue:input_type -> caravan.v1.PutQueueRequest
-	27, // 42: caravan.v1.EventService.StreamEvents:input_type -> caravan.v1.StreamEventsRequest
-	29, // 43: caravan.v1.OperatorService.GetCluster:input_type -> caravan.v1.GetClusterRequest
-	32, // 44: caravan.v1.OperatorService.JoinServer:input_type -> caravan.v1.JoinServerRequest
-	34, // 45: caravan.v1.OperatorService.RemoveServer:input_type -> caravan.v1.RemoveServerRequest
-	36, // 46: caravan.v1.OperatorService.TransferLeadership:input_type -> caravan.v1.TransferLeadershipRequest
-	38, // 47: caravan.v1.AgentService.RegisterNode:input_type -> caravan.v1.RegisterNodeRequest
-	40, // 48: caravan.v1.AgentService.Heartbeat:input_type -> caravan.v1.HeartbeatRequest
-	42, // 49: caravan.v1.AgentService.WatchAllocations:input_type -> caravan.v1.WatchAllocationsRequest
-	45, // 50: caravan.v1.AgentService.ReportAllocations:input_type -> caravan.v1.ReportAllocationsRequest
-	48, // 51: caravan.v1.TaskService.ReadTaskLogs:input_type -> caravan.v1.ReadTaskLogsRequest
-	16, // 52: caravan.v1.TaskService.ExecTask:input_type -> caravan.v1.ExecRequest
-	1,  // 53: caravan.v1.JobService.SubmitJob:output_type -> caravan.v1.SubmitJobResponse
-	3,  // 54: caravan.v1.JobService.DryRunJob:output_type -> caravan.v1.DryRunJobResponse
-	55, // 55: caravan.v1.JobService.GetJob:output_type -> caravan.v1.Job
-	6,  // 56: caravan.v1.JobService.ListJobs:output_type -> caravan.v1.ListJobsResponse
-	55, // 57: caravan.v1.JobService.StopJob:output_type -> caravan.v1.Job
-	9,  // 58: caravan.v1.JobService.RetryJob:output_type -> caravan.v1.RetryJobResponse
-	11, // 59: caravan.v1.JobService.ListTasks:output_type -> caravan.v1.ListTasksResponse
-	53, // 60: caravan.v1.JobService.ExplainJob:output_type -> caravan.v1.Explanation
-	55, // 61: caravan.v1.JobService.WatchJob:output_type -> caravan.v1.Job
-	15, // 62: caravan.v1.JobService.ReadLogs:output_type -> caravan.v1.LogChunk
-	19, // 63: caravan.v1.JobService.Exec:output_type -> caravan.v1.ExecResponse
-	21, // 64: caravan.v1.NodeService.ListNodes:output_type -> caravan.v1.ListNodesResponse
-	58, // 65: caravan.v1.NodeService.GetNode:output_type -> caravan.v1.Node
-	58, // 66: caravan.v1.NodeService.DrainNode:output_type -> caravan.v1.Node
-	25, // 67: caravan.v1.QueueService.ListQueues:output_type -> caravan.v1.ListQueuesResponse
-	60, // 68: caravan.v1.QueueService.PutQueue:output_type -> caravan.v1.Queue
-	28, // 69: caravan.v1.EventService.StreamEvents:output_type -> caravan.v1.Event
-	30, // 70: caravan.v1.OperatorService.GetCluster:output_type -> caravan.v1.Cluster
-	33, // 71: caravan.v1.OperatorService.JoinServer:output_type -> caravan.v1.JoinServerResponse
-	35, // 72: caravan.v1.OperatorService.RemoveServer:output_type -> caravan.v1.RemoveServerResponse
-	37, // 73: caravan.v1.OperatorService.TransferLeadership:output_type -> caravan.v1.TransferLeadershipResponse
-	39, // 74: caravan.v1.AgentService.RegisterNode:output_type -> caravan.v1.RegisterNodeResponse
-	41, // 75: caravan.v1.AgentService.Heartbeat:output_type -> caravan.v1.HeartbeatResponse
-	43, // 76: caravan.v1.AgentService.WatchAllocations:output_type -> caravan.v1.AllocationUpdate
-	47, // 77: caravan.v1.AgentService.ReportAllocations:output_type -> caravan.v1.ReportAllocationsResponse
-	15, // 78: caravan.v1.TaskService.ReadTaskLogs:output_type -> caravan.v1.LogChunk
-	19, // 79: caravan.v1.TaskService.ExecTask:output_type -> caravan.v1.ExecResponse
-	53, // [53:80] is the sub-list for method output_type
-	26, // [26:53] is the sub-list for method input_type
+	14, // 34: caravan.v1.JobService.ExplainAllocation:input_type -> caravan.v1.ExplainAllocationRequest
+	13, // 35: caravan.v1.JobService.WatchJob:input_type -> caravan.v1.WatchJobRequest
+	15, // 36: caravan.v1.JobService.ReadLogs:input_type -> caravan.v1.ReadLogsRequest
+	17, // 37: caravan.v1.JobService.Exec:input_type -> caravan.v1.ExecRequest
+	21, // 38: caravan.v1.NodeService.ListNodes:input_type -> caravan.v1.ListNodesRequest
+	23, // 39: caravan.v1.NodeService.GetNode:input_type -> caravan.v1.GetNodeRequest
+	24, // 40: caravan.v1.NodeService.DrainNode:input_type -> caravan.v1.DrainNodeRequest
+	25, // 41: caravan.v1.QueueService.ListQueues:input_type -> caravan.v1.ListQueuesRequest
+	27, // 42: caravan.v1.QueueService.PutQueue:input_type -> caravan.v1.PutQueueRequest
+	28, // 43: caravan.v1.EventService.StreamEvents:input_type -> caravan.v1.StreamEventsRequest
+	30, // 44: caravan.v1.OperatorService.GetCluster:input_type -> caravan.v1.GetClusterRequest
+	33, // 45: caravan.v1.OperatorService.JoinServer:input_type -> caravan.v1.JoinServerRequest
+	35, // 46: caravan.v1.OperatorService.RemoveServer:input_type -> caravan.v1.RemoveServerRequest
+	37, // 47: caravan.v1.OperatorService.TransferLeadership:input_type -> caravan.v1.TransferLeadershipRequest
+	39, // 48: caravan.v1.AgentService.RegisterNode:input_type -> caravan.v1.RegisterNodeRequest
+	41, // 49: caravan.v1.AgentService.Heartbeat:input_type -> caravan.v1.HeartbeatRequest
+	43, // 50: caravan.v1.AgentService.WatchAllocations:input_type -> caravan.v1.WatchAllocationsRequest
+	46, // 51: caravan.v1.AgentService.ReportAllocations:input_type -> caravan.v1.ReportAllocationsRequest
+	49, // 52: caravan.v1.TaskService.ReadTaskLogs:input_type -> caravan.v1.ReadTaskLogsRequest
+	17, // 53: caravan.v1.TaskService.ExecTask:input_type -> caravan.v1.ExecRequest
+	1,  // 54: caravan.v1.JobService.SubmitJob:output_type -> caravan.v1.SubmitJobResponse
+	3,  // 55: caravan.v1.JobService.DryRunJob:output_type -> caravan.v1.DryRunJobResponse
+	56, // 56: caravan.v1.JobService.GetJob:output_type -> caravan.v1.Job
+	6,  // 57: caravan.v1.JobService.ListJobs:output_type -> caravan.v1.ListJobsResponse
+	56, // 58: caravan.v1.JobService.StopJob:output_type -> caravan.v1.Job
+	9,  // 59: caravan.v1.JobService.RetryJob:output_type -> caravan.v1.RetryJobResponse
+	11, // 60: caravan.v1.JobService.ListTasks:output_type -> caravan.v1.ListTasksResponse
+	54, // 61: caravan.v1.JobService.ExplainJob:output_type -> caravan.v1.Explanation
+	69, // 62: caravan.v1.JobService.ExplainAllocation:output_type -> caravan.v1.AllocationExplanation
+	56, // 63: caravan.v1.JobService.WatchJob:output_type -> caravan.v1.Job
+	16, // 64: caravan.v1.JobService.ReadLogs:output_type -> caravan.v1.LogChunk
+	20, // 65: caravan.v1.JobService.Exec:output_type -> caravan.v1.ExecResponse
+	22, // 66: caravan.v1.NodeService.ListNodes:output_type -> caravan.v1.ListNodesResponse
+	59, // 67: caravan.v1.NodeService.GetNode:output_type -> caravan.v1.Node
+	59, // 68: caravan.v1.NodeService.DrainNode:output_type -> caravan.v1.Node
+	26, // 69: caravan.v1.QueueService.ListQueues:output_type -> caravan.v1.ListQueuesResponse
+	61, // 70: caravan.v1.QueueService.PutQueue:output_type -> caravan.v1.Queue
+	29, // 71: caravan.v1.EventService.StreamEvents:output_type -> caravan.v1.Event
+	31, // 72: caravan.v1.OperatorService.GetCluster:output_type -> caravan.v1.Cluster
+	34, // 73: caravan.v1.OperatorService.JoinServer:output_type -> caravan.v1.JoinServerResponse
+	36, // 74: caravan.v1.OperatorService.RemoveServer:output_type -> caravan.v1.RemoveServerResponse
+	38, // 75: caravan.v1.OperatorService.TransferLeadership:output_type -> caravan.v1.TransferLeadershipResponse
+	40, // 76: caravan.v1.AgentService.RegisterNode:output_type -> caravan.v1.RegisterNodeResponse
+	42, // 77: caravan.v1.AgentService.Heartbeat:output_type -> caravan.v1.HeartbeatResponse
+	44, // 78: caravan.v1.AgentService.WatchAllocations:output_type -> caravan.v1.AllocationUpdate
+	48, // 79: caravan.v1.AgentService.ReportAllocations:output_type -> caravan.v1.ReportAllocationsResponse
+	16, // 80: caravan.v1.TaskService.ReadTaskLogs:output_type -> caravan.v1.LogChunk
+	20, // 81: caravan.v1.TaskService.ExecTask:output_type -> caravan.v1.ExecResponse
+	54, // [54:82] is the sub-list for method output_type
+	26, // [26:54] is the sub-list for method input_type
 	26, // [26:26] is the sub-list for extension type_name
 	26, // [26:26] is the sub-list for extension extendee
 	0,  // [0:26] is the sub-list for field type_name
@@ -3495,15 +3557,15 @@ func file_caravan_v1_service_proto_init() {
 	file_caravan_v1_job_proto_init()
 	file_caravan_v1_node_proto_init()
 	file_caravan_v1_why_proto_init()
-	file_caravan_v1_service_proto_msgTypes[14].OneofWrappers = []any{}
-	file_caravan_v1_service_proto_msgTypes[16].OneofWrappers = []any{
+	file_caravan_v1_service_proto_msgTypes[15].OneofWrappers = []any{}
+	file_caravan_v1_service_proto_msgTypes[17].OneofWrappers = []any{
 		(*ExecRequest_Start)(nil),
 		(*ExecRequest_Stdin)(nil),
 		(*ExecRequest_StdinClosed)(nil),
 		(*ExecRequest_Resize)(nil),
 	}
-	file_caravan_v1_service_proto_msgTypes[17].OneofWrappers = []any{}
-	file_caravan_v1_service_proto_msgTypes[19].OneofWrappers = []any{
+	file_caravan_v1_service_proto_msgTypes[18].OneofWrappers = []any{}
+	file_caravan_v1_service_proto_msgTypes[20].OneofWrappers = []any{
 		(*ExecResponse_Stdout)(nil),
 		(*ExecResponse_Stderr)(nil),
 		(*ExecResponse_ExitCode)(nil),
@@ -3514,7 +3576,7 @@ func file_caravan_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_service_proto_rawDesc), len(file_caravan_v1_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   51,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   7,
 		},

@@ -19,17 +19,18 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	JobService_SubmitJob_FullMethodName  = "/caravan.v1.JobService/SubmitJob"
-	JobService_DryRunJob_FullMethodName  = "/caravan.v1.JobService/DryRunJob"
-	JobService_GetJob_FullMethodName     = "/caravan.v1.JobService/GetJob"
-	JobService_ListJobs_FullMethodName   = "/caravan.v1.JobService/ListJobs"
-	JobService_StopJob_FullMethodName    = "/caravan.v1.JobService/StopJob"
-	JobService_RetryJob_FullMethodName   = "/caravan.v1.JobService/RetryJob"
-	JobService_ListTasks_FullMethodName  = "/caravan.v1.JobService/ListTasks"
-	JobService_ExplainJob_FullMethodName = "/caravan.v1.JobService/ExplainJob"
-	JobService_WatchJob_FullMethodName   = "/caravan.v1.JobService/WatchJob"
-	JobService_ReadLogs_FullMethodName   = "/caravan.v1.JobService/ReadLogs"
-	JobService_Exec_FullMethodName       = "/caravan.v1.JobService/Exec"
+	JobService_SubmitJob_FullMethodName         = "/caravan.v1.JobService/SubmitJob"
+	JobService_DryRunJob_FullMethodName         = "/caravan.v1.JobService/DryRunJob"
+	JobService_GetJob_FullMethodName            = "/caravan.v1.JobService/GetJob"
+	JobService_ListJobs_FullMethodName          = "/caravan.v1.JobService/ListJobs"
+	JobService_StopJob_FullMethodName           = "/caravan.v1.JobService/StopJob"
+	JobService_RetryJob_FullMethodName          = "/caravan.v1.JobService/RetryJob"
+	JobService_ListTasks_FullMethodName         = "/caravan.v1.JobService/ListTasks"
+	JobService_ExplainJob_FullMethodName        = "/caravan.v1.JobService/ExplainJob"
+	JobService_ExplainAllocation_FullMethodName = "/caravan.v1.JobService/ExplainAllocation"
+	JobService_WatchJob_FullMethodName          = "/caravan.v1.JobService/WatchJob"
+	JobService_ReadLogs_FullMethodName          = "/caravan.v1.JobService/ReadLogs"
+	JobService_Exec_FullMethodName              = "/caravan.v1.JobService/Exec"
 )
 
 // JobServiceClient is the client API for JobService service.
@@ -46,6 +47,10 @@ type JobServiceClient interface {
 	RetryJob(ctx context.Context, in *RetryJobRequest, opts ...grpc.CallOption) (*RetryJobResponse, error)
 	ListTasks(ctx context.Context, in *ListTasksRequest, opts ...grpc.CallOption) (*ListTasksResponse, error)
 	ExplainJob(ctx context.Context, in *ExplainJobRequest, opts ...grpc.CallOption) (*Explanation, error)
+	// Says why an allocation is on its node and which nodes would be next,
+	// judged by the present state: what the state was when it was placed is not
+	// kept.
+	ExplainAllocation(ctx context.Context, in *ExplainAllocationRequest, opts ...grpc.CallOption) (*AllocationExplanation, error)
 	// Sends the job now and after each change, and ends when the job has ended.
 	WatchJob(ctx context.Context, in *WatchJobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Job], error)
 	ReadLogs(ctx context.Context, in *ReadLogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogChunk], error)
@@ -141,6 +146,16 @@ func (c *jobServiceClient) ExplainJob(ctx context.Context, in *ExplainJobRequest
 	return out, nil
 }
 
+func (c *jobServiceClient) ExplainAllocation(ctx context.Context, in *ExplainAllocationRequest, opts ...grpc.CallOption) (*AllocationExplanation, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AllocationExplanation)
+	err := c.cc.Invoke(ctx, JobService_ExplainAllocation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *jobServiceClient) WatchJob(ctx context.Context, in *WatchJobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Job], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &JobService_ServiceDesc.Streams[0], JobService_WatchJob_FullMethodName, cOpts...)
@@ -206,6 +221,10 @@ type JobServiceServer interface {
 	RetryJob(context.Context, *RetryJobRequest) (*RetryJobResponse, error)
 	ListTasks(context.Context, *ListTasksRequest) (*ListTasksResponse, error)
 	ExplainJob(context.Context, *ExplainJobRequest) (*Explanation, error)
+	// Says why an allocation is on its node and which nodes would be next,
+	// judged by the present state: what the state was when it was placed is not
+	// kept.
+	ExplainAllocation(context.Context, *ExplainAllocationRequest) (*AllocationExplanation, error)
 	// Sends the job now and after each change, and ends when the job has ended.
 	WatchJob(*WatchJobRequest, grpc.ServerStreamingServer[Job]) error
 	ReadLogs(*ReadLogsRequest, grpc.ServerStreamingServer[LogChunk]) error
@@ -244,6 +263,9 @@ func (UnimplementedJobServiceServer) ListTasks(context.Context, *ListTasksReques
 }
 func (UnimplementedJobServiceServer) ExplainJob(context.Context, *ExplainJobRequest) (*Explanation, error) {
 	return nil, status.Error(codes.Unimplemented, "method ExplainJob not implemented")
+}
+func (UnimplementedJobServiceServer) ExplainAllocation(context.Context, *ExplainAllocationRequest) (*AllocationExplanation, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExplainAllocation not implemented")
 }
 func (UnimplementedJobServiceServer) WatchJob(*WatchJobRequest, grpc.ServerStreamingServer[Job]) error {
 	return status.Error(codes.Unimplemented, "method WatchJob not implemented")
@@ -419,6 +441,24 @@ func _JobService_ExplainJob_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _JobService_ExplainAllocation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExplainAllocationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(JobServiceServer).ExplainAllocation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: JobService_ExplainAllocation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(JobServiceServer).ExplainAllocation(ctx, req.(*ExplainAllocationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _JobService_WatchJob_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(WatchJobRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -486,6 +526,10 @@ var JobService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ExplainJob",
 			Handler:    _JobService_ExplainJob_Handler,
+		},
+		{
+			MethodName: "ExplainAllocation",
+			Handler:    _JobService_ExplainAllocation_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

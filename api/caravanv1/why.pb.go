@@ -413,12 +413,375 @@ func (x *Offer) GetSimulated() bool {
 	return false
 }
 
+// AllocationExplanation answers "why this node". Nodes are ranked as they are
+// now, with what the allocation holds taken out of its node.
+type AllocationExplanation struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	AllocationId string                 `protobuf:"bytes,1,opt,name=allocation_id,json=allocationId,proto3" json:"allocation_id,omitempty"`
+	JobId        string                 `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	Group        string                 `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
+	Variant      string                 `protobuf:"bytes,4,opt,name=variant,proto3" json:"variant,omitempty"`
+	State        AllocationState        `protobuf:"varint,5,opt,name=state,proto3,enum=caravan.v1.AllocationState" json:"state,omitempty"`
+	PlacedMs     int64                  `protobuf:"varint,6,opt,name=placed_ms,json=placedMs,proto3" json:"placed_ms,omitempty"`
+	// The moment by which it is judged.
+	JudgedMs int64 `protobuf:"varint,7,opt,name=judged_ms,json=judgedMs,proto3" json:"judged_ms,omitempty"`
+	// How many nodes there are, and on how many of them one such task fits now.
+	Nodes int64 `protobuf:"varint,8,opt,name=nodes,proto3" json:"nodes,omitempty"`
+	Fits  int64 `protobuf:"varint,9,opt,name=fits,proto3" json:"fits,omitempty"`
+	// The position of the allocation's node among those, 1 being the best; 0 when
+	// the task would not fit it now, and then lacks says what is missing.
+	Rank   int64       `protobuf:"varint,10,opt,name=rank,proto3" json:"rank,omitempty"`
+	Lacks  string      `protobuf:"bytes,11,opt,name=lacks,proto3" json:"lacks,omitempty"`
+	Chosen *RankedNode `protobuf:"bytes,12,opt,name=chosen,proto3" json:"chosen,omitempty"`
+	// The best other nodes, best first.
+	Next []*RankedNode `protobuf:"bytes,13,rep,name=next,proto3" json:"next,omitempty"`
+	// The group's variants in the order in which they are preferred.
+	Variants []*RankedVariant `protobuf:"bytes,14,rep,name=variants,proto3" json:"variants,omitempty"`
+	// What this answer leaves out.
+	Notes         []string `protobuf:"bytes,15,rep,name=notes,proto3" json:"notes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AllocationExplanation) Reset() {
+	*x = AllocationExplanation{}
+	mi := &file_caravan_v1_why_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AllocationExplanation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AllocationExplanation) ProtoMessage() {}
+
+func (x *AllocationExplanation) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_why_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AllocationExplanation.ProtoReflect.Descriptor instead.
+func (*AllocationExplanation) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_why_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *AllocationExplanation) GetAllocationId() string {
+	if x != nil {
+		return x.AllocationId
+	}
+	return ""
+}
+
+func (x *AllocationExplanation) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *AllocationExplanation) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *AllocationExplanation) GetVariant() string {
+	if x != nil {
+		return x.Variant
+	}
+	return ""
+}
+
+func (x *AllocationExplanation) GetState() AllocationState {
+	if x != nil {
+		return x.State
+	}
+	return AllocationState_ALLOCATION_STATE_UNSPECIFIED
+}
+
+func (x *AllocationExplanation) GetPlacedMs() int64 {
+	if x != nil {
+		return x.PlacedMs
+	}
+	return 0
+}
+
+func (x *AllocationExplanation) GetJudgedMs() int64 {
+	if x != nil {
+		return x.JudgedMs
+	}
+	return 0
+}
+
+func (x *AllocationExplanation) GetNodes() int64 {
+	if x != nil {
+		return x.Nodes
+	}
+	return 0
+}
+
+func (x *AllocationExplanation) GetFits() int64 {
+	if x != nil {
+		return x.Fits
+	}
+	return 0
+}
+
+func (x *AllocationExplanation) GetRank() int64 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *AllocationExplanation) GetLacks() string {
+	if x != nil {
+		return x.Lacks
+	}
+	return ""
+}
+
+func (x *AllocationExplanation) GetChosen() *RankedNode {
+	if x != nil {
+		return x.Chosen
+	}
+	return nil
+}
+
+func (x *AllocationExplanation) GetNext() []*RankedNode {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
+func (x *AllocationExplanation) GetVariants() []*RankedVariant {
+	if x != nil {
+		return x.Variants
+	}
+	return nil
+}
+
+func (x *AllocationExplanation) GetNotes() []string {
+	if x != nil {
+		return x.Notes
+	}
+	return nil
+}
+
+// RankedNode is a node with the parts of its score. Less is better, and the
+// first part that differs decides.
+type RankedNode struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Node         string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	InstanceType string                 `protobuf:"bytes,2,opt,name=instance_type,json=instanceType,proto3" json:"instance_type,omitempty"`
+	Simulated    bool                   `protobuf:"varint,3,opt,name=simulated,proto3" json:"simulated,omitempty"`
+	// Kinds of device on the node that the task has no use for.
+	ForeignKinds int64 `protobuf:"varint,4,opt,name=foreign_kinds,json=foreignKinds,proto3" json:"foreign_kinds,omitempty"`
+	// Untouched devices that the task's fraction would split.
+	Splits int64 `protobuf:"varint,5,opt,name=splits,proto3" json:"splits,omitempty"`
+	// Thousandths left on the devices that are taken in part.
+	Splinter int64 `protobuf:"varint,6,opt,name=splinter,proto3" json:"splinter,omitempty"`
+	// Thousandths left on all devices of the node.
+	DevicesLeft int64 `protobuf:"varint,7,opt,name=devices_left,json=devicesLeft,proto3" json:"devices_left,omitempty"`
+	// GiB of memory left over on, or bound up in, the devices taken.
+	DeviceMemoryGib int64 `protobuf:"varint,8,opt,name=device_memory_gib,json=deviceMemoryGib,proto3" json:"device_memory_gib,omitempty"`
+	// Cores and memory left on the node, each in thousandths of the largest
+	// node's, added up.
+	HostLeft int64 `protobuf:"varint,9,opt,name=host_left,json=hostLeft,proto3" json:"host_left,omitempty"`
+	// The part by which this node and the chosen one differ first: one of
+	// foreign-kinds, splits, splinter, devices-left, device-memory, host-left,
+	// name.
+	DecidedBy     string `protobuf:"bytes,10,opt,name=decided_by,json=decidedBy,proto3" json:"decided_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RankedNode) Reset() {
+	*x = RankedNode{}
+	mi := &file_caravan_v1_why_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RankedNode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RankedNode) ProtoMessage() {}
+
+func (x *RankedNode) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_why_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RankedNode.ProtoReflect.Descriptor instead.
+func (*RankedNode) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_why_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RankedNode) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *RankedNode) GetInstanceType() string {
+	if x != nil {
+		return x.InstanceType
+	}
+	return ""
+}
+
+func (x *RankedNode) GetSimulated() bool {
+	if x != nil {
+		return x.Simulated
+	}
+	return false
+}
+
+func (x *RankedNode) GetForeignKinds() int64 {
+	if x != nil {
+		return x.ForeignKinds
+	}
+	return 0
+}
+
+func (x *RankedNode) GetSplits() int64 {
+	if x != nil {
+		return x.Splits
+	}
+	return 0
+}
+
+func (x *RankedNode) GetSplinter() int64 {
+	if x != nil {
+		return x.Splinter
+	}
+	return 0
+}
+
+func (x *RankedNode) GetDevicesLeft() int64 {
+	if x != nil {
+		return x.DevicesLeft
+	}
+	return 0
+}
+
+func (x *RankedNode) GetDeviceMemoryGib() int64 {
+	if x != nil {
+		return x.DeviceMemoryGib
+	}
+	return 0
+}
+
+func (x *RankedNode) GetHostLeft() int64 {
+	if x != nil {
+		return x.HostLeft
+	}
+	return 0
+}
+
+func (x *RankedNode) GetDecidedBy() string {
+	if x != nil {
+		return x.DecidedBy
+	}
+	return ""
+}
+
+// RankedVariant is a way to run the group's tasks.
+type RankedVariant struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Variant       string                 `protobuf:"bytes,1,opt,name=variant,proto3" json:"variant,omitempty"`
+	SpeedPermille int32                  `protobuf:"varint,2,opt,name=speed_permille,json=speedPermille,proto3" json:"speed_permille,omitempty"`
+	// On how many nodes one task of it fits now.
+	Fits          int64 `protobuf:"varint,3,opt,name=fits,proto3" json:"fits,omitempty"`
+	Chosen        bool  `protobuf:"varint,4,opt,name=chosen,proto3" json:"chosen,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RankedVariant) Reset() {
+	*x = RankedVariant{}
+	mi := &file_caravan_v1_why_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RankedVariant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RankedVariant) ProtoMessage() {}
+
+func (x *RankedVariant) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_why_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RankedVariant.ProtoReflect.Descriptor instead.
+func (*RankedVariant) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_why_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RankedVariant) GetVariant() string {
+	if x != nil {
+		return x.Variant
+	}
+	return ""
+}
+
+func (x *RankedVariant) GetSpeedPermille() int32 {
+	if x != nil {
+		return x.SpeedPermille
+	}
+	return 0
+}
+
+func (x *RankedVariant) GetFits() int64 {
+	if x != nil {
+		return x.Fits
+	}
+	return 0
+}
+
+func (x *RankedVariant) GetChosen() bool {
+	if x != nil {
+		return x.Chosen
+	}
+	return false
+}
+
 var File_caravan_v1_why_proto protoreflect.FileDescriptor
 
 const file_caravan_v1_why_proto_rawDesc = "" +
 	"\n" +
 	"\x14caravan/v1/why.proto\x12\n" +
-	"caravan.v1\"u\n" +
+	"caravan.v1\x1a\x14caravan/v1/job.proto\"u\n" +
 	"\vExplanation\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x120\n" +
 	"\x06groups\x18\x02 \x03(\v2\x18.caravan.v1.GroupVerdictR\x06groups\x12\x1d\n" +
@@ -454,7 +817,43 @@ const file_caravan_v1_why_proto_rawDesc = "" +
 	"\rinstance_type\x18\x04 \x01(\tR\finstanceType\x12\x14\n" +
 	"\x05tasks\x18\x05 \x01(\x03R\x05tasks\x12/\n" +
 	"\x14price_micro_per_hour\x18\x06 \x01(\x03R\x11priceMicroPerHour\x12\x1c\n" +
-	"\tsimulated\x18\a \x01(\bR\tsimulatedB!Z\x1fcaravan/api/caravanv1;caravanv1b\x06proto3"
+	"\tsimulated\x18\a \x01(\bR\tsimulated\"\xed\x03\n" +
+	"\x15AllocationExplanation\x12#\n" +
+	"\rallocation_id\x18\x01 \x01(\tR\fallocationId\x12\x15\n" +
+	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x12\x14\n" +
+	"\x05group\x18\x03 \x01(\tR\x05group\x12\x18\n" +
+	"\avariant\x18\x04 \x01(\tR\avariant\x121\n" +
+	"\x05state\x18\x05 \x01(\x0e2\x1b.caravan.v1.AllocationStateR\x05state\x12\x1b\n" +
+	"\tplaced_ms\x18\x06 \x01(\x03R\bplacedMs\x12\x1b\n" +
+	"\tjudged_ms\x18\a \x01(\x03R\bjudgedMs\x12\x14\n" +
+	"\x05nodes\x18\b \x01(\x03R\x05nodes\x12\x12\n" +
+	"\x04fits\x18\t \x01(\x03R\x04fits\x12\x12\n" +
+	"\x04rank\x18\n" +
+	" \x01(\x03R\x04rank\x12\x14\n" +
+	"\x05lacks\x18\v \x01(\tR\x05lacks\x12.\n" +
+	"\x06chosen\x18\f \x01(\v2\x16.caravan.v1.RankedNodeR\x06chosen\x12*\n" +
+	"\x04next\x18\r \x03(\v2\x16.caravan.v1.RankedNodeR\x04next\x125\n" +
+	"\bvariants\x18\x0e \x03(\v2\x19.caravan.v1.RankedVariantR\bvariants\x12\x14\n" +
+	"\x05notes\x18\x0f \x03(\tR\x05notes\"\xc7\x02\n" +
+	"\n" +
+	"RankedNode\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12#\n" +
+	"\rinstance_type\x18\x02 \x01(\tR\finstanceType\x12\x1c\n" +
+	"\tsimulated\x18\x03 \x01(\bR\tsimulated\x12#\n" +
+	"\rforeign_kinds\x18\x04 \x01(\x03R\fforeignKinds\x12\x16\n" +
+	"\x06splits\x18\x05 \x01(\x03R\x06splits\x12\x1a\n" +
+	"\bsplinter\x18\x06 \x01(\x03R\bsplinter\x12!\n" +
+	"\fdevices_left\x18\a \x01(\x03R\vdevicesLeft\x12*\n" +
+	"\x11device_memory_gib\x18\b \x01(\x03R\x0fdeviceMemoryGib\x12\x1b\n" +
+	"\thost_left\x18\t \x01(\x03R\bhostLeft\x12\x1d\n" +
+	"\n" +
+	"decided_by\x18\n" +
+	" \x01(\tR\tdecidedBy\"|\n" +
+	"\rRankedVariant\x12\x18\n" +
+	"\avariant\x18\x01 \x01(\tR\avariant\x12%\n" +
+	"\x0espeed_permille\x18\x02 \x01(\x05R\rspeedPermille\x12\x12\n" +
+	"\x04fits\x18\x03 \x01(\x03R\x04fits\x12\x16\n" +
+	"\x06chosen\x18\x04 \x01(\bR\x06chosenB!Z\x1fcaravan/api/caravanv1;caravanv1b\x06proto3"
 
 var (
 	file_caravan_v1_why_proto_rawDescOnce sync.Once
@@ -468,23 +867,31 @@ func file_caravan_v1_why_proto_rawDescGZIP() []byte {
 	return file_caravan_v1_why_proto_rawDescData
 }
 
-var file_caravan_v1_why_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_caravan_v1_why_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_caravan_v1_why_proto_goTypes = []any{
-	(*Explanation)(nil),    // 0: caravan.v1.Explanation
-	(*GroupVerdict)(nil),   // 1: caravan.v1.GroupVerdict
-	(*VariantVerdict)(nil), // 2: caravan.v1.VariantVerdict
-	(*Rejection)(nil),      // 3: caravan.v1.Rejection
-	(*Offer)(nil),          // 4: caravan.v1.Offer
+	(*Explanation)(nil),           // 0: caravan.v1.Explanation
+	(*GroupVerdict)(nil),          // 1: caravan.v1.GroupVerdict
+	(*VariantVerdict)(nil),        // 2: caravan.v1.VariantVerdict
+	(*Rejection)(nil),             // 3: caravan.v1.Rejection
+	(*Offer)(nil),                 // 4: caravan.v1.Offer
+	(*AllocationExplanation)(nil), // 5: caravan.v1.AllocationExplanation
+	(*RankedNode)(nil),            // 6: caravan.v1.RankedNode
+	(*RankedVariant)(nil),         // 7: caravan.v1.RankedVariant
+	(AllocationState)(0),          // 8: caravan.v1.AllocationState
 }
 var file_caravan_v1_why_proto_depIdxs = []int32{
 	1, // 0: caravan.v1.Explanation.groups:type_name -> caravan.v1.GroupVerdict
 	2, // 1: caravan.v1.GroupVerdict.variants:type_name -> caravan.v1.VariantVerdict
 	3, // 2: caravan.v1.VariantVerdict.rejections:type_name -> caravan.v1.Rejection
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	8, // 3: caravan.v1.AllocationExplanation.state:type_name -> caravan.v1.AllocationState
+	6, // 4: caravan.v1.AllocationExplanation.chosen:type_name -> caravan.v1.RankedNode
+	6, // 5: caravan.v1.AllocationExplanation.next:type_name -> caravan.v1.RankedNode
+	7, // 6: caravan.v1.AllocationExplanation.variants:type_name -> caravan.v1.RankedVariant
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_why_proto_init() }
@@ -492,13 +899,14 @@ func file_caravan_v1_why_proto_init() {
 	if File_caravan_v1_why_proto != nil {
 		return
 	}
+	file_caravan_v1_job_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_why_proto_rawDesc), len(file_caravan_v1_why_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -7,6 +7,7 @@ import (
 
 	"caravan/scheduler/core"
 	"caravan/scheduler/model"
+	"caravan/scheduler/resource"
 )
 
 // show prints a plan, then a line for every group that was not placed whole.
@@ -122,4 +123,43 @@ func printTrace(groups []core.GroupTrace) string {
 		return "every group fits"
 	}
 	return b.String()
+}
+
+// whyThere compares the node of a running task with the others.
+func (w *world) whyThere(words []string) string {
+	j := w.job(words[0])
+	g, ordinal := j.Spec.GroupIndex(words[1]), number(words[2])
+	at := slices.IndexFunc(w.running, func(a *model.Allocation) bool { return a.Job == j.ID && a.Group == g && a.Ordinal == ordinal })
+	if at < 0 {
+		return "it does not run"
+	}
+	a := w.running[at]
+	q := core.Placed{Job: j, Group: g, Variant: a.Variant, Node: a.Node, Held: resource.Of(a), Next: 3}
+	if _, value := fields(words[3:]); value["next"] != "" {
+		q.Next = int(number(value["next"]))
+	}
+	t := core.ExplainPlacement(w.input(), q)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: rank %d of %d, %d nodes", a.Node, t.Rank, t.Fits, t.Nodes)
+	if t.Lacks != "" {
+		b.WriteString("; " + t.Lacks)
+	}
+	b.WriteString("\n")
+	if t.Chosen != nil {
+		fmt.Fprintf(&b, "  chosen %s\n", parts(t.Chosen))
+	}
+	for i := range t.Next {
+		fmt.Fprintf(&b, "  %s %s: %s\n", t.Next[i].Node.Name, parts(&t.Next[i]), t.Next[i].DecidedBy)
+	}
+	for _, v := range t.Variants {
+		if len(t.Variants) > 1 {
+			fmt.Fprintf(&b, "  %s fits %d\n", j.Spec.Groups[g].Variants[v.Variant].Name, v.Fits)
+		}
+	}
+	return b.String()
+}
+
+func parts(n *core.RankedNode) string {
+	p := n.Parts
+	return fmt.Sprint([]int64{p.ForeignKinds, p.Splits, p.Splinter, p.DevicesLeft, p.DeviceMemoryGiB, p.HostLeft})
 }

@@ -19,6 +19,7 @@ import (
 //	job NAME [queue=] [priority=]        body: groups and, indented, variants
 //	solve [placements=N] [steps=N]       decide, and show the plan
 //	explain [job=NAME]                   show the whole trace of the last decision
+//	why-there JOB GROUP TASK [next=N]    compare the node of a running task with the others
 //	apply                                carry out the last plan
 //	finish|fail|lose JOB GROUP TASKS     end running tasks: succeed, fail, or wait again
 //	free                                 show what every node has left

@@ -49,6 +49,8 @@ func (w *world) run(d *datadriven.TestData) string {
 		return w.solve(words)
 	case "explain":
 		return w.explain(words)
+	case "why-there":
+		return w.whyThere(words)
 	case "apply":
 		return w.apply()
 	case "finish", "fail", "lose":

@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	pb "caravan/api/caravanv1"
 	"caravan/scheduler/consensus"
@@ -339,5 +341,47 @@ func TestExplainCountsWhatStopsAJob(t *testing.T) {
 	d, err := pb.NewJobServiceClient(conn).DryRunJob(ctx, &pb.DryRunJobRequest{Spec: helloSpec("ok", 3)})
 	if err != nil || len(d.Offers) != 1 || d.Offers[0].Tasks != 3 || d.Offers[0].Node != "a1" {
 		t.Errorf("dry run: %v %v", d, err)
+	}
+}
+
+func TestAnAllocationTellsWhyItIsWhereItIs(t *testing.T) {
+	conn := dial(t, start(t, "s1").Addr())
+	ctx := within(t, 20*time.Second)
+	for _, n := range []string{"a1", "a2"} {
+		if _, err := pb.NewAgentServiceClient(conn).RegisterNode(ctx, &pb.RegisterNodeRequest{RequestId: n, Info: node(n)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	jobs := pb.NewJobServiceClient(conn)
+	id := submit(t, conn, "j", helloSpec("ok", 1))
+	w, err := jobs.WatchJob(ctx, &pb.WatchJobRequest{JobId: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for j := (&pb.Job{}); len(j.Groups) == 0 || j.Groups[0].Running == 0; {
+		if j, err = w.Recv(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	group := helloSpec("ok", 1).Groups[0].Name
+	e, err := jobs.ExplainAllocation(ctx, &pb.ExplainAllocationRequest{AllocationId: id + "." + group + ".0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Rank != 1 || e.Nodes != 2 || e.Fits != 2 || e.Chosen.Node != "a1" || len(e.Next) != 1 || e.Next[0].Node != "a2" || e.Next[0].DecidedBy != "name" || e.JudgedMs == 0 {
+		t.Errorf("of two nodes alike the first by name is taken: %v", e)
+	}
+	number := id[strings.LastIndexByte(id, '-')+1:]
+	last, err := jobs.ExplainAllocation(ctx, &pb.ExplainAllocationRequest{AllocationId: number + "." + group + ".0"})
+	if err != nil || last.AllocationId != e.AllocationId {
+		t.Errorf("the task's last attempt, by the job's number: %v %v", last, err)
+	}
+	for _, bad := range []string{"", "x", id, id + ".no.0.1", id + "." + group + ".7", id + "." + group + ".x", "nope-9.main.0.1"} {
+		if _, err := jobs.ExplainAllocation(ctx, &pb.ExplainAllocationRequest{AllocationId: bad}); status.Code(err) != codes.NotFound {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	if _, err := jobs.ExplainAllocation(ctx, &pb.ExplainAllocationRequest{AllocationId: e.AllocationId, Next: 101}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("101 nodes: %v", err)
 	}
 }

@@ -4,10 +4,23 @@ import (
 	"fmt"
 
 	"caravan/scheduler/core/fleet"
+	"caravan/scheduler/core/pack"
 	"caravan/scheduler/core/request"
 	"caravan/scheduler/model"
 	"caravan/scheduler/resource"
 )
+
+// Lacks says what stands in the way of one task of class c on the i-th node,
+// in words; it is empty when the task fits.
+func Lacks(f *fleet.Fleet, c *request.Class, i int) string {
+	k := &checks{class: c, fitter: &pack.Fitter{}}
+	n := f.At(i)
+	check := k.first(n, n.Free)
+	if check < 0 {
+		return ""
+	}
+	return k.lacks(check, n)
+}
 
 // shortfall says in thousandths how far a node is from passing a check that it
 // fails: 1000 when it has nothing of what is wanted.

@@ -21,16 +21,74 @@ import (
 //	         largest node's
 type Score uint64
 
+// Parts is a score taken apart, its fields in the order in which they decide
+// and in the units that Score documents. They are not capped.
+type Parts struct {
+	ForeignKinds, Splits, Splinter, DevicesLeft, DeviceMemoryGiB, HostLeft int64
+}
+
+// Score packs the parts into one number.
+func (p Parts) Score() Score {
+	var s Score
+	s.push(p.ForeignKinds, 3)
+	s.push(p.Splits, 7)
+	s.push(p.Splinter, 10)
+	s.push(p.DevicesLeft, 17)
+	s.push(p.DeviceMemoryGiB, 12)
+	s.push(p.HostLeft, 12)
+	return s
+}
+
+// Difference names the first part in which two scores differ, as packed; it is
+// "name" when none does, for then the name of the node decides.
+func (p Parts) Difference(o Parts) string {
+	for _, part := range []struct {
+		name  string
+		a, b  int64
+		width uint
+	}{
+		{"foreign-kinds", p.ForeignKinds, o.ForeignKinds, 3},
+		{"splits", p.Splits, o.Splits, 7},
+		{"splinter", p.Splinter, o.Splinter, 10},
+		{"devices-left", p.DevicesLeft, o.DevicesLeft, 17},
+		{"device-memory", p.DeviceMemoryGiB, o.DeviceMemoryGiB, 12},
+		{"host-left", p.HostLeft, o.HostLeft, 12},
+	} {
+		var a, b Score
+		a.push(part.a, part.width)
+		b.push(part.b, part.width)
+		if a != b {
+			return part.name
+		}
+	}
+	return "name"
+}
+
+// Rate returns the parts of the score of one task of class c on node n with
+// the given books; ok is false when it does not fit. maxCPU and maxMemory are
+// the largest node's, at least 1.
+func (f *Fitter) Rate(c *request.Class, n *model.Node, free *resource.Free, maxCPU, maxMemory int64) (p Parts, ok bool) {
+	m, _, ok := AppendMatch(nil, c, n)
+	if !ok || !f.Fits(c, m, n, free) {
+		return Parts{}, false
+	}
+	return f.parts(c, n, free, maxCPU, maxMemory), true
+}
+
 // score rates the placement that the fitter found last.
 func (f *Fitter) score(c *request.Class, n *model.Node, free *resource.Free, maxCPU, maxMemory int64) Score {
-	var s Score
-	s.push(foreignKinds(c, n), 3)
-	s.push(f.splits, 7)
-	s.push(f.splinter, 10)
-	s.push(deviceRoom(free)-f.thousandths, 17)
-	s.push(f.memoryLeft/1024, 12)
-	s.push((free.CPUMilli-c.CPUMilli)*1000/maxCPU+(free.MemoryMiB-c.MemoryMiB)*1000/maxMemory, 12)
-	return s
+	return f.parts(c, n, free, maxCPU, maxMemory).Score()
+}
+
+func (f *Fitter) parts(c *request.Class, n *model.Node, free *resource.Free, maxCPU, maxMemory int64) Parts {
+	return Parts{
+		ForeignKinds:    foreignKinds(c, n),
+		Splits:          f.splits,
+		Splinter:        f.splinter,
+		DevicesLeft:     deviceRoom(free) - f.thousandths,
+		DeviceMemoryGiB: f.memoryLeft / 1024,
+		HostLeft:        (free.CPUMilli-c.CPUMilli)*1000/maxCPU + (free.MemoryMiB-c.MemoryMiB)*1000/maxMemory,
+	}
 }
 
 // push appends a number of the given width, capped at what the width holds.

@@ -37,6 +37,8 @@ func TestScreens(t *testing.T) {
 				view.Status(&b, style, job, tasks.Tasks)
 			case "why":
 				view.Why(&b, style, read(t, d, &pb.Explanation{}))
+			case "explain":
+				view.Explain(&b, style, read(t, d, &pb.AllocationExplanation{}))
 			case "dry-run":
 				view.DryRun(&b, style, "ladder", read(t, d, &pb.DryRunJobResponse{}))
 			case "nodes":

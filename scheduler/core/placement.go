@@ -1,0 +1,147 @@
+package core
+
+import (
+	"cmp"
+	"slices"
+
+	"caravan/scheduler/core/explain"
+	"caravan/scheduler/core/fleet"
+	"caravan/scheduler/core/pack"
+	"caravan/scheduler/core/request"
+	"caravan/scheduler/core/variant"
+	"caravan/scheduler/model"
+	"caravan/scheduler/resource"
+)
+
+// Placed asks about one placement: a task of a group that runs, or ran, with a
+// variant on a node.
+type Placed struct {
+	Job     *model.Job
+	Group   int
+	Variant int
+	Node    string
+	// Held is what the placement holds on the node now; it is taken out before
+	// nodes are compared. It is the zero value once the attempt has ended.
+	Held resource.Amount
+	// Next is how many other nodes to list.
+	Next int
+}
+
+// PlacementTrace says how the node of a placement compares with the others.
+type PlacementTrace struct {
+	// Nodes is the number of nodes, Fits on how many of them the task fits.
+	Nodes, Fits int64
+	// Rank is the node's position among those, from 1; 0 when the task does not
+	// fit there, and then Lacks says why.
+	Rank  int64
+	Lacks string
+	// Chosen is the node itself; it is nil when the node is gone or Rank is 0.
+	Chosen *RankedNode
+	// Next are the best other nodes, best first.
+	Next []RankedNode
+	// Variants are the group's in the order of preference: the fastest first,
+	// equally fast ones as they are named.
+	Variants []RankedVariant
+}
+
+// RankedNode is a node with the parts of its score, less being better.
+type RankedNode struct {
+	Node  *model.Node
+	Parts pack.Parts
+	// DecidedBy names the first part in which the node and the chosen one
+	// differ, see pack.Parts.Difference; it is empty for the chosen one, and
+	// when there is none to compare with.
+	DecidedBy string
+}
+
+// RankedVariant is a variant with the number of nodes that one task of it fits.
+type RankedVariant struct {
+	Variant int
+	Speed   int32
+	Fits    int64
+}
+
+// ExplainPlacement compares the node of a placement with all others, by the
+// rules and the score that Solve places single tasks with, on the input as it
+// is but for what the placement holds. It says what would be decided now: a
+// node that was the best of all when the placement was made may not be so any
+// more. For a member of a gang it leaves out that the others want to be near.
+func ExplainPlacement(in Input, q Placed) PlacementTrace {
+	group := &q.Job.Spec.Groups[q.Group]
+	f := fleet.New(without(in.Nodes, q))
+	table := request.NewTable()
+	out := PlacementTrace{Nodes: int64(f.Len())}
+	for _, tier := range variant.Tiers(group) {
+		for _, v := range tier {
+			class := table.Intern(group, &group.Variants[v])
+			ranked := rank(f, class)
+			out.Variants = append(out.Variants, RankedVariant{Variant: v, Speed: variant.Speed(&group.Variants[v]), Fits: int64(len(ranked))})
+			if v == q.Variant {
+				out.compare(ranked, q)
+			}
+		}
+	}
+	if out.Rank == 0 {
+		class := table.Intern(group, &group.Variants[q.Variant])
+		out.Lacks = "the node is gone"
+		for i := range f.Len() {
+			if f.At(i).Node.Name == q.Node {
+				out.Lacks = explain.Lacks(f, class, i)
+			}
+		}
+	}
+	return out
+}
+
+// without returns the nodes with what the placement holds given back.
+func without(nodes []NodeView, q Placed) []NodeView {
+	at, ok := slices.BinarySearchFunc(nodes, q.Node, func(v NodeView, name string) int { return cmp.Compare(v.Node.Name, name) })
+	if !ok || nodes[at].Free == nil || len(nodes[at].Free.Devices) != len(nodes[at].Node.Devices) {
+		return nodes
+	}
+	nodes = slices.Clone(nodes)
+	nodes[at].Free = nodes[at].Free.Clone()
+	nodes[at].Free.Give(nodes[at].Node, q.Held)
+	return nodes
+}
+
+// rank returns the nodes that a class fits, best first.
+func rank(f *fleet.Fleet, c *request.Class) []RankedNode {
+	var out []RankedNode
+	var fitter pack.Fitter
+	for i := range f.Len() {
+		n := f.At(i)
+		if !n.Usable {
+			continue
+		}
+		if _, ok := c.Serves(n.Node); !ok {
+			continue
+		}
+		if parts, ok := fitter.Rate(c, n.Node, n.Free, f.MaxCPUMilli, f.MaxMemoryMiB); ok {
+			out = append(out, RankedNode{Node: n.Node, Parts: parts})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b RankedNode) int { return cmp.Compare(a.Parts.Score(), b.Parts.Score()) })
+	return out
+}
+
+// compare finds the placement's node among the ranked ones.
+func (t *PlacementTrace) compare(ranked []RankedNode, q Placed) {
+	t.Fits = int64(len(ranked))
+	at := slices.IndexFunc(ranked, func(n RankedNode) bool { return n.Node.Name == q.Node })
+	if at >= 0 {
+		t.Rank, t.Chosen = int64(at)+1, &ranked[at]
+	}
+	for i, n := range ranked {
+		if len(t.Next) >= q.Next {
+			return
+		}
+		if i == at {
+			continue
+		}
+		if t.Chosen != nil {
+			n.DecidedBy = n.Parts.Difference(t.Chosen.Parts)
+		}
+		t.Next = append(t.Next, n)
+	}
+}
