@@ -1,6 +1,8 @@
 package shim
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,9 +29,10 @@ const (
 	OutDir  = "out"
 )
 
-// AllocIDEnv is the environment variable that names the allocation to its processes. Without a
-// control group it also is how processes of a dead shim are recognised.
-const AllocIDEnv = "CARAVAN_ALLOC_ID"
+// AllocDirEnv is the environment variable that names the allocation's directory to its processes.
+// Without a control group it also is how processes of a dead shim are recognised: by the
+// directory, because two clusters on one host may each have an allocation of the same id.
+const AllocDirEnv = "CARAVAN_ALLOC_DIR"
 
 // specFile is the content of spec.json.
 type specFile struct {
@@ -39,9 +42,11 @@ type specFile struct {
 }
 
 // taskGroup is the task's control group. It follows from the spec alone, so that it can be
-// found when the shim died before it could write it down.
+// found when the shim died before it could write it down. The directory's hash keeps apart the
+// allocations of two clusters on one host that share an id and a parent.
 func (s specFile) taskGroup() string {
-	return filepath.Join(s.CgroupParent, "task-"+s.ID)
+	sum := sha256.Sum256([]byte(filepath.Clean(s.Dir)))
+	return filepath.Join(s.CgroupParent, "task-"+s.ID+"-"+hex.EncodeToString(sum[:4]))
 }
 
 // shimGroup is where all shims of a host live, away from the agent's group.
@@ -55,14 +60,14 @@ func (s specFile) workDir() string {
 	return filepath.Join(s.Dir, WorkDir)
 }
 
-// environment is the command's environment: the spec's and the allocation's id.
+// environment is the command's environment: the spec's and the allocation's directory.
 func (s specFile) environment() []string {
 	for _, kv := range s.Env {
-		if strings.HasPrefix(kv, AllocIDEnv+"=") {
+		if strings.HasPrefix(kv, AllocDirEnv+"=") {
 			return s.Env
 		}
 	}
-	return append(s.Env[:len(s.Env):len(s.Env)], AllocIDEnv+"="+s.ID)
+	return append(s.Env[:len(s.Env):len(s.Env)], AllocDirEnv+"="+filepath.Clean(s.Dir))
 }
 
 func (s specFile) limits() cgroup.Limits {

@@ -64,11 +64,11 @@ func killLeftovers(dir string, status driver.Status, exit *driver.Exit) error {
 		return err
 	}
 	if spec.CgroupParent == "" || status.Limits == driver.LimitsNone {
-		return killMarked(dir, status, spec.ID)
+		return killMarked(dir, status)
 	}
 	group, err := cgroup.Open(spec.taskGroup())
 	if errors.Is(err, cgroup.ErrUnavailable) {
-		return killMarked(dir, status, spec.ID)
+		return killMarked(dir, status)
 	}
 	if err != nil {
 		return err
@@ -100,11 +100,11 @@ func killPatiently(dir string, status driver.Status, kill func(context.Context) 
 	}
 }
 
-// killMarked kills the processes that carry the allocation's id in their environment: the
+// killMarked kills the processes that carry the directory in their environment: the
 // best there is without a control group. A process that cleared its environment escapes.
-func killMarked(dir string, status driver.Status, id string) error {
+func killMarked(dir string, status driver.Status) error {
 	return killPatiently(dir, status, func(ctx context.Context) error {
-		mark := []byte(AllocIDEnv + "=" + id)
+		mark := []byte(AllocDirEnv + "=" + filepath.Clean(dir))
 		for wait := time.Millisecond; ; wait = min(wait*2, 50*time.Millisecond) {
 			alive, err := killByEnv(mark)
 			if err != nil || len(alive) == 0 {

@@ -69,7 +69,7 @@ func TestCommandThatCannotStartIsALaunchFailure(t *testing.T) {
 }
 
 func TestCommandSeesTheEnvironmentItsSpecAsksFor(t *testing.T) {
-	spec := newSpec(t, `pwd; umask; echo "$A|$HOME|$CARAVAN_ALLOC_ID"; ulimit -n; cat /proc/self/oom_score_adj; id -u; id -g; id -G; ls -l /proc/self/fd | wc -l`)
+	spec := newSpec(t, `pwd; umask; echo "$A|$HOME|$CARAVAN_ALLOC_DIR"; ulimit -n; cat /proc/self/oom_score_adj; id -u; id -g; id -G; ls -l /proc/self/fd | wc -l`)
 	umask := 0o077
 	spec.Env = append(spec.Env, "A=1 2")
 	spec.Umask, spec.OOMScoreAdj = &umask, 300
@@ -83,7 +83,7 @@ func TestCommandSeesTheEnvironmentItsSpecAsksFor(t *testing.T) {
 	}
 	exit := runSpec(t, spec)
 	// 0, 1, 2, the directory that ls reads, and the line with the total.
-	want := fmt.Sprintf("%s\n0077\n1 2||%s\n100\n300\n65534\n65534\n65534 4\n5\n", filepath.Join(spec.Dir, "work"), spec.ID)
+	want := fmt.Sprintf("%s\n0077\n1 2||%s\n100\n300\n65534\n65534\n65534 4\n5\n", filepath.Join(spec.Dir, "work"), spec.Dir)
 	if got := output(t, spec.Dir, logs.Stdout); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s\n%+v\n%s", got, want, exit, output(t, spec.Dir, logs.Stderr))
 	}
