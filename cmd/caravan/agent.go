@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -14,12 +15,16 @@ import (
 // defaultCgroupParent is the control group below which tasks get theirs.
 const defaultCgroupParent = "/caravan"
 
+// maxPrice bounds what an hour of a host may cost.
+const maxPrice = 1e6
+
 // agentFlags describe one agent. Its servers are the global --server.
 type agentFlags struct {
 	daemonFlags
 	name, listen, advertise          string
 	dataDir, cgroupParent            string
 	instanceType, family, zone, rack string
+	price                            float64
 }
 
 func newAgentCmd(s *session) *cobra.Command {
@@ -49,6 +54,7 @@ Tasks outlive the agent: after a restart, or a kill -9, it finds them again.
 	fl.StringVar(&f.family, "family", "", "the instance family, e.g. gn4")
 	fl.StringVar(&f.zone, "zone", "", "zone or site")
 	fl.StringVar(&f.rack, "rack", "", "rack")
+	fl.Float64Var(&f.price, "price", 0, "what an hour of this host costs, for dry runs; 0 for unknown")
 	return cmd
 }
 
@@ -56,6 +62,9 @@ func (f *agentFlags) run(ctx context.Context, s *session) error {
 	log, err := f.logger(s, "agent")
 	if err != nil {
 		return err
+	}
+	if f.price < 0 || f.price > maxPrice {
+		return &usageError{fmt.Sprintf("--price %v is outside 0 to %v", f.price, maxPrice), "give the price of an hour"}
 	}
 	dir, err := filepath.Abs(f.dataDir)
 	if err != nil {
@@ -65,7 +74,7 @@ func (f *agentFlags) run(ctx context.Context, s *session) error {
 	defer cancel(nil)
 	a, err := agent.New(agent.Config{
 		DataDir: dir, Servers: s.addresses(), Name: f.name, Listen: f.listen, Advertise: f.advertise,
-		InstanceType: f.instanceType, Family: f.family, Zone: f.zone, Rack: f.rack,
+		InstanceType: f.instanceType, Family: f.family, Zone: f.zone, Rack: f.rack, PriceMicroPerHour: int64(math.Round(f.price * 1e6)),
 		CgroupParent: f.cgroupParent, Version: version.Version, Logger: log,
 		Ready: func(n agent.Node) {
 			if err := f.announce(n.Address); err != nil {
