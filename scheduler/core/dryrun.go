@@ -5,6 +5,7 @@ import (
 
 	"caravan/scheduler/core/explain"
 	"caravan/scheduler/core/fleet"
+	"caravan/scheduler/core/pack"
 	"caravan/scheduler/core/request"
 	"caravan/scheduler/model"
 	"caravan/scheduler/resource"
@@ -37,11 +38,7 @@ func DryRun(in Input, spec *model.JobSpec) (Plan, Trace) {
 // group, or all members of a gang. Their code is NeverFits, or NoNodes when no
 // node of the sort wanted takes work at present. Nodes are sorted by name.
 func FitsEmpty(spec *model.JobSpec, nodes []*model.Node) []GroupTrace {
-	views := make([]NodeView, len(nodes))
-	for i, n := range nodes {
-		views[i] = NodeView{Node: n, Free: resource.Whole(n)}
-	}
-	e := explain.New(fleet.New(views), DefaultMaxExplainSteps)
+	var e *explain.Explainer // made when first needed: most jobs fit
 	table := request.NewTable()
 	var out []GroupTrace
 	for g := range spec.Groups {
@@ -57,9 +54,46 @@ func FitsEmpty(spec *model.JobSpec, nodes []*model.Node) []GroupTrace {
 			names = append(names, group.Variants[v].Name)
 			classes = append(classes, table.Intern(group, &group.Variants[v]))
 		}
+		if slices.ContainsFunc(classes, func(c *request.Class) bool { return roomWhenEmpty(nodes, c, need) }) {
+			continue
+		}
+		if e == nil {
+			e = explain.New(fleet.New(emptied(nodes)), DefaultMaxExplainSteps)
+		}
 		if e.Group(&t, names, classes, need); t.Code != CodeNoRoom {
 			out = append(out, t)
 		}
 	}
 	return out
+}
+
+// roomWhenEmpty reports whether nodes that take work, the first that come, have
+// room for that many tasks of a class when nothing runs on them.
+func roomWhenEmpty(nodes []*model.Node, c *request.Class, need int64) bool {
+	var fitter pack.Fitter
+	var match pack.Match
+	for i := range nodes {
+		n := fleet.New(emptied(nodes[i : i+1])).At(0)
+		if _, ok := c.Serves(n.Node); !ok || !n.Usable {
+			continue
+		}
+		m, _, ok := pack.AppendMatch(match[:0], c, n.Node)
+		match = m
+		if !ok || !fitter.Fits(c, m, n.Node, n.Free) {
+			continue
+		}
+		if need -= pack.Room(c, m, n.Node, n.Free, need); need <= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// emptied returns nodes with all that they offer left.
+func emptied(nodes []*model.Node) []NodeView {
+	views := make([]NodeView, len(nodes))
+	for i, n := range nodes {
+		views[i] = NodeView{Node: n, Free: resource.Whole(n)}
+	}
+	return views
 }

@@ -385,3 +385,19 @@ func TestAnAllocationTellsWhyItIsWhereItIs(t *testing.T) {
 		t.Errorf("101 nodes: %v", err)
 	}
 }
+
+func TestHeartbeatsWaitForEachOtherButNotLong(t *testing.T) {
+	for _, c := range []struct {
+		at, interval, want time.Duration
+	}{
+		{0, 5 * time.Second, 20 * time.Millisecond},
+		{13 * time.Millisecond, 5 * time.Second, 7 * time.Millisecond},
+		{33*time.Millisecond + 500*time.Microsecond, 5 * time.Second, 6*time.Millisecond + 500*time.Microsecond},
+		{1 * time.Millisecond, 30 * time.Millisecond, 2 * time.Millisecond},
+		{250 * time.Microsecond, 2 * time.Millisecond, 750 * time.Microsecond},
+	} {
+		if got := untilBeat(time.Unix(0, int64(c.at)), c.interval); got != c.want {
+			t.Errorf("%v after a beat, with an interval of %v: %v, want %v", c.at, c.interval, got, c.want)
+		}
+	}
+}
