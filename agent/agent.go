@@ -27,6 +27,12 @@ import (
 	"caravan/scheduler/model"
 )
 
+// How long, and how often, a starting agent tries to lock its data directory.
+const (
+	lockPatience = 2 * time.Second
+	lockPause    = 10 * time.Millisecond
+)
+
 // allocsDir holds the allocations within the data directory. Its name is short because the
 // shims' sockets lie below it.
 const allocsDir = "allocs"
@@ -192,10 +198,16 @@ func (a *Agent) lockDataDir() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("data directory %s: %w (another agent runs on it; give each its own)", a.cfg.DataDir, err), f.Close())
+	// A killed agent's child that has not come as far as exec yet holds the lock for a moment.
+	for deadline := time.Now().Add(lockPatience); ; time.Sleep(lockPause) {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(deadline) {
+			return nil, errors.Join(fmt.Errorf("data directory %s: %w (another agent runs on it; give each its own)", a.cfg.DataDir, err), f.Close())
+		}
 	}
-	return f, nil
 }
 
 // address is where servers reach this agent.

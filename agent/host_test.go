@@ -88,7 +88,8 @@ func (h *host) start(change ...func(*agent.Config)) (address string, stop func()
 func (h *host) await(id string, want pb.AllocationState) *pb.AllocationReport {
 	h.t.Helper()
 	if !h.servers.Wait(h.ctx, func() bool { return h.servers.State(node, id) == want }) {
-		h.t.Fatalf("%s: %v was never reported; booked: %v", id, want, h.servers.Reports(node, id))
+		said, _ := os.ReadFile(h.path("allocs", id, "shim.log")) // empty when all was well
+		h.t.Fatalf("%s: %v was never reported; booked: %v; its shim said %q", id, want, h.servers.Reports(node, id), said)
 	}
 	all := h.servers.Reports(node, id)
 	return all[len(all)-1]
