@@ -179,8 +179,8 @@ func (l *Launcher) start(spec specFile, lock *os.File) error {
 	defer l.spares.refill(refillDelay)
 	if sp := l.spares.take(); sp != nil {
 		err := sp.assign(spec.Dir, lock, log)
-		go l.reap(spec.ID, sp.cmd)
 		if err == nil {
+			go l.reap(spec.ID, sp.cmd)
 			return nil
 		}
 		l.cfg.Logger.Warn("a spare shim failed; starting another", "allocation", spec.ID, "error", err)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -134,13 +135,40 @@ func (l *Launcher) startSpare() (*spare, error) {
 	return s, nil
 }
 
+// acceptTimeout bounds how long a spare may take to accept its directory. It may have to load
+// first.
+const acceptTimeout = 10 * time.Second
+
 // assign gives a spare its directory, with the lock and the log. After that it is a shim like
-// any other and does not notice our death.
+// any other and does not notice our death. A spare accepts before it begins, so an error means
+// that it never began and never will: another shim may.
 func (s *spare) assign(dir string, lock, log *os.File) error {
-	// A packet is delivered whole or not at all, so an error means that nobody else will begin
-	// this directory.
 	defer s.conn.Close()
-	return s.send(assignment{Dir: dir}, int(lock.Fd()), int(log.Fd()))
+	err := s.send(assignment{Dir: dir}, int(lock.Fd()), int(log.Fd()))
+	if err == nil {
+		err = s.accepted(acceptTimeout)
+	}
+	if err == nil {
+		return nil
+	}
+	_ = s.cmd.Process.Kill() // it may have ended already
+	_ = s.cmd.Wait()
+	if s.accepted(time.Second) == nil {
+		return nil // it began after all; that it was killed is for the next waiter to find
+	}
+	return err
+}
+
+// accepted waits for the spare's word.
+func (s *spare) accepted(timeout time.Duration) error {
+	if err := s.conn.SetReadDeadline(time.Now().Add(timeout)); err != nil {
+		return err
+	}
+	n, err := s.conn.Read(make([]byte, 1))
+	if err == nil && n == 0 {
+		err = io.EOF
+	}
+	return err
 }
 
 func (s *spare) send(a assignment, fds ...int) error {
@@ -176,6 +204,8 @@ func awaitAssignment() (dir string, err error) {
 		if len(fds) != 2 {
 			return "", fmt.Errorf("assignment of %s came with %d descriptors, want the lock and the log", a.Dir, len(fds))
 		}
+		// Nobody may be left to read it: then the allocation is ours alone all the same.
+		_, _ = unix.SendmsgN(lockFD, []byte{1}, nil, nil, unix.MSG_NOSIGNAL)
 		lock, log := fds[0], fds[1]
 		return a.Dir, errors.Join(move(lock, lockFD), unix.Dup3(log, 1, 0), move(log, 2))
 	}
