@@ -2,6 +2,7 @@ package core
 
 import (
 	"caravan/scheduler/core/pack"
+	"caravan/scheduler/core/place"
 	"caravan/scheduler/core/quota"
 )
 
@@ -14,14 +15,16 @@ func (c *cycle) tasks(w *work) {
 	for ordinal := range w.ready.First(most).All() {
 		if c.exhausted() {
 			code = CodeBudget
+			c.resume(w.job)
 			break
 		}
 		var o *option
-		if o, limit = c.pick(w.job.Spec.Queue, tiers); o == nil {
+		var at place.Found
+		if o, at, limit = c.pick(w.job.Spec.Queue, tiers); o == nil {
 			code = CodeNoRoom
 			break
 		}
-		spot, _ := c.packer.Place(c.packer.Index(o.class))
+		spot := c.placer.Take(o.class, at)
 		c.ledger.Charge(w.job.Spec.Queue, o.class, 1)
 		c.record(w, o, ordinal, spot)
 		if w.spec.SameVariant && w.trace.Placed == 1 {
@@ -58,7 +61,7 @@ func (c *cycle) record(w *work, o *option, ordinal int64, spot pack.Spot) {
 		o.set = len(c.plan.Sets)
 	}
 	set := &c.plan.Sets[o.set-1]
-	set.Placements = append(set.Placements, Placement{Ordinal: ordinal, Node: c.fleet.At(spot.Node).Node.Name, Devices: spot.Devices})
+	set.Placements = append(set.Placements, Placement{Ordinal: ordinal, Node: c.placer.Fleet().At(spot.Node).Node.Name, Devices: spot.Devices})
 	c.placed++
 	w.trace.Placed++
 }
