@@ -18,25 +18,34 @@ type option struct {
 }
 
 // options returns the group's variants in tiers of equal speed, the fastest
-// first; of a group that is bound to a variant, that one alone.
+// first; of a group that is bound to a variant, that one alone. They are valid
+// until the next group is served.
 func (c *cycle) options(w *work) [][]option {
 	bound := int(w.job.Groups[w.group].VariantChosen) - 1
-	var tiers [][]option
-	for _, tier := range variant.Tiers(w.spec) {
-		var out []option
-		for _, v := range tier {
-			if w.spec.SameVariant && bound >= 0 && v != bound {
-				continue
-			}
-			spec := &w.spec.Variants[v]
-			class := c.class(w.spec, spec)
-			out = append(out, option{variant: v, spec: spec, class: class})
-		}
-		if len(out) > 0 {
-			tiers = append(tiers, out)
-		}
+	c.tiers, c.held = c.tiers[:0], c.held[:0]
+	if len(w.spec.Variants) == 1 {
+		return c.tier(w, []int{0}, bound)
 	}
-	return tiers
+	for _, tier := range variant.Tiers(w.spec) {
+		c.tier(w, tier, bound)
+	}
+	return c.tiers
+}
+
+// tier appends the options of one tier, if it has any.
+func (c *cycle) tier(w *work, variants []int, bound int) [][]option {
+	from := len(c.held)
+	for _, v := range variants {
+		if w.spec.SameVariant && bound >= 0 && v != bound {
+			continue
+		}
+		spec := &w.spec.Variants[v]
+		c.held = append(c.held, option{variant: v, spec: spec, class: c.class(w.spec, spec)})
+	}
+	if len(c.held) > from {
+		c.tiers = append(c.tiers, c.held[from:len(c.held):len(c.held)])
+	}
+	return c.tiers
 }
 
 // flat lists the options of all tiers.

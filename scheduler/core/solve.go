@@ -66,6 +66,10 @@ type cycle struct {
 	unexplained []noRoom
 	// found is what is known of each class, by its id.
 	found []found
+	// tiers and held are scratch of options, block of record.
+	tiers [][]option
+	held  []option
+	block []Placement
 }
 
 // found is what a cycle found out about a class. Room only shrinks within a

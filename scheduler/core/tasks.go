@@ -27,7 +27,7 @@ func (c *cycle) tasks(w *work) {
 		spot := c.placer.Take(o.class, at)
 		c.ledger.Charge(w.job.Spec.Queue, o.class, 1)
 		c.record(w, o, ordinal, spot)
-		if w.spec.SameVariant && w.trace.Placed == 1 {
+		if w.spec.SameVariant && w.trace.Placed == 1 && len(w.spec.Variants) > 1 {
 			tiers = [][]option{{*o}}
 		}
 	}
@@ -57,11 +57,28 @@ func (c *cycle) settle(w *work, tiers [][]option, code Code, limit quota.Limit) 
 // record enters one placement in the plan.
 func (c *cycle) record(w *work, o *option, ordinal int64, spot pack.Spot) {
 	if o.set == 0 {
-		c.plan.Sets = append(c.plan.Sets, PlacementSet{Job: w.job.ID, Group: w.group, Variant: o.variant, Gang: w.spec.Gang})
+		c.plan.Sets = append(c.plan.Sets, PlacementSet{
+			Job: w.job.ID, Group: w.group, Variant: o.variant, Gang: w.spec.Gang, Placements: c.cut(w.trace.Ready - w.trace.Placed),
+		})
 		o.set = len(c.plan.Sets)
 	}
 	set := &c.plan.Sets[o.set-1]
 	set.Placements = append(set.Placements, Placement{Ordinal: ordinal, Node: c.placer.Fleet().At(spot.Node).Node.Name, Devices: spot.Devices})
 	c.placed++
 	w.trace.Placed++
+}
+
+// cut returns room for n placements from a common block, when they are few;
+// blocks are never reused.
+func (c *cycle) cut(n int64) []Placement {
+	const block = 256
+	if n > block/4 {
+		return nil
+	}
+	if int64(len(c.block)) < n {
+		c.block = make([]Placement, block)
+	}
+	out := c.block[:0:n]
+	c.block = c.block[n:]
+	return out
 }

@@ -34,6 +34,9 @@ type Node struct {
 	// base is the books as loaded; own is the copy that changes are made on,
 	// in use while Free is the same.
 	base, own *resource.Free
+	// ready and devices are of Node: whether it takes work, and its devices.
+	ready   bool
+	devices int32
 }
 
 // Fleet is the nodes by position, in the order of their names.
@@ -77,30 +80,28 @@ type News struct {
 // Load begins a cycle with the given nodes, which must be sorted by name. All
 // that was taken before is forgotten.
 func (f *Fleet) Load(views []View) News {
-	if f.renewed(views) {
+	if len(views) != len(f.nodes) {
 		f.renew(views)
 		return News{Renewed: true}
 	}
-	back := f.changed[:0]
-	for _, i := range f.changed {
-		if n := &f.nodes[i]; n.Free != n.base {
-			n.Free = n.base
-			back = append(back, i)
-		}
-	}
-	f.changed = back
-	f.drop()
+	f.changed = f.changed[:0]
+	clear(f.ops)
+	f.ops = f.ops[:0]
 	var news News
 	for i := range views {
 		n, v := &f.nodes[i], &views[i]
-		if n.Node == v.Node && n.base == v.Free {
+		if n.Node == v.Node && n.base == v.Free && n.Free == n.base {
 			continue
 		}
 		if n.Node != v.Node {
+			if n.Node.Name != v.Node.Name {
+				f.renew(views)
+				return News{Renewed: true}
+			}
 			news.Nodes = append(news.Nodes, int32(i))
+			n.judge(v.Node)
 		}
-		n.Node, n.Free, n.base = v.Node, v.Free, v.Free
-		n.Usable = v.Node.Schedulable() && sound(*v)
+		n.load(v)
 		f.changed = append(f.changed, int32(i))
 	}
 	if len(news.Nodes) > 0 {
@@ -110,23 +111,23 @@ func (f *Fleet) Load(views []View) News {
 	return news
 }
 
-// renewed reports whether the nodes are not the ones of before, by name.
-func (f *Fleet) renewed(views []View) bool {
-	if len(views) != len(f.nodes) {
-		return true
-	}
-	for i := range views {
-		if n := f.nodes[i].Node; n != views[i].Node && n.Name != views[i].Node.Name {
-			return true
-		}
-	}
-	return false
+// judge notes what a node's own record says of its use.
+func (n *Node) judge(node *model.Node) {
+	n.ready = sorted(node) && node.Schedulable()
+	n.devices = int32(len(node.Devices))
+}
+
+// load takes over the books of a node that was judged.
+func (n *Node) load(v *View) {
+	n.Node, n.Free, n.base = v.Node, v.Free, v.Free
+	n.Usable = n.ready && v.Free != nil && len(v.Free.Devices) == int(n.devices)
 }
 
 func (f *Fleet) renew(views []View) {
 	*f = Fleet{nodes: make([]Node, len(views))}
 	for i, v := range views {
-		f.nodes[i] = Node{Node: v.Node, Free: v.Free, base: v.Free, Usable: v.Node.Schedulable() && sound(v)}
+		f.nodes[i].judge(v.Node)
+		f.nodes[i].load(&v)
 	}
 	f.measure()
 }
@@ -139,20 +140,10 @@ func (f *Fleet) measure() {
 	}
 }
 
-// drop forgets what was taken.
-func (f *Fleet) drop() {
-	clear(f.ops)
-	f.ops = f.ops[:0]
-}
-
-// sound reports whether a node's books stand parallel to its devices and the
-// devices are sorted: what Free.Take relies on.
-func sound(v View) bool {
-	if v.Free == nil || len(v.Free.Devices) != len(v.Node.Devices) {
-		return false
-	}
-	for i := 1; i < len(v.Node.Devices); i++ {
-		if v.Node.Devices[i-1].ID >= v.Node.Devices[i].ID {
+// sorted reports whether a node's devices are: what Free.Take relies on.
+func sorted(n *model.Node) bool {
+	for i := 1; i < len(n.Devices); i++ {
+		if n.Devices[i-1].ID >= n.Devices[i].ID {
 			return false
 		}
 	}

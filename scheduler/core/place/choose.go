@@ -60,17 +60,17 @@ func (p *Placer) Devices(c *request.Class, f Found) []model.DeviceShare {
 	case len(c.Devices) == 0:
 		return nil
 	}
-	r, n := &c.Devices[0], p.fleet.At(f.Node)
+	r, n, s := &c.Devices[0], p.fleet.At(f.Node), &p.sites[f.Node]
+	m, memoryMiB := &p.catalogue.offers[s.model], request.Memory(r, p.catalogue.devices[s.model])
 	if cap(p.shares)-len(p.shares) < int(r.Count) {
 		p.shares = make([]model.DeviceShare, 0, max(int(r.Count), shareBlock))
 	}
 	at := len(p.shares)
 	for d := range n.Free.Devices {
-		left, device := &n.Free.Devices[d], &n.Node.Devices[d]
-		if !left.Healthy || !suits(r, left, device, f.choice) {
+		if !suits(r, leftOf(&n.Free.Devices[d], m), m, &f.choice) {
 			continue
 		}
-		p.shares = append(p.shares, model.DeviceShare{Device: device.ID, Thousandths: r.Thousandths, MemoryMiB: request.Memory(r, device)})
+		p.shares = append(p.shares, model.DeviceShare{Device: n.Node.Devices[d].ID, Thousandths: r.Thousandths, MemoryMiB: memoryMiB})
 		if len(p.shares)-at == int(r.Count) {
 			break
 		}
@@ -83,10 +83,9 @@ const shareBlock = 1024
 
 // suits reports whether a device is one of those chosen: wholly free, or for a fraction with just as
 // much left as the one that was chosen.
-func suits(r *model.DeviceRequest, left *resource.DeviceFree, d *model.Device, choice potential.Choice) bool {
+func suits(r *model.DeviceRequest, left potential.Left, m *potential.Model, choice *potential.Choice) bool {
 	if !r.Fraction() {
-		return left.Thousandths >= r.Thousandths && left.MemoryMiB >= d.MemoryMiB
+		return left.Milli >= int64(r.Thousandths) && left.MemoryMiB >= m.MemoryMiB
 	}
-	// The index counts no more than a device offers, as leftOf says.
-	return min(int64(left.Thousandths), int64(d.Thousandths)) == choice.Free && min(left.MemoryMiB, d.MemoryMiB) == choice.MemoryMiB
+	return left.Milli == choice.Free && left.MemoryMiB == choice.MemoryMiB
 }
