@@ -63,6 +63,18 @@ breaking: $(BIN)/buf
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./scheduler/... ./agent/...
 
+## bench-save: measure the scheduler's benchmarks COUNT times (default 6) into bin/bench/NAME (default base)
+.PHONY: bench-save
+bench-save:
+	@mkdir -p $(BIN)/bench
+	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem -count $(or $(COUNT),6) $(or $(PKG),./scheduler/core/...) | tee $(BIN)/bench/$(or $(NAME),base)
+
+## bench-compare: measure again and compare with what bench-save has kept
+.PHONY: bench-compare
+bench-compare: $(BIN)/benchstat
+	$(MAKE) bench-save NAME=now
+	$(BIN)/benchstat $(BIN)/bench/$(or $(NAME),base) $(BIN)/bench/now
+
 ## fuzz: fuzz every parser and decoder for T (default 60s) each
 .PHONY: fuzz
 fuzz:
@@ -75,6 +87,9 @@ clean:
 
 $(BIN)/buf: tools/go.mod
 	cd tools && $(GO) build -o $@ github.com/bufbuild/buf/cmd/buf
+
+$(BIN)/benchstat: tools/go.mod
+	cd tools && $(GO) build -o $@ golang.org/x/perf/cmd/benchstat
 
 $(BIN)/golangci-lint: tools/go.mod
 	cd tools && $(GO) build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

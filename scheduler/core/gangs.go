@@ -28,7 +28,8 @@ func (c *cycle) gang(w *work) {
 	options := flat(c.options(w))
 	for i := range options {
 		o := &options[i]
-		if at := c.gangFull[o.class.ID]; c.full[o.class.ID] || (at > 0 && t.Ready >= at) {
+		found := &c.found[o.class.ID]
+		if found.full || (found.gangFull > 0 && t.Ready >= found.gangFull) {
 			continue
 		}
 		room, binding := c.ledger.Room(w.job.Spec.Queue, o.class)
@@ -40,7 +41,7 @@ func (c *cycle) gang(w *work) {
 			t.Code = CodePlaced
 			return
 		}
-		c.gangFull[o.class.ID] = t.Ready
+		found.gangFull = t.Ready
 	}
 	if limit != (quota.Limit{}) {
 		t.Code, t.Limit = CodeQueueLimit, fmt.Sprintf("%s; the gang needs room for all %d members", limit, t.Ready)
@@ -52,7 +53,7 @@ func (c *cycle) gang(w *work) {
 
 // tryGang places the whole gang with one option, or leaves all as it was.
 func (c *cycle) tryGang(w *work, o *option) bool {
-	spots, ok := gang.Place(c.fleet, c.packer, o.class, w.trace.Ready)
+	spots, ok := gang.Place(c.placer, o.class, w.trace.Ready)
 	if !ok {
 		return false
 	}

@@ -1,7 +1,9 @@
 package core
 
 import (
+	"caravan/scheduler/core/demand"
 	"caravan/scheduler/core/fleet"
+	"caravan/scheduler/core/order"
 	"caravan/scheduler/core/quota"
 	"caravan/scheduler/model"
 )
@@ -21,7 +23,18 @@ type Input struct {
 	Jobs []*model.Job
 	// Queues are sorted by name, without repetitions.
 	Queues []QueueView
+	// Mix is the demand that nodes are valued by; the zero value is a default.
+	Mix Mix
+	// Resume is the Trace.Resume of the cycle before: this one begins there, so
+	// that who did not get a turn for lack of steps gets one now.
+	Resume Turn
 }
+
+// Mix is the make-up of the demand, as a demand.Learner learns it.
+type Mix = demand.Mix
+
+// Turn is a job's place in the order of serving.
+type Turn = order.Turn
 
 // NodeView is a node and what it has left. A node whose books do not stand
 // parallel to its devices, sorted by id, takes no work.
@@ -36,13 +49,15 @@ type Limits struct {
 	// is begun; a gang begun below it is finished. Default 10,000: about
 	// 240 KiB of plan, well inside one raft entry of 512 KiB.
 	MaxPlacements int64
-	// MaxSteps is the number of times a node may be looked at for a class; a
-	// look at the whole fleet, or a gang, that was begun is finished. Default 4,000,000:
-	// some tenths of a second, or 400 different requests on 10,000 nodes.
+	// MaxSteps bounds the work, counted as place.Placer says; what was begun is
+	// finished. Default 4,000,000: some tenths of a second, or 6,000 different
+	// requests on 10,000 nodes. It is counted as if nothing were remembered
+	// from earlier cycles.
 	MaxSteps int64
-	// MaxExplainSteps bounds the looks at nodes for the trace alone, in the
-	// same way. Default 1,000,000; with NoExplanations the trace does not say
-	// why there is no room, nor tell NoRoom from NeverFits and NoNodes.
+	// MaxExplainSteps bounds the looks at nodes for the trace alone, eight
+	// nodes a step. Default 1,000,000: 800 different requests on 10,000 nodes;
+	// with NoExplanations the trace does not say why there is no room, nor tell
+	// NoRoom from NeverFits and NoNodes.
 	MaxExplainSteps int64
 }
 

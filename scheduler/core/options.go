@@ -1,6 +1,7 @@
 package core
 
 import (
+	"caravan/scheduler/core/place"
 	"caravan/scheduler/core/quota"
 	"caravan/scheduler/core/request"
 	"caravan/scheduler/core/variant"
@@ -17,29 +18,34 @@ type option struct {
 }
 
 // options returns the group's variants in tiers of equal speed, the fastest
-// first; of a group that is bound to a variant, that one alone.
+// first; of a group that is bound to a variant, that one alone. They are valid
+// until the next group is served.
 func (c *cycle) options(w *work) [][]option {
 	bound := int(w.job.Groups[w.group].VariantChosen) - 1
-	var tiers [][]option
-	for _, tier := range variant.Tiers(w.spec) {
-		var out []option
-		for _, v := range tier {
-			if w.spec.SameVariant && bound >= 0 && v != bound {
-				continue
-			}
-			spec := &w.spec.Variants[v]
-			class := c.classes.Intern(w.spec, spec)
-			for len(c.full) <= class.ID {
-				c.full = append(c.full, false)
-				c.gangFull = append(c.gangFull, 0)
-			}
-			out = append(out, option{variant: v, spec: spec, class: class})
-		}
-		if len(out) > 0 {
-			tiers = append(tiers, out)
-		}
+	c.tiers, c.held = c.tiers[:0], c.held[:0]
+	if len(w.spec.Variants) == 1 {
+		return c.tier(w, []int{0}, bound)
 	}
-	return tiers
+	for _, tier := range variant.Tiers(w.spec) {
+		c.tier(w, tier, bound)
+	}
+	return c.tiers
+}
+
+// tier appends the options of one tier, if it has any.
+func (c *cycle) tier(w *work, variants []int, bound int) [][]option {
+	from := len(c.held)
+	for _, v := range variants {
+		if w.spec.SameVariant && bound >= 0 && v != bound {
+			continue
+		}
+		spec := &w.spec.Variants[v]
+		c.held = append(c.held, option{variant: v, spec: spec, class: c.class(w.spec, spec)})
+	}
+	if len(c.held) > from {
+		c.tiers = append(c.tiers, c.held[from:len(c.held):len(c.held)])
+	}
+	return c.tiers
 }
 
 // flat lists the options of all tiers.
@@ -51,36 +57,49 @@ func flat(tiers [][]option) []option {
 	return out
 }
 
-// pick returns the option to run the next task with, nil when none fits. limit
-// is the queue limit that kept an option out, if any did.
-func (c *cycle) pick(queue string, tiers [][]option) (best *option, limit quota.Limit) {
+// class returns the class of a group's variant, and counts those that differ.
+func (c *cycle) class(g *model.TaskGroup, v *model.Variant) *request.Class {
+	class := c.placer.Intern(g, v)
+	for len(c.found) <= class.ID {
+		c.found = append(c.found, found{})
+	}
+	if f := &c.found[class.ID]; !f.met {
+		f.met = true
+		c.trace.Classes++
+	}
+	return class
+}
+
+// pick returns the option to run the next task with and where, nil when none
+// fits. limit is the queue limit that kept an option out, if any did.
+func (c *cycle) pick(queue string, tiers [][]option) (best *option, at place.Found, limit quota.Limit) {
 	for _, tier := range tiers {
 		var offer variant.Offer
 		for i := range tier {
 			o := &tier[i]
-			if c.full[o.class.ID] {
+			if c.found[o.class.ID].full {
 				continue
 			}
 			if room, binding := c.ledger.Room(queue, o.class); room == 0 {
 				limit = binding
 				continue
 			}
-			node, ok := c.packer.Index(o.class).Best()
+			found, ok := c.placer.Best(o.class)
 			if !ok {
-				c.full[o.class.ID] = true
+				c.found[o.class.ID].full = true
 				continue
 			}
 			if len(tier) == 1 {
-				return o, limit
+				return o, found, limit
 			}
-			next := variant.Offer{Variant: o.variant, Setup: o.spec.Setup, PriceMicro: variant.Price(o.class, c.fleet.At(node).Node)}
+			next := variant.Offer{Variant: o.variant, Setup: o.spec.Setup, PriceMicro: variant.Price(o.class, c.placer.Fleet().At(found.Node).Node)}
 			if best == nil || variant.Better(next, offer) {
-				best, offer = o, next
+				best, at, offer = o, found, next
 			}
 		}
 		if best != nil {
-			return best, limit
+			return best, at, limit
 		}
 	}
-	return nil, limit
+	return nil, place.Found{}, limit
 }

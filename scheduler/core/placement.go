@@ -5,8 +5,8 @@ import (
 	"slices"
 
 	"caravan/scheduler/core/explain"
-	"caravan/scheduler/core/fleet"
 	"caravan/scheduler/core/pack"
+	"caravan/scheduler/core/place"
 	"caravan/scheduler/core/request"
 	"caravan/scheduler/core/variant"
 	"caravan/scheduler/model"
@@ -44,14 +44,18 @@ type PlacementTrace struct {
 	Variants []RankedVariant
 }
 
-// RankedNode is a node with the parts of its score, less being better.
+// RankedNode is a node with how it stands, less being better.
 type RankedNode struct {
-	Node  *model.Node
-	Parts pack.Parts
-	// DecidedBy names the first part in which the node and the chosen one
-	// differ, see pack.Parts.Difference; it is empty for the chosen one, and
-	// when there is none to compare with.
+	Node *model.Node
+	// Parts are of the best-fit score, CostMilli is what comes before them but
+	// for the first, as place.Standing says.
+	Parts     pack.Parts
+	CostMilli int64
+	// DecidedBy names what decides between the node and the chosen one, see
+	// place.Standing; it is empty for the chosen one, and when there is none to
+	// compare with.
 	DecidedBy string
+	standing  place.Standing
 }
 
 // RankedVariant is a variant with the number of nodes that one task of it fits.
@@ -68,13 +72,16 @@ type RankedVariant struct {
 // more. For a member of a gang it leaves out that the others want to be near.
 func ExplainPlacement(in Input, q Placed) PlacementTrace {
 	group := &q.Job.Spec.Groups[q.Group]
-	f := fleet.New(without(in.Nodes, q))
-	table := request.NewTable()
+	// Shapes of nodes are told apart by what waiting groups ask about.
+	asking := &model.Job{Spec: q.Job.Spec, Groups: make([]model.GroupStatus, len(q.Job.Spec.Groups))}
+	asking.Groups[q.Group].Waiting.Add(0)
+	placer := NewWorkspace().placer
+	placer.Begin(place.Input{Nodes: without(in.Nodes, q), Jobs: []*model.Job{asking}, Mix: in.Mix})
+	f := placer.Fleet()
 	out := PlacementTrace{Nodes: int64(f.Len())}
 	for _, tier := range variant.Tiers(group) {
 		for _, v := range tier {
-			class := table.Intern(group, &group.Variants[v])
-			ranked := rank(f, class)
+			ranked := rank(placer, placer.Intern(group, &group.Variants[v]))
 			out.Variants = append(out.Variants, RankedVariant{Variant: v, Speed: variant.Speed(&group.Variants[v]), Fits: int64(len(ranked))})
 			if v == q.Variant {
 				out.compare(ranked, q)
@@ -82,7 +89,7 @@ func ExplainPlacement(in Input, q Placed) PlacementTrace {
 		}
 	}
 	if out.Rank == 0 {
-		class := table.Intern(group, &group.Variants[q.Variant])
+		class := placer.Intern(group, &group.Variants[q.Variant])
 		out.Lacks = "the node is gone"
 		for i := range f.Len() {
 			if f.At(i).Node.Name == q.Node {
@@ -106,22 +113,22 @@ func without(nodes []NodeView, q Placed) []NodeView {
 }
 
 // rank returns the nodes that a class fits, best first.
-func rank(f *fleet.Fleet, c *request.Class) []RankedNode {
+func rank(p *place.Placer, c *request.Class) []RankedNode {
 	var out []RankedNode
-	var fitter pack.Fitter
-	for i := range f.Len() {
-		n := f.At(i)
-		if !n.Usable {
-			continue
-		}
-		if _, ok := c.Serves(n.Node); !ok {
-			continue
-		}
-		if parts, ok := fitter.Rate(c, n.Node, n.Free, f.MaxCPUMilli, f.MaxMemoryMiB); ok {
-			out = append(out, RankedNode{Node: n.Node, Parts: parts})
+	for i := range p.Fleet().Len() {
+		if s, ok := p.Standing(c, i); ok {
+			out = append(out, RankedNode{Node: p.Fleet().At(i).Node, Parts: s.Parts, CostMilli: s.CostMilli, standing: s})
 		}
 	}
-	slices.SortStableFunc(out, func(a, b RankedNode) int { return cmp.Compare(a.Parts.Score(), b.Parts.Score()) })
+	slices.SortStableFunc(out, func(a, b RankedNode) int {
+		switch {
+		case a.standing.Before(&b.standing):
+			return -1
+		case b.standing.Before(&a.standing):
+			return 1
+		}
+		return 0
+	})
 	return out
 }
 
@@ -140,7 +147,7 @@ func (t *PlacementTrace) compare(ranked []RankedNode, q Placed) {
 			continue
 		}
 		if t.Chosen != nil {
-			n.DecidedBy = n.Parts.Difference(t.Chosen.Parts)
+			n.DecidedBy = n.standing.Difference(&t.Chosen.standing)
 		}
 		t.Next = append(t.Next, n)
 	}

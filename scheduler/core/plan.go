@@ -50,8 +50,11 @@ func (p *Plan) Placed() int64 {
 // the order in which groups were served.
 type Trace struct {
 	Groups []GroupTrace
-	// Steps is how many times a node was looked at, out of Limits.MaxSteps.
+	// Steps is the work that was done, out of Limits.MaxSteps.
 	Steps int64
+	// Resume is the first job that the steps did not suffice for, the zero
+	// value when they did: the next cycle's Input.Resume.
+	Resume Turn
 	// Classes is the number of different requests that were looked at.
 	Classes int
 }

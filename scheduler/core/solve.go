@@ -2,18 +2,44 @@ package core
 
 import (
 	"caravan/scheduler/core/explain"
-	"caravan/scheduler/core/fleet"
 	"caravan/scheduler/core/order"
-	"caravan/scheduler/core/pack"
+	"caravan/scheduler/core/place"
+	"caravan/scheduler/core/potential"
 	"caravan/scheduler/core/quota"
 	"caravan/scheduler/core/request"
 	"caravan/scheduler/model"
 )
 
 // Solve decides one cycle.
-func Solve(in Input) (Plan, Trace) {
-	c := newCycle(in)
-	for _, job := range order.Jobs(in.Jobs) {
+func Solve(in Input) (Plan, Trace) { return NewWorkspace().Solve(in) }
+
+// Workspace keeps what one cycle may leave to the next: which nodes are alike,
+// what their states are worth, and where classes go best. These are caches:
+// Solve decides the same with any workspace and with none. Nodes, books and
+// jobs that an input pointed to must never change, only be replaced.
+//
+// A Workspace belongs to one goroutine. The leader has one.
+type Workspace struct {
+	placer *place.Placer
+	found  []found
+}
+
+// NewWorkspace returns an empty workspace.
+func NewWorkspace() *Workspace {
+	placer, err := place.New(potential.Config{})
+	if err != nil {
+		panic("core: the default configuration is refused: " + err.Error())
+	}
+	return &Workspace{placer: placer}
+}
+
+// Solve decides one cycle.
+func (w *Workspace) Solve(in Input) (Plan, Trace) {
+	c := w.begin(in)
+	jobs := order.Jobs(in.Jobs)
+	first := order.From(jobs, in.Resume)
+	for i := range jobs {
+		job := jobs[(first+i)%len(jobs)]
 		if job.StopRequested || job.State.Ended() {
 			continue
 		}
@@ -21,16 +47,16 @@ func Solve(in Input) (Plan, Trace) {
 			c.group(job, g)
 		}
 	}
-	return c.finish()
+	c.finish()
+	w.found = c.found
+	return c.plan, c.trace
 }
 
 // cycle is the state of one call of Solve.
 type cycle struct {
-	limits  Limits
-	fleet   *fleet.Fleet
-	classes *request.Table
-	packer  *pack.Packer
-	ledger  *quota.Ledger
+	limits Limits
+	placer *place.Placer
+	ledger *quota.Ledger
 
 	plan   Plan
 	placed int64
@@ -38,11 +64,22 @@ type cycle struct {
 	// unexplained are the groups that found no room; they are explained last,
 	// when the fleet is as full as the cycle leaves it.
 	unexplained []noRoom
-	// full[class] says that not one task of the class fits any more, and
-	// gangFull[class] how many at once do not, 0 for none known. Room only
-	// shrinks within a cycle, so what was full stays full.
-	full     []bool
-	gangFull []int64
+	// found is what is known of each class, by its id.
+	found []found
+	// tiers and held are scratch of options, block of record.
+	tiers [][]option
+	held  []option
+	block []Placement
+}
+
+// found is what a cycle found out about a class. Room only shrinks within a
+// cycle, so what was full stays full.
+type found struct {
+	met bool
+	// full says that not one task fits any more, and gangFull how many at once
+	// do not, 0 for none known.
+	full     bool
+	gangFull int64
 }
 
 // noRoom is a group to explain.
@@ -52,21 +89,16 @@ type noRoom struct {
 	need    int64
 }
 
-func newCycle(in Input) *cycle {
+func (w *Workspace) begin(in Input) *cycle {
 	limits := in.Limits.withDefaults()
-	f := fleet.New(in.Nodes)
-	return &cycle{
-		limits:  limits,
-		fleet:   f,
-		classes: request.NewTable(),
-		packer:  pack.New(f, limits.MaxSteps),
-		ledger:  quota.New(in.Queues),
-	}
+	w.placer.Begin(place.Input{Nodes: in.Nodes, Jobs: in.Jobs, Mix: in.Mix, MaxSteps: limits.MaxSteps})
+	clear(w.found)
+	return &cycle{limits: limits, placer: w.placer, ledger: quota.New(in.Queues), found: w.found}
 }
 
 // exhausted reports whether the cycle has done all it may.
 func (c *cycle) exhausted() bool {
-	return c.placed >= c.limits.MaxPlacements || c.packer.Exhausted()
+	return c.placed >= c.limits.MaxPlacements || c.placer.Exhausted()
 }
 
 // group serves one group of a job.
@@ -89,6 +121,7 @@ func (c *cycle) group(job *model.Job, g int) {
 		t.Code = CodeBlocked
 	case c.exhausted():
 		t.Code = CodeBudget
+		c.resume(job)
 	case spec.Gang:
 		c.gang(w)
 	default:
@@ -127,13 +160,22 @@ func (w *work) left() int64 {
 	return max(0, int64(w.spec.MaxRunning)-w.job.Groups[w.group].Active.Len())
 }
 
-// finish explains what found no room and returns the outcome.
-func (c *cycle) finish() (Plan, Trace) {
-	e := explain.New(c.fleet, c.limits.MaxExplainSteps)
+// resume notes the first job that the steps did not suffice for.
+func (c *cycle) resume(job *model.Job) {
+	if c.placer.Exhausted() && c.trace.Resume == (order.Turn{}) {
+		c.trace.Resume = order.Of(job)
+	}
+}
+
+// finish explains what found no room.
+func (c *cycle) finish() {
+	c.trace.Steps = c.placer.Steps()
+	if c.limits.MaxExplainSteps == NoExplanations {
+		return
+	}
+	e := explain.New(c.placer.Fleet(), c.limits.MaxExplainSteps)
+	e.Alike(c.placer.Groups, c.placer.Plain)
 	for _, n := range c.unexplained {
-		if c.limits.MaxExplainSteps == NoExplanations {
-			break
-		}
 		names := make([]string, len(n.options))
 		classes := make([]*request.Class, len(n.options))
 		for i, o := range n.options {
@@ -141,6 +183,4 @@ func (c *cycle) finish() (Plan, Trace) {
 		}
 		e.Group(&c.trace.Groups[n.trace], names, classes, n.need)
 	}
-	c.trace.Steps, c.trace.Classes = c.packer.Steps(), c.classes.Len()
-	return c.plan, c.trace
 }

@@ -2,6 +2,7 @@ package core
 
 import (
 	"caravan/scheduler/core/pack"
+	"caravan/scheduler/core/place"
 	"caravan/scheduler/core/quota"
 )
 
@@ -14,17 +15,19 @@ func (c *cycle) tasks(w *work) {
 	for ordinal := range w.ready.First(most).All() {
 		if c.exhausted() {
 			code = CodeBudget
+			c.resume(w.job)
 			break
 		}
 		var o *option
-		if o, limit = c.pick(w.job.Spec.Queue, tiers); o == nil {
+		var at place.Found
+		if o, at, limit = c.pick(w.job.Spec.Queue, tiers); o == nil {
 			code = CodeNoRoom
 			break
 		}
-		spot, _ := c.packer.Place(c.packer.Index(o.class))
+		spot := c.placer.Take(o.class, at)
 		c.ledger.Charge(w.job.Spec.Queue, o.class, 1)
 		c.record(w, o, ordinal, spot)
-		if w.spec.SameVariant && w.trace.Placed == 1 {
+		if w.spec.SameVariant && w.trace.Placed == 1 && len(w.spec.Variants) > 1 {
 			tiers = [][]option{{*o}}
 		}
 	}
@@ -54,11 +57,28 @@ func (c *cycle) settle(w *work, tiers [][]option, code Code, limit quota.Limit) 
 // record enters one placement in the plan.
 func (c *cycle) record(w *work, o *option, ordinal int64, spot pack.Spot) {
 	if o.set == 0 {
-		c.plan.Sets = append(c.plan.Sets, PlacementSet{Job: w.job.ID, Group: w.group, Variant: o.variant, Gang: w.spec.Gang})
+		c.plan.Sets = append(c.plan.Sets, PlacementSet{
+			Job: w.job.ID, Group: w.group, Variant: o.variant, Gang: w.spec.Gang, Placements: c.cut(w.trace.Ready - w.trace.Placed),
+		})
 		o.set = len(c.plan.Sets)
 	}
 	set := &c.plan.Sets[o.set-1]
-	set.Placements = append(set.Placements, Placement{Ordinal: ordinal, Node: c.fleet.At(spot.Node).Node.Name, Devices: spot.Devices})
+	set.Placements = append(set.Placements, Placement{Ordinal: ordinal, Node: c.placer.Fleet().At(spot.Node).Node.Name, Devices: spot.Devices})
 	c.placed++
 	w.trace.Placed++
+}
+
+// cut returns room for n placements from a common block, when they are few;
+// blocks are never reused.
+func (c *cycle) cut(n int64) []Placement {
+	const block = 256
+	if n > block/4 {
+		return nil
+	}
+	if int64(len(c.block)) < n {
+		c.block = make([]Placement, block)
+	}
+	out := c.block[:0:n]
+	c.block = c.block[n:]
+	return out
 }

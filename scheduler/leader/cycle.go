@@ -16,6 +16,7 @@ func (l *Leader) cycles(ctx context.Context) {
 	sub := l.cfg.Feed.Subscribe(feed.Any)
 	defer sub.Close()
 	full := time.NewTicker(l.cfg.FullPass)
+	var d decider
 	defer full.Stop()
 	for {
 		select {
@@ -25,7 +26,7 @@ func (l *Leader) cycles(ctx context.Context) {
 			return
 		}
 		begin := time.Now()
-		placed, err := l.cycle(ctx)
+		placed, err := l.cycle(ctx, &d)
 		if err != nil && ctx.Err() == nil {
 			l.cfg.Logger.Warn("a scheduling cycle failed; the next one starts afresh", "error", err)
 		}
@@ -60,15 +61,13 @@ func waits(snap *state.Snapshot) bool {
 
 // cycle decides once, has the plan applied, and returns how many placements
 // were taken.
-func (l *Leader) cycle(ctx context.Context) (placed int64, err error) {
+func (l *Leader) cycle(ctx context.Context, d *decider) (placed int64, err error) {
 	snap := l.cfg.State()
 	if !waits(snap) {
 		return 0, nil
 	}
 	begin := time.Now()
-	in := l.input(snap)
-	in.Limits.MaxExplainSteps = core.NoExplanations // nobody reads the trace
-	plan, _ := core.Solve(in)
+	plan := l.decide(d, l.input(snap))
 	var stale int64
 	for _, part := range split(&plan) {
 		a, err := l.cfg.Proposer.Propose(ctx, &pb.Command{Op: &pb.Command_ApplyPlan{ApplyPlan: part}})
@@ -99,6 +98,9 @@ func (l *Leader) input(snap *state.Snapshot) core.Input {
 		in.Jobs = append(in.Jobs, j)
 	}
 	in.Queues = queueViews(snap)
+	if mix := l.mix.Load(); mix != nil {
+		in.Mix = *mix
+	}
 	return in
 }
 

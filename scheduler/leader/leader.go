@@ -2,6 +2,7 @@ package leader
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -74,7 +75,11 @@ func (c Config) withDefaults() Config {
 }
 
 // Leader runs the leader's loops.
-type Leader struct{ cfg Config }
+type Leader struct {
+	cfg Config
+	// mix is the demand as the cycles know it, for those who ask why.
+	mix atomic.Pointer[core.Mix]
+}
 
 // New returns a leader that does nothing before Run.
 func New(cfg Config) *Leader { return &Leader{cfg: cfg.withDefaults()} }

@@ -93,24 +93,17 @@ func (k *checks) state(n *fleet.Node) int {
 	return -1
 }
 
-// first returns the first check that fails on a node with the given books, or
-// -1 when the class fits.
-func (k *checks) first(n *fleet.Node, free *resource.Free) int {
-	if c := k.state(n); c >= 0 {
-		return c
-	}
-	if i, ok := k.class.Serves(n.Node); !ok {
-		return firstConstraint + i
-	}
-	return k.resources(n.Node, free)
-}
-
 // resources returns the first check of devices, cores, memory and disk that
 // fails, or -1.
 func (k *checks) resources(n *model.Node, free *resource.Free) int {
 	if r := k.device(n, free); r >= 0 {
 		return k.firstDevice() + r
 	}
+	return k.hostLeft(free)
+}
+
+// hostLeft returns the first check of cores, memory and disk that fails, or -1.
+func (k *checks) hostLeft(free *resource.Free) int {
 	switch {
 	case k.class.CPUMilli > free.CPUMilli:
 		return k.cores()

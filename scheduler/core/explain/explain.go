@@ -1,12 +1,9 @@
 package explain
 
 import (
-	"cmp"
-
 	"caravan/scheduler/core/fleet"
 	"caravan/scheduler/core/pack"
 	"caravan/scheduler/core/request"
-	"caravan/scheduler/model"
 	"caravan/scheduler/resource"
 )
 
@@ -14,9 +11,30 @@ import (
 type Explainer struct {
 	fleet    *fleet.Fleet
 	fitter   pack.Fitter
-	verdicts []*verdict // by class id
-	// looks counts nodes looked at; maxLooks bounds them.
+	verdicts map[int]*verdict // by class id
+	// looks counts the work; maxLooks bounds it.
 	looks, maxLooks int64
+
+	// alike yields the nodes in groups, and plain says which classes cannot
+	// tell the nodes of a group apart; nil when every node is looked at.
+	alike  Groups
+	plain  func(*request.Class) bool
+	groups []group // as alike yields them, once it was asked
+	// fixed keeps by shape what holds for all its nodes, for one class.
+	fixed []fixed
+	turn  int
+	whole resource.Free
+}
+
+// Groups yields nodes in groups that are alike but for their names: the first
+// of each, how many they are, and a number for those that are alike in what
+// they are, whatever they have left; -1 for a node on its own.
+type Groups func(yield func(first int32, count int64, shape int32) bool)
+
+type group struct {
+	first int32
+	shape int32
+	count int64
 }
 
 // verdict is what is known of a class, shared by all that wait in it.
@@ -30,10 +48,16 @@ type verdict struct {
 	examined         bool
 }
 
-// New returns an explainer that looks at about maxLooks nodes in all: a look
-// at the whole fleet that was begun is finished.
+// New returns an explainer that looks at about eight times maxLooks nodes in
+// all: a look at the whole fleet that was begun is finished.
 func New(f *fleet.Fleet, maxLooks int64) *Explainer {
-	return &Explainer{fleet: f, maxLooks: maxLooks}
+	return &Explainer{fleet: f, maxLooks: maxLooks, verdicts: make(map[int]*verdict)}
+}
+
+// Alike lets the explainer look at groups of nodes instead of at each, for
+// classes that are plain. What it says is the same.
+func (e *Explainer) Alike(groups Groups, plain func(*request.Class) bool) {
+	e.alike, e.plain = groups, plain
 }
 
 // Group fills in the code and the variants of a group whose next `need` tasks
@@ -64,9 +88,6 @@ func (e *Explainer) Group(t *GroupTrace, names []string, classes []*request.Clas
 
 // class returns the verdict on a class, examining it when first asked.
 func (e *Explainer) class(c *request.Class) *verdict {
-	for len(e.verdicts) <= c.ID {
-		e.verdicts = append(e.verdicts, nil)
-	}
 	if v := e.verdicts[c.ID]; v != nil {
 		return v
 	}
@@ -79,122 +100,4 @@ func (e *Explainer) class(c *request.Class) *verdict {
 	}
 	e.verdicts[c.ID] = v
 	return v
-}
-
-// tally collects what examine learns of a class.
-type tally struct {
-	verdict
-	checks     *checks
-	rejections []Rejection // by check
-	// sole counts by check the nodes that this check alone keeps away even
-	// when empty, and soleNear is the first such node with the least shortfall.
-	sole     []int64
-	soleNear []*fleet.Node
-	// restorable is the first node that would fit if it, or its devices, were back.
-	restorable *fleet.Node
-	nearest    *fleet.Node
-	near       nearness
-}
-
-// nearness orders the nodes that do not fit, the nearest being the greatest:
-// one that would fit when empty, then one that would fit when back in service,
-// then the one that passes most checks, then the one with least missing.
-type nearness struct {
-	hope  int
-	check int
-	short int64
-}
-
-func (a nearness) compare(b nearness) int {
-	return cmp.Or(cmp.Compare(a.hope, b.hope), cmp.Compare(a.check, b.check), cmp.Compare(b.short, a.short))
-}
-
-func (e *Explainer) examine(c *request.Class) *verdict {
-	k := &checks{class: c, fitter: &e.fitter}
-	t := &tally{checks: k, rejections: make([]Rejection, k.count()), sole: make([]int64, k.count()), soleNear: make([]*fleet.Node, k.count())}
-	t.examined = true
-	t.trace.Nodes = int64(e.fleet.Len())
-	for i := range e.fleet.Len() {
-		t.look(e.fleet.At(i))
-	}
-	e.looks += t.trace.Nodes
-	for check := range t.rejections {
-		if r := t.rejections[check]; r.Nodes > 0 {
-			r.Constraint = k.label(check)
-			t.trace.Rejections = append(t.trace.Rejections, r)
-		}
-	}
-	if t.nearest != nil {
-		t.trace.NearestNode = t.nearest.Node.Name
-		t.trace.NearestLacks = k.lacks(t.near.check, t.nearest)
-	}
-	t.trace.Hint = t.hint()
-	return &t.verdict
-}
-
-// look examines one node.
-func (t *tally) look(n *fleet.Node) {
-	k := t.checks
-	if n.Usable && n.Node.Simulated == k.class.Simulated {
-		t.takers++
-	}
-	whole := resource.Whole(n.Node)
-	restored := t.ifRestored(n, whole)
-	t.ever += restored
-	if restored > 0 && t.restorable == nil {
-		t.restorable = n
-	}
-	check := k.first(n, n.Free)
-	if check < 0 {
-		t.trace.Fits++
-		t.now += k.room(n, n.Free)
-		t.empty += k.room(n, whole)
-		return
-	}
-	r := &t.rejections[check]
-	r.Nodes++
-	near := nearness{check: check, short: k.shortfall(check, n)}
-	if restored > 0 {
-		near.hope = 1
-	}
-	if k.first(n, whole) < 0 {
-		r.IfEmpty++
-		near.hope = 2
-		t.empty += k.room(n, whole)
-	} else if sole, ok := k.only(n, whole); ok {
-		t.sole[sole]++
-		if m := t.soleNear[sole]; m == nil || k.shortfall(sole, n) < k.shortfall(sole, m) {
-			t.soleNear[sole] = n
-		}
-	}
-	if t.nearest == nil || near.compare(t.near) > 0 {
-		t.nearest, t.near = n, near
-	}
-}
-
-// ifRestored returns how many tasks the node would hold if it were back,
-// undrained, empty, and all its devices in good health.
-func (t *tally) ifRestored(n *fleet.Node, whole *resource.Free) int64 {
-	if _, ok := t.checks.class.Serves(n.Node); !ok {
-		return 0
-	}
-	healed := whole.Clone()
-	for i := range healed.Devices {
-		healed.Devices[i].Healthy = true
-	}
-	if t.checks.resources(n.Node, healed) >= 0 {
-		return 0
-	}
-	return t.checks.room(n, healed)
-}
-
-// room returns how many tasks the class has room for on a node that it fits,
-// at least 1.
-func (k *checks) room(n *fleet.Node, free *resource.Free) int64 {
-	m, _, ok := pack.AppendMatch(k.match[:0], k.class, n.Node)
-	k.match = m
-	if !ok {
-		return 0
-	}
-	return pack.Room(k.class, m, n.Node, free, model.MaxGangSize)
 }

@@ -22,8 +22,8 @@ func (t *tally) hint() string {
 		return "no node has registered yet; start an agent"
 	case waiting > 0:
 		return "wait: " + nodes(waiting) + " would fit when running tasks end"
-	case t.restorable != nil:
-		return t.restore(t.restorable)
+	case t.restorable.Node != nil:
+		return t.restore(t.restorable.Node)
 	}
 	best := t.cheapest()
 	if best < 0 {
@@ -54,7 +54,7 @@ func (t *tally) cheapest() int {
 		if n == 0 {
 			continue
 		}
-		cost := t.checks.cost(check, t.soleNear[check])
+		cost := t.checks.cost(check, t.soleNear[check].Node)
 		if best < 0 || cost < bestCost || (cost == bestCost && n > t.sole[best]) {
 			best, bestCost = check, cost
 		}
@@ -74,7 +74,7 @@ func (k *checks) cost(check int, n *fleet.Node) int64 {
 
 // remedy says what to do about one check, for the node that misses it by least.
 func (t *tally) remedy(check int) string {
-	k, n := t.checks, t.soleNear[check].Node
+	k, n := t.checks, t.soleNear[check].Node.Node
 	instead := func(have, want string) string {
 		return fmt.Sprintf("with %s instead of %s %s would fit", have, want, n.Name)
 	}
@@ -87,7 +87,7 @@ func (t *tally) remedy(check int) string {
 		return fmt.Sprintf("without %q %s would fit", k.class.Constraints[check-firstConstraint].String(), nodes(t.sole[check]))
 	case check < k.cores():
 		r := &k.class.Devices[check-k.firstDevice()]
-		near := nearestDevice(r, n, t.soleNear[check].Free)
+		near := nearestDevice(r, n, t.soleNear[check].Node.Free)
 		if near.kind == 0 {
 			return fmt.Sprintf("all that %s would need is the %s: register a node that has it, or add a variant without", nodes(t.sole[check]), r.Kind)
 		}

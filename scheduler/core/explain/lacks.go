@@ -15,7 +15,11 @@ import (
 func Lacks(f *fleet.Fleet, c *request.Class, i int) string {
 	k := &checks{class: c, fitter: &pack.Fitter{}}
 	n := f.At(i)
-	check := k.first(n, n.Free)
+	fixed := k.fix(n, &resource.Free{}, false)
+	check := fixed.check
+	if check < 0 {
+		check = k.left(n, &fixed)
+	}
 	if check < 0 {
 		return ""
 	}
@@ -42,6 +46,38 @@ func (k *checks) shortfall(check int, n *fleet.Node) int64 {
 		return missing(free.MemoryMiB, k.class.MemoryMiB)
 	}
 	return missing(free.DiskMiB, k.class.DiskMiB)
+}
+
+// fixedShortfall is the shortfall where it does not depend on what the node
+// has left, else -1.
+func (k *checks) fixedShortfall(check int, n *fleet.Node) int64 {
+	switch {
+	case check < k.firstDevice():
+		return k.shortfall(check, n)
+	case check < k.cores():
+		r := &k.class.Devices[check-k.firstDevice()]
+		nothing := resource.Free{Devices: make([]resource.DeviceFree, len(n.Node.Devices))}
+		if q := nearestDevice(r, n.Node, &nothing); q.kind == 0 || q.suited < q.want && q.unsuited != nil {
+			return deviceShortfall(q)
+		}
+	}
+	return -1
+}
+
+// shortfallOf is the shortfall of a check that fails on what a node has left.
+func (k *checks) shortfallOf(check int, n *fleet.Node, f *fixed) int64 {
+	if check >= k.cores() || !f.uniform {
+		return k.shortfall(check, n)
+	}
+	// All devices are alike, and all could serve the request.
+	r := &k.class.Devices[check-k.firstDevice()]
+	memory, ready := request.Memory(r, &n.Node.Devices[0]), int64(0)
+	for i := range n.Free.Devices {
+		if d := &n.Free.Devices[i]; d.Healthy && d.Thousandths >= r.Thousandths && d.MemoryMiB >= memory {
+			ready++
+		}
+	}
+	return missing(ready, int64(r.Count))
 }
 
 func missing(have, want int64) int64 {

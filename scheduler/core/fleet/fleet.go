@@ -1,10 +1,12 @@
-// Package fleet is the working copy of the nodes' books during one cycle. A
-// node's books are copied when first touched, every change is recorded, and a
-// rollback undoes the changes made since a checkpoint, so that a gang can be
-// tried and given up. Whoever keeps an order of the nodes repairs it from the
-// list of changes instead of looking at every node again.
+// Package fleet is the working copy of the nodes' books during a cycle. A node's books are copied when
+// first touched, every change is recorded, and a rollback undoes the changes made since a checkpoint, so
+// that a gang can be tried and given up. Whoever keeps an order of the nodes repairs it from the list of
+// changes instead of looking at every node again.
 //
-// A Fleet belongs to one goroutine and lives for one cycle; core creates it.
+// A Fleet may be loaded with the nodes of one cycle after the other: nodes and books that are the very
+// same values as before, which nobody may change, are not looked at again.
+//
+// A Fleet belongs to one goroutine; core and the packing simulator create it.
 package fleet
 
 import (
@@ -29,7 +31,12 @@ type Node struct {
 	// Usable is false for a node that takes no work: drained, lost, or with
 	// books that do not match its devices.
 	Usable bool
-	owned  bool
+	// base is the books as loaded; own is the copy that changes are made on,
+	// in use while Free is the same.
+	base, own *resource.Free
+	// ready and devices are of Node: whether it takes work, and its devices.
+	ready   bool
+	devices int32
 }
 
 // Fleet is the nodes by position, in the order of their names.
@@ -55,23 +62,88 @@ type Checkpoint int
 
 // New returns a working copy of the given nodes, which must be sorted by name.
 func New(views []View) *Fleet {
-	f := &Fleet{nodes: make([]Node, len(views)), MaxCPUMilli: 1, MaxMemoryMiB: 1}
-	for i, v := range views {
-		f.nodes[i] = Node{Node: v.Node, Free: v.Free, Usable: v.Node.Schedulable() && sound(v)}
-		f.MaxCPUMilli = max(f.MaxCPUMilli, v.Node.CPUMilli)
-		f.MaxMemoryMiB = max(f.MaxMemoryMiB, v.Node.MemoryMiB)
-	}
+	f := &Fleet{}
+	f.Load(views)
 	return f
 }
 
-// sound reports whether a node's books stand parallel to its devices and the
-// devices are sorted: what Free.Take relies on.
-func sound(v View) bool {
-	if v.Free == nil || len(v.Free.Devices) != len(v.Node.Devices) {
-		return false
+// News is what a load found.
+type News struct {
+	// Renewed says that other nodes were loaded than before: forget all.
+	Renewed bool
+	// Nodes are the positions of nodes that are no longer what they were,
+	// whatever their books say. The books that differ are in Changed(0), and
+	// changes are counted from 0 again.
+	Nodes []int32
+}
+
+// Load begins a cycle with the given nodes, which must be sorted by name. All
+// that was taken before is forgotten.
+func (f *Fleet) Load(views []View) News {
+	if len(views) != len(f.nodes) {
+		f.renew(views)
+		return News{Renewed: true}
 	}
-	for i := 1; i < len(v.Node.Devices); i++ {
-		if v.Node.Devices[i-1].ID >= v.Node.Devices[i].ID {
+	f.changed = f.changed[:0]
+	clear(f.ops)
+	f.ops = f.ops[:0]
+	var news News
+	for i := range views {
+		n, v := &f.nodes[i], &views[i]
+		if n.Node == v.Node && n.base == v.Free && n.Free == n.base {
+			continue
+		}
+		if n.Node != v.Node {
+			if n.Node.Name != v.Node.Name {
+				f.renew(views)
+				return News{Renewed: true}
+			}
+			news.Nodes = append(news.Nodes, int32(i))
+			n.judge(v.Node)
+		}
+		n.load(v)
+		f.changed = append(f.changed, int32(i))
+	}
+	if len(news.Nodes) > 0 {
+		f.racks, f.zones = nil, nil
+		f.measure()
+	}
+	return news
+}
+
+// judge notes what a node's own record says of its use.
+func (n *Node) judge(node *model.Node) {
+	n.ready = sorted(node) && node.Schedulable()
+	n.devices = int32(len(node.Devices))
+}
+
+// load takes over the books of a node that was judged.
+func (n *Node) load(v *View) {
+	n.Node, n.Free, n.base = v.Node, v.Free, v.Free
+	n.Usable = n.ready && v.Free != nil && len(v.Free.Devices) == int(n.devices)
+}
+
+func (f *Fleet) renew(views []View) {
+	*f = Fleet{nodes: make([]Node, len(views))}
+	for i, v := range views {
+		f.nodes[i].judge(v.Node)
+		f.nodes[i].load(&v)
+	}
+	f.measure()
+}
+
+func (f *Fleet) measure() {
+	f.MaxCPUMilli, f.MaxMemoryMiB = 1, 1
+	for i := range f.nodes {
+		f.MaxCPUMilli = max(f.MaxCPUMilli, f.nodes[i].Node.CPUMilli)
+		f.MaxMemoryMiB = max(f.MaxMemoryMiB, f.nodes[i].Node.MemoryMiB)
+	}
+}
+
+// sorted reports whether a node's devices are: what Free.Take relies on.
+func sorted(n *model.Node) bool {
+	for i := 1; i < len(n.Devices); i++ {
+		if n.Devices[i-1].ID >= n.Devices[i].ID {
 			return false
 		}
 	}
@@ -88,14 +160,25 @@ func (f *Fleet) At(i int) *Node { return &f.nodes[i] }
 // is a broken invariant of the caller, and panics.
 func (f *Fleet) Take(i int, a resource.Amount) {
 	n := &f.nodes[i]
-	if !n.owned {
-		n.Free, n.owned = n.Free.Clone(), true
+	if n.Free == n.base {
+		n.copy()
 	}
 	if err := n.Free.Take(n.Node, a); err != nil {
 		panic(fmt.Sprintf("fleet: a placement was planned that does not fit: %v", err))
 	}
 	f.ops = append(f.ops, op{node: int32(i), amount: a})
 	f.changed = append(f.changed, int32(i))
+}
+
+// copy makes a node's own copy of its books the one in use.
+func (n *Node) copy() {
+	if n.own == nil {
+		n.own = &resource.Free{}
+	}
+	devices := append(n.own.Devices[:0], n.base.Devices...)
+	*n.own = *n.base
+	n.own.Devices = devices
+	n.Free = n.own
 }
 
 // Checkpoint returns the present moment.
@@ -109,6 +192,7 @@ func (f *Fleet) Rollback(c Checkpoint) {
 		n.Free.Give(n.Node, o.amount)
 		f.changed = append(f.changed, o.node)
 	}
+	clear(f.ops[c:])
 	f.ops = f.ops[:c]
 }
 

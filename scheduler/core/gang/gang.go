@@ -4,7 +4,7 @@
 // roomy ones are kept for larger gangs. A try that fails halfway is rolled
 // back and leaves no trace in the fleet.
 //
-// core calls it; it lives within one cycle and one goroutine.
+// core calls it; it keeps nothing.
 package gang
 
 import (
@@ -13,31 +13,25 @@ import (
 
 	"caravan/scheduler/core/fleet"
 	"caravan/scheduler/core/pack"
+	"caravan/scheduler/core/place"
 	"caravan/scheduler/core/request"
 )
 
 // Place finds a spot for each of n tasks of class c and takes them all, or
 // takes none. It counts its steps but does not stop for them: a gang that is
 // begun is finished, or the largest would never get their turn.
-func Place(f *fleet.Fleet, p *pack.Packer, c *request.Class, n int64) ([]pack.Spot, bool) {
-	whole := p.Index(c)
-	room := make([]int64, f.Len())
-	var sum int64
-	for i := range room {
-		room[i] = p.Room(whole, int32(i), n)
-		sum += room[i]
-	}
+func Place(p *place.Placer, c *request.Class, n int64) ([]pack.Spot, bool) {
+	room, sum := p.Rooms(c, n)
 	if sum < n {
 		return nil, false
 	}
-	for _, level := range [][]fleet.Domain{f.Racks(), f.Zones()} {
-		for _, d := range tightest(level, room, n) {
-			if spots, ok := fill(f, p, p.Within(c, d.Nodes), n); ok {
-				return spots, true
-			}
+	racks, zones := tightest(p.Fleet().Racks(), room, n), tightest(p.Fleet().Zones(), room, n)
+	for _, d := range slices.Concat(racks, zones) {
+		if spots, ok := p.Fill(c, d.Nodes, n); ok {
+			return spots, true
 		}
 	}
-	return fill(f, p, p.Index(c), n)
+	return p.Fill(c, nil, n)
 }
 
 // tightest returns the domains that may hold n tasks, those with the least
@@ -63,19 +57,4 @@ func tightest(domains []fleet.Domain, room []int64, n int64) []fleet.Domain {
 		out[i] = fit[i].Domain
 	}
 	return out
-}
-
-// fill places n tasks on the nodes of an index, or rolls back.
-func fill(f *fleet.Fleet, p *pack.Packer, x *pack.Index, n int64) ([]pack.Spot, bool) {
-	start := f.Checkpoint()
-	spots := make([]pack.Spot, 0, n)
-	for range n {
-		spot, ok := p.Place(x)
-		if !ok {
-			f.Rollback(start)
-			return nil, false
-		}
-		spots = append(spots, spot)
-	}
-	return spots, true
 }

@@ -60,12 +60,12 @@ func scan(p *Packer, f *fleet.Fleet, c *request.Class) (best int, ok bool) {
 func TestIndexAlwaysNamesTheNodeThatAScanWouldFind(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := drawFleet(t)
-		p := New(f, 1<<40)
+		p := New(f)
 		all := classes()
 		past := []fleet.Checkpoint{f.Checkpoint()}
 		t.Repeat(map[string]func(*rapid.T){
 			"place": func(t *rapid.T) {
-				p.Place(p.Index(rapid.SampledFrom(all).Draw(t, "class")))
+				p.Place(p.Index(rapid.SampledFrom(all).Draw(t, "class"), nil))
 				past = append(past, f.Checkpoint())
 			},
 			"rollback": func(t *rapid.T) {
@@ -76,7 +76,7 @@ func TestIndexAlwaysNamesTheNodeThatAScanWouldFind(t *testing.T) {
 			"": func(t *rapid.T) {
 				// Not every class each time, so that indices fall behind and catch up.
 				c := rapid.SampledFrom(all).Draw(t, "checked")
-				got, ok := p.Index(c).Best()
+				got, ok := p.Index(c, nil).Best()
 				want, wantOK := scan(p, f, c)
 				if got != want || ok != wantOK {
 					t.Fatalf("class %d: index says %d %v, scan %d %v", c.ID, got, ok, want, wantOK)
@@ -90,17 +90,17 @@ func TestIndexAlwaysNamesTheNodeThatAScanWouldFind(t *testing.T) {
 func TestRoomIsHowOftenTheClassCanBePlaced(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := drawFleet(t)
-		p := New(f, 1<<40)
+		p := New(f)
 		for range rapid.IntRange(0, 10).Draw(t, "in use") {
-			p.Place(p.Index(rapid.SampledFrom(classes()).Draw(t, "other")))
+			p.Place(p.Index(rapid.SampledFrom(classes()).Draw(t, "other"), nil))
 		}
 		c := rapid.SampledFrom(classes()).Draw(t, "class")
 		var room int64
 		for i := range f.Len() {
-			room += p.Room(p.Index(c), int32(i), 1000)
+			room += p.Room(p.Index(c, nil), int32(i), 1000)
 		}
 		placed := int64(0)
-		for x := p.Index(c); ; placed++ {
+		for x := p.Index(c, nil); ; placed++ {
 			if _, ok := p.Place(x); !ok {
 				break
 			}

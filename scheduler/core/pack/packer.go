@@ -13,13 +13,12 @@ import (
 type Packer struct {
 	fleet   *fleet.Fleet
 	fitter  Fitter
-	indices []*Index // by class id
+	indices map[int]*Index // by class id
 	// mark[node] == round says that a node was looked at in this round of repair.
-	mark  []uint32
-	round uint32
-	// steps counts nodes looked at; maxSteps bounds them.
-	steps, maxSteps int64
-	shares          []model.DeviceShare
+	mark   []uint32
+	round  uint32
+	steps  int64
+	shares []model.DeviceShare
 	// scratch of build
 	heap  []entry
 	match Match
@@ -31,27 +30,20 @@ type Spot struct {
 	Devices []model.DeviceShare
 }
 
-// New returns a packer that looks at about maxSteps nodes in all: whoever
-// places asks Exhausted first, and a look at the whole fleet that was begun is
-// finished.
-func New(f *fleet.Fleet, maxSteps int64) *Packer {
-	return &Packer{fleet: f, mark: make([]uint32, f.Len()), maxSteps: maxSteps}
+// New returns a packer of the fleet as it was loaded last.
+func New(f *fleet.Fleet) *Packer {
+	return &Packer{fleet: f, indices: make(map[int]*Index)}
 }
-
-// Exhausted reports whether the steps are used up.
-func (p *Packer) Exhausted() bool { return p.steps >= p.maxSteps }
 
 // Steps returns how many nodes were looked at.
 func (p *Packer) Steps() int64 { return p.steps }
 
-// Index returns the up-to-date index of a class over the whole fleet.
-func (p *Packer) Index(c *request.Class) *Index {
-	for len(p.indices) <= c.ID {
-		p.indices = append(p.indices, nil)
-	}
+// Index returns the up-to-date index of a class over the given nodes, nil
+// meaning all. For one class they are always the same.
+func (p *Packer) Index(c *request.Class, nodes []int32) *Index {
 	x := p.indices[c.ID]
 	if x == nil {
-		x = p.build(c, nil)
+		x = p.build(c, nodes)
 		p.indices[c.ID] = x
 	} else {
 		p.repair(x)
@@ -65,6 +57,9 @@ func (p *Packer) Within(c *request.Class, nodes []int32) *Index { return p.build
 // build looks at the given nodes, nil meaning all.
 func (p *Packer) build(c *request.Class, nodes []int32) *Index {
 	n := p.fleet.Len()
+	if p.mark == nil {
+		p.mark = make([]uint32, n)
+	}
 	// Built in scratch space that the next build uses again, then cut to size.
 	x := &Index{class: c, at: make([]int32, n), place: make([]int32, n), seen: p.fleet.Changes(), heap: p.heap[:0], match: p.match[:0]}
 	if nodes == nil {
@@ -165,14 +160,19 @@ func (p *Packer) Place(x *Index) (Spot, bool) {
 	if !ok {
 		return Spot{}, false
 	}
-	n := p.fleet.At(node)
-	p.fitter.Fits(x.class, x.match[x.at[node]:], n.Node, n.Free)
-	spot := Spot{Node: node, Devices: p.share(n.Node)}
+	spot := Spot{Node: node, Devices: p.Devices(x, node)}
 	p.fleet.Take(node, resource.Amount{
 		CPUMilli: x.class.CPUMilli, MemoryMiB: x.class.MemoryMiB, DiskMiB: x.class.DiskMiB, Devices: spot.Devices,
 	})
 	p.repair(x)
 	return spot, true
+}
+
+// Devices returns the devices that a task takes on a node where it fits.
+func (p *Packer) Devices(x *Index, node int) []model.DeviceShare {
+	n := p.fleet.At(node)
+	p.fitter.Fits(x.class, x.match[x.at[node]:], n.Node, n.Free)
+	return p.share(n.Node)
 }
 
 // share writes the fitter's picks as device shares. They are cut from a common

@@ -5,44 +5,53 @@ import (
 	"testing"
 )
 
-// warmPlacer returns a fleet of nodes with eight devices in a steady state, nearly full, and a
-// function that places a class there and releases what was placed longest ago on that node's behalf.
-func warmPlacer(t testing.TB, nodes int) (place func(class int), arrivals []int) {
-	t.Helper()
-	mix := DefaultMix()
-	p, err := NewPlacer(PlacerConfig{Nodes: nodes, MaxCPUMilli: 96_000, MaxMemoryMiB: 384 << 10, Mix: mix})
-	if err != nil {
-		t.Fatal(err)
+// ordinary is mostly single devices and parts of them, some gangs on one node, some work without.
+func ordinary() Mix {
+	of := func(weight, cpu int64, n int, milli int64) Weighted {
+		return Weighted{Request{CPUMilli: cpu, MemoryMiB: cpu * 4096 / 1000, Devices: n, Milli: milli, Models: AnyModel}, weight}
 	}
-	full := NewState(96_000, 384<<10, 0, []int64{1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000})
+	return Mix{
+		of(10, 2000, 1, 250), of(15, 4000, 1, 500), of(8, 6000, 1, 750), of(12, 4000, 1, Whole), of(20, 8000, 1, Whole),
+		of(12, 12000, 1, Whole), of(3, 16000, 2, Whole), of(2, 32000, 4, Whole), of(2, 64000, 8, Whole),
+		of(6, 2000, 0, 0), of(6, 4000, 0, 0), of(4, 8000, 0, 0),
+	}
+}
+
+// warmIndex returns a fleet of nodes with eight devices in a steady state, nearly full, and a
+// function that places a class there and releases what was placed longest ago on that node's behalf.
+func warmIndex(t testing.TB, nodes int) (place func(class int), arrivals []int) {
+	t.Helper()
+	mix := ordinary()
+	x := NewIndex(newPotential(t, Config{}, mix), IndexConfig{Nodes: nodes, MaxCPUMilli: 96_000, MaxMemoryMiB: 384 << 10})
+	full := state(96_000, 384<<10, 0, []int64{1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000})
 	states := make([]State, nodes)
 	for i := range states {
 		states[i] = full
-		p.Set(i, full)
+		x.Set(i, full)
 	}
-	for _, w := range mix {
-		p.Class(w.Request)
+	for class, w := range mix {
+		x.Class(class, w.Request)
 	}
 	for _, sequence := range mix.draw(16, 1024, 7, false) {
 		arrivals = append(arrivals, sequence...)
 	}
 	oldest := 0
 	place = func(class int) {
-		c, ok := p.Best(class)
+		c, ok := x.Best(class)
 		for !ok {
 			// Full: the next node in turn is emptied.
 			states[oldest] = full
-			p.Set(oldest, full)
+			x.Set(oldest, full)
 			oldest = (oldest + 1) % nodes
-			c, ok = p.Best(class)
+			c, ok = x.Best(class)
 		}
-		r, s := &p.orders[class].request, &states[c.Node]
+		r, s := &x.orders[class].request, &states[c.Node]
 		choice := uint8(0)
 		for r.fraction() && int64(s.Free[choice]) != c.Free || r.fraction() && choice+1 < MaxDevices && s.Free[choice+1] == s.Free[choice] {
 			choice++
 		}
-		*s = s.after(r, choice)
-		p.Set(c.Node, *s)
+		*s = s.after(r, choice, x.potential.model(s))
+		x.Set(c.Node, *s)
 	}
 	for i := range 40 * nodes {
 		place(arrivals[i%len(arrivals)])
@@ -54,7 +63,7 @@ func warmPlacer(t testing.TB, nodes int) (place func(class int), arrivals []int)
 func BenchmarkPlace(b *testing.B) {
 	for _, nodes := range []int{1_000, 10_000, 100_000} {
 		b.Run(fmt.Sprintf("nodes=%d", nodes), func(b *testing.B) {
-			place, arrivals := warmPlacer(b, nodes)
+			place, arrivals := warmIndex(b, nodes)
 			b.ReportAllocs()
 			b.ResetTimer()
 			for i := range b.N {
@@ -66,9 +75,10 @@ func BenchmarkPlace(b *testing.B) {
 
 // BenchmarkValue is one valuation that the memo does not know.
 func BenchmarkValue(b *testing.B) {
-	p := newPotential(b, Config{}, DefaultMix())
-	s := NewState(96_000, 384<<10, 0, []int64{1000, 1000, 1000, 500, 1000, 1000, 1000, 250})
+	p := newPotential(b, Config{}, ordinary())
+	s := state(96_000, 384<<10, 0, []int64{1000, 1000, 1000, 500, 1000, 1000, 1000, 250})
+	k := s.stock(p.model(&s))
 	for b.Loop() {
-		p.evaluate(&s)
+		p.evaluate(&k)
 	}
 }

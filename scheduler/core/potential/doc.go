@@ -7,6 +7,10 @@
 // requests and sequences of device requests. Fragmentation gradient descent (Weng et al., USENIX ATC
 // 2023) asks instead which part of the idle devices one typical request cannot use.
 //
+// Device memory is a dimension of its own in a state, and whether a request fits is exact in it. A state
+// is valued by what an ordinary stream could use: of a device whose memory is scarcer than its
+// thousandths, as much as there is memory for.
+//
 // Price. Some demand is served by some room only: several whole devices on one node, a model. For each
 // such kind the price of its room rises with (demand + reserve) / room, and a placement pays for the
 // room that it takes from kinds other than its own.
@@ -18,10 +22,10 @@
 // and their changes, not nodes.
 //
 // Invariants: 0 <= Value <= idle devices; Drop >= 0; Index.Best returns what a scan over all nodes
-// with the same prices would. A sampled greedy fill is not exactly monotone: fewer free cores can turn
+// with the same prices would: the least cost, then best fit, then the first node. A sampled greedy fill is not exactly monotone: fewer free cores can turn
 // away a core-heavy request early and let more devices fill later. Such rises are noise of the
 // sampling and count as a drop of 0.
 //
-// Everything is integers and depends on the arguments alone. A Placer, Index, Potential or Learner
-// belongs to one goroutine. The packing simulator calls it.
+// Everything is integers and depends on the arguments alone. An Index or a Potential belongs to one
+// goroutine. Package place calls it.
 package potential

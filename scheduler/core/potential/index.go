@@ -1,23 +1,39 @@
 package potential
 
+// IndexConfig is what an Index is made from.
+type IndexConfig struct {
+	// Nodes is the number of nodes, which are numbered from 0.
+	Nodes int
+	// MaxCPUMilli and MaxMemoryMiB are the largest node's: the measure of what is left.
+	MaxCPUMilli  int64
+	MaxMemoryMiB int64
+	// Serves says whether nodes of a shape could ever serve a class; nil: all do. It is asked once for
+	// each pair.
+	Serves func(class int, shape int32) bool
+	// EntryLimit bounds what the orders of all classes remember, about 40 bytes each. Default 1 << 22.
+	// When it is reached all are forgotten but the one in use.
+	EntryLimit int
+}
+
 // Index keeps nodes by state, and for every request class the states in the order of what placing it
 // there costs.
 type Index struct {
 	potential *Potential
 	prices    *prices
-	maxCPU    int64
-	maxMemory int64
+	cfg       IndexConfig
 
-	cellOf []int32 // node -> cell, -1 for a node that takes no work
+	cellOf []int32 // node -> cell, -1 for a node that is not known
 	slot   []int32 // node -> position in its cell's heap
 	cells  []cell
 	ids    map[State]int32
 	live   int
-	// births lists the cells that became alive, oldest first; orders take them in when they are next
-	// used. When it has grown past what building anew costs, it is emptied and generation counts up.
+	// births lists the cells that became alive or got a node before all others, oldest first; orders
+	// take them in when they are next used. When it has grown past what building anew costs, it is
+	// emptied and generation counts up.
 	births     []int32
 	generation uint32
 	orders     []*order
+	entries    int
 }
 
 // cell is the nodes of one state.
@@ -25,20 +41,23 @@ type cell struct {
 	state State
 	nodes []int32 // heap, least first; empty for a dead cell
 	value int64
-	idle  int64
+	idle  int64 // of its stock, as is whole
 	whole uint8
 	// valued is the generation that value belongs to, 0 for none.
 	valued uint32
 	// fit is how much of the largest node's cores and memory is left, least is tightest.
-	fit int32
+	fit int64
 }
 
-// newIndex returns an index of n nodes that take no work yet. maxCPU and maxMemory are the largest
-// node's.
-func newIndex(p *Potential, n int, maxCPU, maxMemory int64) *Index {
+// NewIndex returns an index of nodes that take no work before they are Set.
+func NewIndex(p *Potential, cfg IndexConfig) *Index {
+	cfg.MaxCPUMilli, cfg.MaxMemoryMiB = max(1, cfg.MaxCPUMilli), max(1, cfg.MaxMemoryMiB)
+	if cfg.EntryLimit <= 0 {
+		cfg.EntryLimit = 1 << 22
+	}
 	x := &Index{
-		potential: p, prices: newPrices(p.cfg.Prices, p.mix), maxCPU: max(1, maxCPU), maxMemory: max(1, maxMemory),
-		cellOf: make([]int32, n), slot: make([]int32, n), ids: make(map[State]int32), generation: 1,
+		potential: p, prices: newPrices(p.cfg.Prices, p.mix), cfg: cfg,
+		cellOf: make([]int32, cfg.Nodes), slot: make([]int32, cfg.Nodes), ids: make(map[State]int32), generation: 1,
 	}
 	for i := range x.cellOf {
 		x.cellOf[i] = -1
@@ -46,19 +65,34 @@ func newIndex(p *Potential, n int, maxCPU, maxMemory int64) *Index {
 	return x
 }
 
-// retune values everything by another potential from now on.
-func (x *Index) retune(p *Potential) {
+// Potential returns what states are valued by.
+func (x *Index) Potential() *Potential { return x.potential }
+
+// Retune values everything by another potential of the same models from now on.
+func (x *Index) Retune(p *Potential) {
 	x.potential = p
-	x.reprice(p.mix)
+	x.Reprice(p.mix)
 	x.renew()
 }
 
-// reprice takes the shares of demand from another mix.
-func (x *Index) reprice(mix Mix) {
+// Reprice takes the shares of demand from another mix.
+func (x *Index) Reprice(mix Mix) {
 	next := newPrices(x.prices.cfg, mix)
 	next.room, next.epoch = x.prices.room, x.prices.epoch
 	next.refresh()
 	x.prices = next
+}
+
+// Settle computes prices from the room there is now: what follows depends on the nodes alone, not on
+// how they came to be as they are.
+func (x *Index) Settle() { x.prices.refresh() }
+
+// Hold keeps prices as they are until it is called with false.
+func (x *Index) Hold(held bool) {
+	x.prices.held = held
+	if x.prices.changes >= x.prices.cfg.RefreshEvery && !held {
+		x.prices.refresh()
+	}
 }
 
 // Set says what a node has left from now on.
@@ -77,17 +111,24 @@ func (x *Index) Set(node int, s State) {
 func (x *Index) Remove(node int) {
 	if at := x.cellOf[node]; at >= 0 {
 		x.leave(int32(node), at)
+		x.cellOf[node] = -1
 		x.prices.changed()
 	}
 }
 
 func (x *Index) leave(node, at int32) {
 	c := &x.cells[at]
-	x.prices.room.enter(&c.state, -1)
+	x.count(c, -1)
 	x.drop(c, int(x.slot[node]))
-	x.cellOf[node] = -1
 	if len(c.nodes) == 0 {
 		x.live--
+	}
+}
+
+// count enters or removes one node of a cell in the room that prices look at.
+func (x *Index) count(c *cell, sign int64) {
+	if !c.state.Off {
+		x.prices.room.enter(c.state.Model, int(c.whole), c.idle, sign)
 	}
 }
 
@@ -95,20 +136,23 @@ func (x *Index) enter(node int32, s State) {
 	at, known := x.ids[s]
 	if !known {
 		at = int32(len(x.cells))
+		k := s.stock(x.potential.model(&s))
 		x.cells = append(x.cells, cell{
-			state: s, idle: s.Idle(), whole: uint8(s.WholeFree()),
-			fit: int32(s.CPUMilli*1000/x.maxCPU + s.MemoryMiB*1000/x.maxMemory),
+			state: s, idle: k.idle(), whole: uint8(k.whole()),
+			fit: s.CPUMilli*1000/x.cfg.MaxCPUMilli + s.MemoryMiB*1000/x.cfg.MaxMemoryMiB,
 		})
 		x.ids[s] = at
 	}
 	c := &x.cells[at]
-	x.prices.room.enter(&s, 1)
+	x.count(c, 1)
 	x.cellOf[node] = at
 	x.push(c, node)
-	if len(c.nodes) > 1 {
+	if len(c.nodes) == 1 {
+		x.live++
+	}
+	if c.nodes[0] != node {
 		return
 	}
-	x.live++
 	x.births = append(x.births, at)
 	if len(x.births) > 4*x.live+4096 {
 		x.renew()
@@ -146,6 +190,22 @@ func (x *Index) valueOf(c *cell) int64 {
 		c.value, c.valued = x.potential.Value(c.state), x.generation
 	}
 	return c.value
+}
+
+// Group is the nodes of one state.
+type Group struct {
+	State *State
+	First int32 // the least of them
+	Count int64
+}
+
+// Groups yields all nodes by state, in no order that means anything.
+func (x *Index) Groups(yield func(Group) bool) {
+	for i := range x.cells {
+		if c := &x.cells[i]; len(c.nodes) > 0 && !yield(Group{State: &c.state, First: c.nodes[0], Count: int64(len(c.nodes))}) {
+			return
+		}
+	}
 }
 
 // push and drop keep a cell's nodes as a heap that knows where each node stands.

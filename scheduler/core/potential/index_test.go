@@ -13,30 +13,33 @@ func scanned(x *Index, states []State, r Request) (Choice, bool) {
 		x.prices.refresh()
 	}
 	type candidate struct {
-		cost, fit int64
-		state     State
-		choice    uint8
-		node      int
+		last   bool
+		cost   int64
+		tail   uint64
+		node   int
+		choice uint8
+		state  State
 	}
 	var best *candidate
 	for node := range states {
 		s := states[node]
-		if x.cellOf[node] < 0 {
+		m := x.potential.model(&s)
+		if x.cellOf[node] < 0 || s.Off {
 			continue
 		}
-		for _, choice := range r.appendChoices(nil, &s) {
-			next := s.after(&r, choice)
+		for _, choice := range r.appendChoices(nil, &s, m) {
+			next := s.after(&r, choice, m)
 			drop := x.potential.dropAt(&s, x.potential.Value(s), &r, choice)
 			var charge int64
 			if r.Devices > 0 {
-				charge = x.prices.charge(&r, s.Model, s.WholeFree(), next.WholeFree())
+				charge = x.prices.charge(&r, s.Model, s.wholeFree(m), next.wholeFree(m))
 			}
 			c := candidate{
-				cost: drop/q + charge/q, fit: s.CPUMilli*1000/x.maxCPU + s.MemoryMiB*1000/x.maxMemory,
-				state: s, choice: choice, node: node,
+				last: r.Devices == 0 && s.Devices > 0, cost: drop/q + charge/q, tail: x.tail(&x.cells[x.cellOf[node]], &r, choice),
+				node: node, choice: choice, state: s,
 			}
-			if best == nil || c.cost < best.cost || c.cost == best.cost && (c.fit < best.fit || c.fit == best.fit &&
-				(c.state.compare(&best.state) < 0 || c.state == best.state && c.choice > best.choice)) {
+			if best == nil || best.last && !c.last || c.last == best.last && (c.cost < best.cost || c.cost == best.cost &&
+				(c.tail < best.tail || c.tail == best.tail && c.node == best.node && c.choice > best.choice)) {
 				best = &c
 			}
 		}
@@ -44,7 +47,7 @@ func scanned(x *Index, states []State, r Request) (Choice, bool) {
 	if best == nil {
 		return Choice{}, false
 	}
-	return Choice{Node: best.node, Free: int64(best.state.Free[best.choice])}, true
+	return Choice{Node: best.node, Free: int64(best.state.Free[best.choice]), MemoryMiB: int64(best.state.Memory[best.choice])}, true
 }
 
 // TestBestIsWhatAScanWouldChoose walks at random over placements, releases, nodes that leave and
@@ -52,19 +55,19 @@ func scanned(x *Index, states []State, r Request) (Choice, bool) {
 func TestBestIsWhatAScanWouldChoose(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cfg := Config{Sequences: 3, Length: 12, Prices: PriceConfig{RefreshEvery: rapid.IntRange(1, 3).Draw(t, "refresh")}}
-		p, err := New(cfg, drawMix(t))
+		p, err := New(cfg, models(), drawMix(t))
 		if err != nil {
 			t.Fatal(err)
 		}
 		full := rapid.SliceOfN(drawState(), 3, 12).Draw(t, "nodes")
 		states := append([]State(nil), full...)
-		x := newIndex(p, len(states), 64_000, 64*1024)
+		x := NewIndex(p, IndexConfig{Nodes: len(states), MaxCPUMilli: 64_000, MaxMemoryMiB: 64 << 10, EntryLimit: rapid.SampledFrom([]int{1, 1 << 20}).Draw(t, "entries")})
 		for i, s := range states {
 			x.Set(i, s)
 		}
 		requests := rapid.SliceOfN(drawRequest(), 1, 5).Draw(t, "classes")
-		for _, r := range requests {
-			x.Class(r)
+		for class, r := range requests {
+			x.Class(class, r)
 		}
 		for range 40 {
 			node := rapid.IntRange(0, len(states)-1).Draw(t, "node")
@@ -74,13 +77,14 @@ func TestBestIsWhatAScanWouldChoose(t *testing.T) {
 				r := requests[class]
 				want, wantOK := scanned(x, states, r)
 				got, ok := x.Best(class)
-				if ok != wantOK || ok && (got.Node != want.Node || r.fraction() && got.Free != want.Free) {
+				if ok != wantOK || ok && (got.Node != want.Node || r.fraction() && got != want) {
 					t.Fatalf("%+v goes to %+v %v, a scan says %+v %v", r, got, ok, want, wantOK)
 				}
 				if ok {
-					for _, choice := range r.appendChoices(nil, &states[got.Node]) {
-						if int64(states[got.Node].Free[choice]) == got.Free || !r.fraction() {
-							states[got.Node] = states[got.Node].after(&r, choice)
+					at := &states[got.Node]
+					for _, choice := range r.appendChoices(nil, at, p.model(at)) {
+						if int64(at.Free[choice]) == got.Free && int64(at.Memory[choice]) == got.MemoryMiB || !r.fraction() {
+							*at = at.after(&r, choice, p.model(at))
 							break
 						}
 					}
@@ -88,16 +92,17 @@ func TestBestIsWhatAScanWouldChoose(t *testing.T) {
 				}
 			case "empty":
 				states[node] = full[node]
+				states[node].Off = rapid.IntRange(0, 4).Draw(t, "off") == 0
 				x.Set(node, states[node])
 			case "remove":
 				x.Remove(node)
 			case "retune":
-				if p, err = New(cfg, drawMix(t)); err != nil {
+				if p, err = New(cfg, models(), drawMix(t)); err != nil {
 					t.Fatal(err)
 				}
-				x.retune(p)
+				x.Retune(p)
 			case "reprice":
-				x.reprice(drawMix(t))
+				x.Reprice(drawMix(t))
 			}
 			checkRoom(t, x, states)
 		}
@@ -109,7 +114,10 @@ func checkRoom(t *rapid.T, x *Index, states []State) {
 	var want room
 	for node := range states {
 		if x.cellOf[node] >= 0 {
-			want.enter(&states[node], 1)
+			if s := &states[node]; !s.Off {
+				k := s.stock(x.potential.model(s))
+				want.enter(s.Model, k.whole(), k.idle(), 1)
+			}
 		}
 	}
 	if x.prices.room != want {
@@ -118,23 +126,24 @@ func checkRoom(t *rapid.T, x *Index, states []State) {
 }
 
 // TestPriceKeepsWholeNodesForThoseWhoNeedThem: two nodes look alike to the potential of a request for
-// one device, but only one of them has the four that others ask for.
+// one device, but only one of them has the four that others ask for when it is taken.
 func TestPriceKeepsWholeNodesForThoseWhoNeedThem(t *testing.T) {
 	one := Request{CPUMilli: 1000, Devices: 1, Milli: Whole, Models: AnyModel}
 	four := Request{CPUMilli: 4000, Devices: 4, Milli: Whole, Models: AnyModel}
 	place := func(beta int64) int {
 		p := newPotential(t, Config{Quantum: 1000, Prices: PriceConfig{BetaPermille: beta}}, Mix{{one, 1}, {four, 1}})
-		x := newIndex(p, 2, 64_000, 1)
-		x.Set(0, NewState(16_000, 0, 0, []int64{1000, 1000, 1000, 1000}))
-		x.Set(1, NewState(32_000, 0, 0, []int64{1000, 1000, 1000}))
-		c, ok := x.Best(x.Class(one))
+		x := NewIndex(p, IndexConfig{Nodes: 2, MaxCPUMilli: 64_000, MaxMemoryMiB: 1})
+		x.Set(0, state(16_000, 0, 0, []int64{1000, 1000, 1000, 1000}))
+		x.Set(1, state(32_000, 0, 0, []int64{1000, 1000, 1000, 1000, 1000}))
+		x.Class(0, one)
+		c, ok := x.Best(0)
 		if !ok {
 			t.Fatal("it fits nowhere")
 		}
 		return c.Node
 	}
 	if got := place(1000); got != 1 {
-		t.Errorf("with prices node %d was taken, want 1, which has three devices anyhow", got)
+		t.Errorf("with prices node %d was taken, want 1, which has four left then", got)
 	}
 	if got := place(-1); got != 0 {
 		t.Errorf("without prices node %d was taken, want 0, the tighter one", got)
@@ -153,17 +162,16 @@ func TestPriceWorkedOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	single, double := NewState(0, 0, 0, []int64{1000}), NewState(0, 0, 0, []int64{1000, 1000})
 	for _, c := range []struct {
 		singles, doubles int
 		want             int64
 	}{{8, 4, 1_000_000}, {0, 8, 176_776}} {
 		p := newPrices(cfg.Prices, mix)
 		for range c.singles {
-			p.room.enter(&single, 1)
+			p.room.enter(0, 1, 1000, 1)
 		}
 		for range c.doubles {
-			p.room.enter(&double, 1)
+			p.room.enter(0, 2, 2000, 1)
 		}
 		p.refresh()
 		if got := p.whole[2].price; got < c.want-20 || got > c.want {
@@ -198,34 +206,8 @@ func TestChargeIsForRoomOfOthers(t *testing.T) {
 	}
 }
 
-func TestLearnerTakesTheMixWhenItHasMoved(t *testing.T) {
-	var l Learner
-	class := func(i int) Request { return Request{CPUMilli: int64(i), Devices: 1, Milli: Whole, Models: AnyModel} }
-	renewals := []int{}
-	arrive := func(n, of int) {
-		for range n {
-			if l.Observe(of) == Moved {
-				renewals = append(renewals, int(l.seen))
-				l.Take()
-			}
-		}
-	}
-	arrive(4000, 0)
-	if len(renewals) != 1 || renewals[0] != learnFirst {
-		t.Fatalf("an unchanging mix was taken at %v, want once at %d", renewals, learnFirst)
-	}
-	arrive(8000, 1)
-	if len(renewals) < 2 {
-		t.Fatal("the mix turned to another class and was not taken anew")
-	}
-	mix := l.Mix(class)
-	if mix[1].Weight <= mix[0].Weight {
-		t.Fatalf("after 8000 of class 1 and 4000 of class 0 the weights are %d and %d", mix[1].Weight, mix[0].Weight)
-	}
-}
-
 func TestPlacingAllocatesNothingOnceWarm(t *testing.T) {
-	place, arrivals := warmPlacer(t, 200)
+	place, arrivals := warmIndex(t, 200)
 	i := 0
 	got := testing.AllocsPerRun(2000, func() {
 		place(arrivals[i%len(arrivals)])

@@ -39,27 +39,6 @@ func (m Mix) check() error {
 	return nil
 }
 
-// DefaultMix is what a fleet of which nothing is known is expected to be asked for: mostly single
-// devices and parts of them with 4 to 12 cores a device, some gangs on one node, some work without.
-func DefaultMix() Mix {
-	one := func(weight, cpu, milli int64) Weighted {
-		return Weighted{Request{CPUMilli: cpu, MemoryMiB: cpu * 4096 / 1000, Devices: 1, Milli: milli, Models: AnyModel}, weight}
-	}
-	several := func(weight int64, n int) Weighted {
-		cpu := int64(n) * 8000
-		return Weighted{Request{CPUMilli: cpu, MemoryMiB: cpu * 4096 / 1000, Devices: n, Milli: Whole, Models: AnyModel}, weight}
-	}
-	none := func(weight, cpu int64) Weighted {
-		return Weighted{Request{CPUMilli: cpu, MemoryMiB: cpu * 4096 / 1000}, weight}
-	}
-	return Mix{
-		one(10, 2000, 250), one(15, 4000, 500), one(8, 6000, 750),
-		one(12, 4000, Whole), one(20, 8000, Whole), one(12, 12000, Whole),
-		several(3, 2), several(2, 4), several(2, 8),
-		none(6, 2000), none(6, 4000), none(4, 8000),
-	}
-}
-
 // draw returns classes of the mix in proportion to their weights, n sequences of length each,
 // positions in m. Equal arguments give equal draws, and mixes that differ little give draws that
 // differ little, because each position asks its own random number.

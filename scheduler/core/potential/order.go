@@ -6,9 +6,19 @@ type order struct {
 	generation uint32
 	cursor     int // births taken in
 	lanes      []lane
-	laneOf     [MaxModels * lanesPerModel]int16 // 1 + position in lanes, 0 for none
+	laneOf     []int16 // 1 + position in lanes, 0 for none
+	serves     []answer
 	choices    [MaxDevices]uint8
 }
+
+// answer is what is known of a class and a shape.
+type answer uint8
+
+const (
+	unasked answer = iota
+	yes
+	no
+)
 
 // lanesPerModel counts whole devices before, each with and without one of them being taken.
 const lanesPerModel = 2 * (MaxDevices + 1)
@@ -18,133 +28,229 @@ const lanesPerModel = 2 * (MaxDevices + 1)
 type lane struct {
 	model         uint8
 	before, after uint8
-	heap          []entry
-	charge        int32 // in quanta
-	charged       uint32
+	// last lanes are taken when no other fits: hosts with devices, for work that wants none.
+	last    bool
+	heap    []entry
+	charge  int32 // in quanta
+	charged uint32
 }
 
-// entry is a choice in a state. What it says depends on the state alone, so an entry of a dead cell is
-// as good as new when the cell lives again; that the cell's rebirth enters another does no harm, and
-// the next generation begins without either.
+// entry is a choice in a state. What it says depends on the state alone, but for the node: that of an
+// entry made when the cell last got a new first node is that node or one that has left since. So an
+// entry of a dead cell is as good as new when the cell lives again, and one whose node is not before
+// the cell's first can be forgotten.
 type entry struct {
+	tail   uint64
 	drop   int32 // in quanta; a bound from below until exact
-	fit    int32
+	node   int32
 	cell   int32
 	choice uint8
 	exact  bool
 }
 
-// before is the order of entries: the least drop, then the tightest host, then states by content,
-// then the device with the least left.
-func (x *Index) before(a, b *entry, aCharge, bCharge int32) bool {
+// before is the order of entries: the least drop, then best fit, then the first node, then the device
+// with the least left.
+func (a *entry) before(b *entry, aCharge, bCharge int32) bool {
 	if a, b := a.drop+aCharge, b.drop+bCharge; a != b {
 		return a < b
 	}
-	if a.fit != b.fit {
-		return a.fit < b.fit
+	if a.tail != b.tail {
+		return a.tail < b.tail
 	}
-	if a.cell != b.cell {
-		return x.cells[a.cell].state.compare(&x.cells[b.cell].state) < 0
+	if a.node != b.node {
+		return a.node < b.node
 	}
 	return a.choice > b.choice
 }
 
-// Class makes a request class known and returns its number.
-func (x *Index) Class(r Request) int {
-	x.orders = append(x.orders, &order{request: r})
-	return len(x.orders) - 1
+// Class makes a request class known under a number, which is best dense from 0.
+func (x *Index) Class(class int, r Request) {
+	for len(x.orders) <= class {
+		x.orders = append(x.orders, nil)
+	}
+	x.orders[class] = &order{request: r, laneOf: make([]int16, len(x.potential.models)*lanesPerModel)}
 }
+
+// Knows reports whether a class was made known.
+func (x *Index) Knows(class int) bool { return class < len(x.orders) && x.orders[class] != nil }
+
+// Forget makes all classes unknown.
+func (x *Index) Forget() { x.orders, x.entries = nil, 0 }
 
 // Choice is where a request goes.
 type Choice struct {
 	Node int
-	// Free is the free thousandths of the device that a fraction takes.
-	Free int64
+	// Free and MemoryMiB are what the device that a fraction takes has left before.
+	Free      int64
+	MemoryMiB int64
 }
 
 // Best returns the node where the class costs least; ok is false when it fits nowhere.
 func (x *Index) Best(class int) (_ Choice, ok bool) {
 	o := x.orders[class]
-	x.repair(o)
+	x.repair(class, o)
 	if x.prices.epoch == 0 {
 		x.prices.refresh()
 	}
 	for {
-		var best *lane
-		for i := range o.lanes {
-			l := &o.lanes[i]
-			if len(l.heap) == 0 {
-				continue
-			}
-			if l.charged != x.prices.epoch {
-				l.charged = x.prices.epoch
-				l.charge = int32(x.prices.charge(&o.request, l.model, int(l.before), int(l.after)) / x.potential.cfg.Quantum)
-			}
-			if best == nil || x.before(&l.heap[0], &best.heap[0], l.charge, best.charge) {
-				best = l
-			}
-		}
+		best := x.cheapest(o)
 		if best == nil {
 			return Choice{}, false
 		}
 		e := &best.heap[0]
 		c := &x.cells[e.cell]
 		switch {
-		case len(c.nodes) == 0:
+		case len(c.nodes) == 0 || c.nodes[0] < e.node:
 			x.pop(best)
+		case c.nodes[0] > e.node:
+			e.node = c.nodes[0]
+			best.sink(0)
 		case !e.exact:
 			e.drop = int32(x.potential.dropAt(&c.state, x.valueOf(c), &o.request, e.choice) / x.potential.cfg.Quantum)
 			e.exact = true
-			x.siftDown(best, 0)
+			best.sink(0)
 		default:
-			return Choice{Node: int(c.nodes[0]), Free: int64(c.state.Free[e.choice])}, true
+			return Choice{Node: int(e.node), Free: int64(c.state.Free[e.choice]), MemoryMiB: int64(c.state.Memory[e.choice])}, true
 		}
 	}
+}
+
+// cheapest returns the lane whose first entry comes first.
+func (x *Index) cheapest(o *order) (best *lane) {
+	for i := range o.lanes {
+		l := &o.lanes[i]
+		if len(l.heap) == 0 {
+			continue
+		}
+		if l.charged != x.prices.epoch {
+			l.charged = x.prices.epoch
+			l.charge = int32(x.prices.charge(&o.request, l.model, int(l.before), int(l.after)) / x.potential.cfg.Quantum)
+		}
+		if best == nil || best.last && !l.last || best.last == l.last && l.heap[0].before(&best.heap[0], l.charge, best.charge) {
+			best = l
+		}
+	}
+	return best
 }
 
 // repair takes in what changed since the order was last used.
-func (x *Index) repair(o *order) {
-	if o.generation != x.generation {
-		o.generation = x.generation
-		o.cursor = len(x.births)
-		for i := range o.lanes {
-			o.lanes[i].heap, o.lanes[i].charged = o.lanes[i].heap[:0], 0
-		}
-		for at := range x.cells {
-			x.admit(o, int32(at))
+func (x *Index) repair(class int, o *order) {
+	if o.generation == x.generation && len(x.births)-o.cursor <= x.live {
+		for ; o.cursor < len(x.births); o.cursor++ {
+			x.admit(class, o, x.births[o.cursor])
 		}
 		return
 	}
-	for ; o.cursor < len(x.births); o.cursor++ {
-		x.admit(o, x.births[o.cursor])
+	if x.entries > x.cfg.EntryLimit {
+		for _, other := range x.orders {
+			if other != nil {
+				other.lanes, other.generation = nil, 0
+				clear(other.laneOf)
+			}
+		}
+		x.entries = 0
+	}
+	o.generation = x.generation
+	o.cursor = len(x.births)
+	for i := range o.lanes {
+		x.entries -= len(o.lanes[i].heap)
+		o.lanes[i].heap, o.lanes[i].charged = o.lanes[i].heap[:0], 0
+	}
+	for at := range x.cells {
+		x.admit(class, o, int32(at))
 	}
 }
 
+// serves reports whether nodes of a shape could ever serve the class.
+func (x *Index) serves(class int, o *order, shape int32) bool {
+	if x.cfg.Serves == nil {
+		return true
+	}
+	for len(o.serves) <= int(shape) {
+		o.serves = append(o.serves, unasked)
+	}
+	if o.serves[shape] == unasked {
+		o.serves[shape] = no
+		if x.cfg.Serves(class, shape) {
+			o.serves[shape] = yes
+		}
+	}
+	return o.serves[shape] == yes
+}
+
 // admit enters the choices that a class has in a cell, with a bound of their drop from below: what is
-// left can never be worth more than its idle devices.
-func (x *Index) admit(o *order, at int32) {
+// left can never be worth more than its idle devices. (A request that holds more or less device memory
+// than its share changes what is idle by more or less than it asks for.)
+func (x *Index) admit(class int, o *order, at int32) {
 	c := &x.cells[at]
-	if len(c.nodes) == 0 {
+	if len(c.nodes) == 0 || c.state.Off {
 		return
 	}
-	choices := o.request.appendChoices(o.choices[:0], &c.state)
-	if len(choices) == 0 {
+	choices := o.request.appendChoices(o.choices[:0], &c.state, x.potential.model(&c.state))
+	if len(choices) == 0 || !x.serves(class, o, c.state.Shape) {
 		return
 	}
-	value, left := x.valueOf(c), c.idle-o.request.Demand()
-	e := entry{fit: c.fit, cell: at, exact: left == 0 || value == 0}
-	e.drop = int32(max(0, value-left) / x.potential.cfg.Quantum)
+	e := entry{cell: at, node: c.nodes[0]}
+	e.drop, e.exact = x.bound(c, &o.request)
 	for _, choice := range choices {
-		e.choice = choice
-		x.insert(o.lane(c, choice), e)
+		e.choice, e.tail = choice, x.tail(c, &o.request, choice)
+		o.lane(c, choice).insert(e)
 	}
+	x.entries += len(choices)
+}
+
+// bound returns a drop that the request costs at least, and whether it is the exact one.
+func (x *Index) bound(c *cell, r *Request) (drop int32, exact bool) {
+	if r.Devices == 0 || r.DeviceMemoryMiB > 0 {
+		return 0, c.idle == 0
+	}
+	value, left := x.valueOf(c), max(0, c.idle-r.Demand())
+	return int32(max(0, value-left) / x.potential.cfg.Quantum), left == 0 || value == 0
+}
+
+// tail is the best fit among choices that cost the same, less is better. It is a sequence of whole
+// numbers packed into one, the first deciding, each capped at its width:
+//
+//	 1 bit   an untouched device that a fraction would split
+//	10 bits  thousandths left over on a device that is taken in part
+//	17 bits  thousandths left on all devices of the node, so that hosts fill up one after the other and
+//	         whole hosts stay whole
+//	12 bits  GiB of memory left over on, or bound up in, the device, so that large devices are kept for
+//	         those who need them
+//	12 bits  cores and memory left on the node, each in thousandths of the largest node's
+func (x *Index) tail(c *cell, r *Request, choice uint8) uint64 {
+	var t uint64
+	push := func(n int64, width uint) { t = t<<width | uint64(min(max(n, 0), 1<<width-1)) }
+	s := &c.state
+	var split, splinter, memory int64
+	if m := x.potential.model(s); r.Devices > 0 {
+		memory = int64(s.Memory[choice])
+		if r.fraction() {
+			memory -= r.memory(m)
+			splinter = int64(s.Free[choice]) - r.Milli
+			if int64(s.Free[choice]) == m.Milli {
+				split = 1
+			}
+		}
+	}
+	push(split, 1)
+	push(splinter, 10)
+	push(s.Idle()-r.Demand(), 17)
+	push(memory*int64(max(1, r.Devices))/1024, 12)
+	push(c.fit, 12)
+	return t
 }
 
 // lane returns the lane of a choice in a cell.
 func (o *order) lane(c *cell, choice uint8) *lane {
 	l := lane{}
 	at := 0
-	if r := &o.request; r.Devices > 0 {
+	switch r := &o.request; {
+	case r.Devices == 0:
+		if l.last = c.state.Devices > 0; l.last {
+			at = 1
+		}
+	default:
 		l.model, l.before, l.after = c.state.Model, c.whole, c.whole
 		switch {
 		case !r.fraction():
@@ -164,27 +270,28 @@ func (o *order) lane(c *cell, choice uint8) *lane {
 	return &o.lanes[o.laneOf[at]-1]
 }
 
-func (x *Index) insert(l *lane, e entry) {
+func (l *lane) insert(e entry) {
 	l.heap = append(l.heap, e)
 	i := len(l.heap) - 1
-	for i > 0 && x.before(&l.heap[i], &l.heap[(i-1)/2], 0, 0) {
+	for i > 0 && l.heap[i].before(&l.heap[(i-1)/2], 0, 0) {
 		l.heap[i], l.heap[(i-1)/2] = l.heap[(i-1)/2], l.heap[i]
 		i = (i - 1) / 2
 	}
 }
 
 func (x *Index) pop(l *lane) {
+	x.entries--
 	last := len(l.heap) - 1
 	l.heap[0] = l.heap[last]
 	l.heap = l.heap[:last]
-	x.siftDown(l, 0)
+	l.sink(0)
 }
 
-func (x *Index) siftDown(l *lane, i int) {
+func (l *lane) sink(i int) {
 	for {
 		least := i
 		for child := 2*i + 1; child <= 2*i+2 && child < len(l.heap); child++ {
-			if x.before(&l.heap[child], &l.heap[least], 0, 0) {
+			if l.heap[child].before(&l.heap[least], 0, 0) {
 				least = child
 			}
 		}

@@ -8,11 +8,25 @@ import (
 
 func newPotential(t testing.TB, cfg Config, mix Mix) *Potential {
 	t.Helper()
-	p, err := New(cfg, mix)
+	p, err := New(cfg, models(), mix)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// models are three models, of which the second has memory that counts.
+func models() []Model {
+	return []Model{{Milli: Whole}, {Milli: Whole, MemoryMiB: 8 << 10}, {Milli: Whole}}
+}
+
+// state returns a node whose devices have device memory in proportion.
+func state(cpuMilli, memoryMiB int64, model int, free []int64) State {
+	var left []Left
+	for _, f := range free {
+		left = append(left, Left{Milli: f, MemoryMiB: models()[model].MemoryMiB * f / Whole})
+	}
+	return NewState(Host{CPUMilli: cpuMilli, MemoryMiB: memoryMiB}, model, left)
 }
 
 // TestValueWorkedOut follows two mixes of a single class, where every sequence is the same.
@@ -25,13 +39,13 @@ func TestValueWorkedOut(t *testing.T) {
 		state State
 		want  int64
 	}{
-		{"cores for three halves on two devices", half, NewState(12_000, 0, 0, []int64{1000, 1000}), 1500},
-		{"a device with 400 left takes no half", half, NewState(99_000, 0, 0, []int64{400, 1000, 900}), 1500},
-		{"full devices are worth nothing", half, NewState(99_000, 0, 0, []int64{0, 0}), 0},
-		{"three whole devices take one pair", pair, NewState(99_000, 0, 1, []int64{1000, 1000, 1000}), 2000},
-		{"a split device spoils the pair", pair, NewState(99_000, 0, 1, []int64{1000, 990}), 0},
-		{"another model is worth nothing", pair, NewState(99_000, 0, 2, []int64{1000, 1000}), 0},
-		{"cores are valued in steps of the quantum", half, NewState(4_499, 0, 0, []int64{1000}), 500},
+		{"cores for three halves on two devices", half, state(12_000, 0, 0, []int64{1000, 1000}), 1500},
+		{"a device with 400 left takes no half", half, state(99_000, 0, 0, []int64{400, 1000, 900}), 1500},
+		{"full devices are worth nothing", half, state(99_000, 0, 0, []int64{0, 0}), 0},
+		{"three whole devices take one pair", pair, state(99_000, 0, 1, []int64{1000, 1000, 1000}), 2000},
+		{"a split device spoils the pair", pair, state(99_000, 0, 1, []int64{1000, 990}), 0},
+		{"another model is worth nothing", pair, state(99_000, 0, 2, []int64{1000, 1000}), 0},
+		{"cores are valued in steps of the quantum", half, state(4_499, 0, 0, []int64{1000}), 500},
 	} {
 		if got := newPotential(t, Config{}, c.mix).Value(c.state); got != c.want {
 			t.Errorf("%s: value %d, want %d", c.name, got, c.want)
@@ -43,7 +57,7 @@ func TestValueWorkedOut(t *testing.T) {
 // on the first, which still take two halves, and 900 and 300 on the second, which take one.
 func TestDropPrefersTheDeviceThatStaysUseful(t *testing.T) {
 	p := newPotential(t, Config{}, Mix{{Request{Devices: 1, Milli: 500, Models: AnyModel}, 1}})
-	s := NewState(1000, 0, 0, []int64{600, 900})
+	s := state(1000, 0, 0, []int64{600, 900})
 	choice, drop, ok := p.Drop(s, Request{Devices: 1, Milli: 300, Models: AnyModel})
 	if !ok || s.Free[choice] != 900 || drop != 0 {
 		t.Fatalf("took the device with %d left at a drop of %d, ok=%v; want 900 at 0", s.Free[choice], drop, ok)
@@ -65,6 +79,9 @@ func drawRequest() *rapid.Generator[Request] {
 		if r.Devices == 1 {
 			r.Milli = rapid.SampledFrom([]int64{100, 250, 300, 500, 700, Whole}).Draw(t, "milli")
 		}
+		if r.fraction() && r.Models == 2 {
+			r.DeviceMemoryMiB = rapid.Int64Range(0, 8).Draw(t, "device GiB") << 10
+		}
 		return r
 	})
 }
@@ -80,14 +97,27 @@ func drawMix(t *rapid.T) Mix {
 func drawState() *rapid.Generator[State] {
 	return rapid.Custom(func(t *rapid.T) State {
 		free := rapid.SliceOfN(rapid.SampledFrom([]int64{0, 100, 250, 500, 700, Whole, Whole}), 0, 8).Draw(t, "free")
-		return NewState(rapid.Int64Range(0, 64).Draw(t, "cores")*1000, rapid.Int64Range(0, 64).Draw(t, "gib")*1024,
+		s := state(rapid.Int64Range(0, 64).Draw(t, "cores")*1000, rapid.Int64Range(0, 64).Draw(t, "gib")*1024,
 			rapid.IntRange(0, 1).Draw(t, "model"), free)
+		if s.Devices == 0 || s.Model == 0 || rapid.Bool().Draw(t, "in proportion") {
+			return s
+		}
+		// Fractions that asked for more device memory, or less, than their share.
+		var left []Left
+		for i, f := range s.Free[:s.Devices] {
+			d := Left{Milli: int64(f), MemoryMiB: int64(s.Memory[i])}
+			if f < Whole {
+				d.MemoryMiB = rapid.Int64Range(0, 8).Draw(t, "left") << 10
+			}
+			left = append(left, d)
+		}
+		return NewState(Host{CPUMilli: s.CPUMilli, MemoryMiB: s.MemoryMiB}, int(s.Model), left)
 	})
 }
 
 func TestValueLiesBetweenNothingAndAllThatIsIdle(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p, err := New(Config{Sequences: 4}, drawMix(t))
+		p, err := New(Config{Sequences: 4}, models(), drawMix(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +132,7 @@ func TestValueLiesBetweenNothingAndAllThatIsIdle(t *testing.T) {
 // counts as no drop.
 func TestTakingNeverCountsAsAGain(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p, err := New(Config{Sequences: 4}, drawMix(t))
+		p, err := New(Config{Sequences: 4}, models(), drawMix(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +141,7 @@ func TestTakingNeverCountsAsAGain(t *testing.T) {
 		if !ok {
 			return
 		}
-		next := s.after(&r, uint8(choice))
+		next := s.after(&r, uint8(choice), &models()[s.Model])
 		if drop < 0 || drop < p.Value(s)-p.Value(next) {
 			t.Fatalf("drop %d, value %d before and %d after", drop, p.Value(s), p.Value(next))
 		}
@@ -131,30 +161,32 @@ func TestTakingNeverCountsAsAGain(t *testing.T) {
 func TestWithOneClassTakingNeverRaisesTheValue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := Request{CPUMilli: rapid.Int64Range(0, 8).Draw(t, "cores") * 1000, Devices: 1, Milli: rapid.SampledFrom([]int64{250, 500, Whole}).Draw(t, "milli"), Models: AnyModel}
-		p, err := New(Config{Sequences: 2}, Mix{{r, 1}})
+		p, err := New(Config{Sequences: 2}, models(), Mix{{r, 1}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		s, taken := drawState().Draw(t, "state"), drawRequest().Draw(t, "request")
 		if choice, _, ok := p.Drop(s, taken); ok {
-			if after := p.Value(s.after(&taken, uint8(choice))); after > p.Value(s) {
+			if after := p.Value(s.after(&taken, uint8(choice), &models()[s.Model])); after > p.Value(s) {
 				t.Fatalf("value rose from %d to %d", p.Value(s), after)
 			}
 		}
 	})
 }
 
+func kept(k stock) *stock { return &k }
+
 func TestMemoEqualsValuingAnew(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		mix := drawMix(t)
-		small, err := New(Config{Sequences: 4, MemoLimit: 3, CPUQuantumMilli: 1, MemoryQuantumMiB: 1}, mix)
+		small, err := New(Config{Sequences: 4, MemoLimit: 3, CPUQuantumMilli: 1, MemoryQuantumMiB: 1}, models(), mix)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for range 12 {
 			s := drawState().Draw(t, "state")
 			first := small.Value(s)
-			if again, anew := small.Value(s), small.evaluate(&s); again != first || anew != first {
+			if again, anew := small.Value(s), small.evaluate(kept(s.stock(small.model(&s)))); again != first || anew != first {
 				t.Fatalf("valued at %d, from the memo %d, anew %d", first, again, anew)
 			}
 			if len(small.memo) > 3 {
@@ -165,7 +197,7 @@ func TestMemoEqualsValuingAnew(t *testing.T) {
 }
 
 func TestConfigAndMixSayWhatIsWrong(t *testing.T) {
-	good := DefaultMix()
+	good := ordinary()
 	for _, c := range []struct {
 		name string
 		cfg  Config
@@ -179,7 +211,7 @@ func TestConfigAndMixSayWhatIsWrong(t *testing.T) {
 		{"two half devices", Config{}, Mix{{Request{Devices: 2, Milli: 500, Models: 1}, 1}}},
 		{"a negative weight", Config{}, Mix{{Request{Devices: 1, Milli: 500, Models: 1}, -1}}},
 	} {
-		if _, err := New(c.cfg, c.mix); err == nil {
+		if _, err := New(c.cfg, models(), c.mix); err == nil {
 			t.Errorf("%s was accepted", c.name)
 		}
 	}

@@ -17,6 +17,8 @@ type prices struct {
 	// epoch counts the refreshes, from 1.
 	epoch   uint32
 	changes int
+	// held prices are not computed again, however much changes.
+	held bool
 }
 
 // kind is demand that some room alone can serve.
@@ -34,11 +36,10 @@ type room struct {
 	total     int64
 }
 
-// enter adds (sign 1) or removes (sign -1) one node's free state.
-func (r *room) enter(s *State, sign int64) {
-	idle := s.Idle()
-	r.withWhole[s.WholeFree()] += sign
-	r.idle[s.Model] += sign * idle
+// enter adds (sign 1) or removes (sign -1) one node with so many wholly free and idle devices.
+func (r *room) enter(model uint8, whole int, idle, sign int64) {
+	r.withWhole[whole] += sign
+	r.idle[model] += sign * idle
 	r.total += sign * idle
 }
 
@@ -96,7 +97,7 @@ func fraction(part, whole int64) int64 {
 
 // changed counts a change of a node and computes prices again when enough have passed.
 func (p *prices) changed() {
-	if p.changes++; p.changes >= p.cfg.RefreshEvery {
+	if p.changes++; p.changes >= p.cfg.RefreshEvery && !p.held {
 		p.refresh()
 	}
 }

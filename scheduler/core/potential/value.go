@@ -1,5 +1,10 @@
 package potential
 
+import (
+	"fmt"
+	"slices"
+)
+
 // Potential values states against one mix.
 type Potential struct {
 	cfg     Config
@@ -7,7 +12,8 @@ type Potential struct {
 	all     [][]int               // sequences of all requests, positions in mix
 	devices [][]int               // sequences of device requests
 	streams [MaxModels][2]*stream // for states without and with a whole device
-	memo    map[State]int64
+	models  []Model
+	memo    map[stock]int64
 	// evaluated counts the states that were valued and not found in the memo.
 	evaluated int64
 	choices   [MaxDevices]uint8
@@ -32,8 +38,9 @@ type stream struct {
 	leastMilli uint16
 }
 
-// New returns the potential of a mix. The mix must ask for some device; cfg is checked.
-func New(cfg Config, mix Mix) (*Potential, error) {
+// New returns the potential of a mix on devices of the given models, whose numbers are their positions.
+// The mix must ask for some device; cfg is checked.
+func New(cfg Config, models []Model, mix Mix) (*Potential, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
@@ -41,21 +48,38 @@ func New(cfg Config, mix Mix) (*Potential, error) {
 	if err := mix.check(); err != nil {
 		return nil, err
 	}
-	return &Potential{
-		cfg: cfg, mix: mix, memo: make(map[State]int64),
+	if len(models) > MaxModels {
+		return nil, fmt.Errorf("potential: %d device models: there may be %d", len(models), MaxModels)
+	}
+	p := &Potential{
+		cfg: cfg, mix: mix, models: slices.Clone(models), memo: make(map[stock]int64),
 		all:     mix.draw(cfg.Sequences, cfg.Length, cfg.Seed, false),
 		devices: mix.draw(cfg.Sequences, cfg.Length, cfg.Seed+1, true),
-	}, nil
+	}
+	if len(p.models) == 0 {
+		p.models = []Model{{Milli: Whole}}
+	}
+	return p, nil
+}
+
+// model returns the model of a state's devices.
+func (p *Potential) model(s *State) *Model { return &p.models[s.Model] }
+
+// Holds reports whether the potential is that of a mix on the given models.
+func (p *Potential) Holds(models []Model, mix Mix) bool {
+	return slices.Equal(p.mix, mix) && slices.Equal(p.models[:min(len(models), len(p.models))], models) && len(models) <= len(p.models)
 }
 
 // Value returns the thousandths of devices that a random stream of the mix is expected to take from
 // the state, from 0 to Idle.
-func (p *Potential) Value(s State) int64 {
-	if s.Free[0] == 0 {
+func (p *Potential) Value(s State) int64 { return p.valueOf(s.stock(p.model(&s))) }
+
+func (p *Potential) valueOf(s stock) int64 {
+	if s.free[0] == 0 {
 		return 0
 	}
-	s.CPUMilli -= s.CPUMilli % p.cfg.CPUQuantumMilli
-	s.MemoryMiB -= s.MemoryMiB % p.cfg.MemoryQuantumMiB
+	s.cpuMilli -= s.cpuMilli % p.cfg.CPUQuantumMilli
+	s.memoryMiB -= s.memoryMiB % p.cfg.MemoryQuantumMiB
 	if v, ok := p.memo[s]; ok {
 		return v
 	}
@@ -71,7 +95,7 @@ func (p *Potential) Value(s State) int64 {
 // much, at least 0; of equals the device with the least left. ok is false when the request does not
 // fit.
 func (p *Potential) Drop(s State, r Request) (choice int, drop int64, ok bool) {
-	choices := r.appendChoices(p.choices[:0], &s)
+	choices := r.appendChoices(p.choices[:0], &s, p.model(&s))
 	if len(choices) == 0 {
 		return 0, 0, false
 	}
@@ -87,20 +111,20 @@ func (p *Potential) Drop(s State, r Request) (choice int, drop int64, ok bool) {
 
 // dropAt returns the drop of one choice from a value known before.
 func (p *Potential) dropAt(s *State, before int64, r *Request, choice uint8) int64 {
-	return max(0, before-p.Value(s.after(r, choice)))
+	return max(0, before-p.Value(s.after(r, choice, p.model(s))))
 }
 
 // evaluate offers every sequence to the state.
-func (p *Potential) evaluate(s *State) int64 {
+func (p *Potential) evaluate(s *stock) int64 {
 	p.evaluated++
 	whole := 0
-	if s.Free[0] == Whole {
+	if s.free[0] == Whole {
 		whole = 1
 	}
-	st := p.streams[s.Model][whole]
+	st := p.streams[s.model][whole]
 	if st == nil {
-		st = p.stream(s.Model, whole == 1)
-		p.streams[s.Model][whole] = st
+		st = p.stream(s.model, whole == 1)
+		p.streams[s.model][whole] = st
 	}
 	left := newRemains(s)
 	var sums [2]int64
@@ -128,6 +152,9 @@ func (p *Potential) stream(model uint8, whole bool) *stream {
 					if r.Models&(1<<model) == 0 || (!whole && r.Milli == Whole) {
 						continue
 					}
+					if o.milli = p.weight(r, model); o.milli > Whole {
+						continue
+					}
 					st.leastCPU, st.leastMilli = min(st.leastCPU, o.cpuMilli), min(st.leastMilli, o.milli)
 				}
 				st.offers = append(st.offers, o)
@@ -136,6 +163,17 @@ func (p *Potential) stream(model uint8, whole bool) *stream {
 		}
 	}
 	return st
+}
+
+// weight returns the thousandths of a device that a request uses up: those it asks for, or, where it
+// holds more of the device's memory, as many as that.
+func (p *Potential) weight(r *Request, model uint8) uint16 {
+	m := &p.models[model]
+	if !r.fraction() || r.DeviceMemoryMiB == 0 || m.MemoryMiB == 0 {
+		return uint16(r.Milli)
+	}
+	byMemory := (r.DeviceMemoryMiB*m.Milli + m.MemoryMiB - 1) / m.MemoryMiB
+	return uint16(min(Whole+1, max(r.Milli, byMemory)))
 }
 
 // limit bounds the cores and memory that count in a valuation: more on one node is as good as this.
@@ -150,12 +188,12 @@ type remains struct {
 	splits              int
 }
 
-func newRemains(s *State) remains {
+func newRemains(s *stock) remains {
 	r := remains{
-		cpuMilli: int32(min(s.CPUMilli, limit)), memoryMiB: int32(min(s.MemoryMiB, limit)),
-		whole: s.WholeFree(), idle: s.Idle(),
+		cpuMilli: int32(max(-1, min(s.cpuMilli, limit))), memoryMiB: int32(max(-1, min(s.memoryMiB, limit))),
+		whole: s.whole(), idle: s.idle(),
 	}
-	for _, f := range s.Free[r.whole:] {
+	for _, f := range s.free[r.whole:] {
 		if f == 0 {
 			break
 		}

@@ -3,7 +3,8 @@
 // searched once for all of them and a class that found no room is not looked
 // for again in the same cycle.
 //
-// A Table belongs to one goroutine and lives for one cycle.
+// A Table belongs to one goroutine. It may outlive a cycle: what a class is does not depend on when it
+// was first met.
 package request
 
 import (
@@ -14,8 +15,10 @@ import (
 
 // Class is what the scheduler needs to know of a variant to place it.
 type Class struct {
-	// ID counts the classes of a cycle from 0.
+	// ID counts the classes of a table from 0.
 	ID int
+	// Key is equal for equal classes.
+	Key string
 	// Simulated classes run on simulated nodes alone, all others on real ones alone.
 	Simulated bool
 	CPUMilli  int64
@@ -66,15 +69,20 @@ func (t *Table) Intern(g *model.TaskGroup, v *model.Variant) *Class {
 	if c, ok := t.byKey[string(t.key)]; ok {
 		return c
 	}
-	c := New(g, v)
+	c := build(string(t.key), g, v)
 	c.ID = len(t.byKey)
-	t.byKey[string(t.key)] = c
+	t.byKey[c.Key] = c
 	return c
 }
 
 // New returns a class of its own for a group's variant, outside any table.
 func New(g *model.TaskGroup, v *model.Variant) *Class {
+	return build(string(appendKey(nil, g, v)), g, v)
+}
+
+func build(key string, g *model.TaskGroup, v *model.Variant) *Class {
 	c := &Class{
+		Key:       key,
 		Simulated: v.Driver == model.DriverSim,
 		CPUMilli:  max(0, v.Resources.CPUMilli),
 		MemoryMiB: max(0, v.Resources.MemoryMiB),

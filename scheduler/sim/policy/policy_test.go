@@ -181,13 +181,15 @@ func TestRandomTakesEveryNodeThatFitsAndNoOther(t *testing.T) {
 	}
 }
 
-// TestCaravanKeepsGPUHostsFromWorkWithoutDevices: cores of a host with idle devices have a value,
-// those of a full host and of a host without devices have none, and the tighter of these is taken.
+// TestCaravanKeepsGPUHostsFromWorkWithoutDevices: a host without devices is taken however roomy it is.
+// Where there is none, cores of a host with idle devices have a value, those of a full host have none.
 func TestCaravanKeepsGPUHostsFromWorkWithoutDevices(t *testing.T) {
-	f := nodes(t, left{4, []int64{1000}}, left{32, nil}, left{16, []int64{0}})
-	p := build(t, "caravan", Config{Fleet: f, Workload: []Weighted{{ask(0, 4, 0, 0), 1}, {ask(1, 4, 1, 1000), 1}}, MixKnown: true})
-	expect(t, p, ask(0, 4, 0, 0), 2, -1)
+	workload := []Weighted{{ask(0, 4, 0, 0), 1}, {ask(1, 4, 1, 1000), 1}}
+	p := build(t, "caravan", Config{Fleet: nodes(t, left{4, []int64{1000}}, left{32, nil}, left{16, []int64{0}}), Workload: workload, MixKnown: true})
+	expect(t, p, ask(0, 4, 0, 0), 1, -1)
 	expect(t, p, ask(1, 4, 1, 1000), 0, -1)
+	p = build(t, "caravan", Config{Fleet: nodes(t, left{4, []int64{1000}}, left{16, []int64{0}}), Workload: workload, MixKnown: true})
+	expect(t, p, ask(0, 4, 0, 0), 1, -1)
 }
 
 // TestCaravanKeepsAModelForThoseWhoNameIt: both nodes look alike to a request that takes any model,

@@ -1,0 +1,91 @@
+package place
+
+import (
+	"caravan/scheduler/core/pack"
+	"caravan/scheduler/core/potential"
+	"caravan/scheduler/core/request"
+	"caravan/scheduler/model"
+	"caravan/scheduler/resource"
+)
+
+// Found is where a task of a class would go now.
+type Found struct {
+	Node int
+	// index is set when the node was found by best fit; choice says what was found by state.
+	index  *pack.Index
+	choice potential.Choice
+}
+
+// Best returns where a task of the class goes; ok is false when it fits nowhere.
+func (p *Placer) Best(c *request.Class) (f Found, ok bool) {
+	nodes := p.oddNodes
+	if p.meet(c) {
+		p.sync()
+		if choice, ok := p.states.Best(c.ID); ok {
+			return Found{Node: choice.Node, choice: choice}, true
+		}
+		if len(nodes) == 0 {
+			return Found{}, false
+		}
+	} else {
+		nodes = nil
+	}
+	x := p.odd.Index(c, nodes)
+	node, ok := x.Best()
+	return Found{Node: node, index: x}, ok
+}
+
+// Take puts a task where Best has found room, nothing having changed since.
+func (p *Placer) Take(c *request.Class, f Found) pack.Spot {
+	p.steps++
+	spot := pack.Spot{Node: f.Node, Devices: p.Devices(c, f)}
+	p.fleet.Take(f.Node, resource.Amount{CPUMilli: c.CPUMilli, MemoryMiB: c.MemoryMiB, DiskMiB: c.DiskMiB, Devices: spot.Devices})
+	return spot
+}
+
+// Device returns the position on its node of the device that a fraction would take.
+func (p *Placer) Device(c *request.Class, f Found) int {
+	at := len(p.shares)
+	share := p.Devices(c, f)[0]
+	p.shares = p.shares[:min(at, len(p.shares))]
+	return resource.DeviceIndex(p.fleet.At(f.Node).Node, share.Device)
+}
+
+// Devices returns the devices that the task would take. They are cut from a common block; blocks are
+// never reused, so a plan may keep them.
+func (p *Placer) Devices(c *request.Class, f Found) []model.DeviceShare {
+	switch {
+	case f.index != nil:
+		return p.odd.Devices(f.index, f.Node)
+	case len(c.Devices) == 0:
+		return nil
+	}
+	r, n, s := &c.Devices[0], p.fleet.At(f.Node), &p.sites[f.Node]
+	m, memoryMiB := &p.catalogue.offers[s.model], request.Memory(r, p.catalogue.devices[s.model])
+	if cap(p.shares)-len(p.shares) < int(r.Count) {
+		p.shares = make([]model.DeviceShare, 0, max(int(r.Count), shareBlock))
+	}
+	at := len(p.shares)
+	for d := range n.Free.Devices {
+		if !suits(r, leftOf(&n.Free.Devices[d], m), m, &f.choice) {
+			continue
+		}
+		p.shares = append(p.shares, model.DeviceShare{Device: n.Node.Devices[d].ID, Thousandths: r.Thousandths, MemoryMiB: memoryMiB})
+		if len(p.shares)-at == int(r.Count) {
+			break
+		}
+	}
+	return p.shares[at:len(p.shares):len(p.shares)]
+}
+
+// shareBlock is how many device shares are made at a time.
+const shareBlock = 1024
+
+// suits reports whether a device is one of those chosen: wholly free, or for a fraction with just as
+// much left as the one that was chosen.
+func suits(r *model.DeviceRequest, left potential.Left, m *potential.Model, choice *potential.Choice) bool {
+	if !r.Fraction() {
+		return left.Milli >= int64(r.Thousandths) && left.MemoryMiB >= m.MemoryMiB
+	}
+	return left.Milli == choice.Free && left.MemoryMiB == choice.MemoryMiB
+}

@@ -1,0 +1,281 @@
+package place
+
+import (
+	"slices"
+
+	"caravan/scheduler/core/demand"
+	"caravan/scheduler/core/fleet"
+	"caravan/scheduler/core/pack"
+	"caravan/scheduler/core/potential"
+	"caravan/scheduler/core/request"
+	"caravan/scheduler/model"
+	"caravan/scheduler/resource"
+)
+
+// maxClasses bounds the request classes that are kept from one cycle to the next.
+const maxClasses = 1 << 14
+
+// Placer places tasks on a fleet.
+type Placer struct {
+	tuning potential.Config
+	fleet  fleet.Fleet
+	table  *request.Table
+	known  []known // by class id
+	cycle  uint64
+
+	// wanted are the attributes that this cycle's classes ask about.
+	wanted    names
+	catalogue *catalogue
+	sites     []site
+	oddNodes  []int32
+	states    *potential.Index
+	mix       tuned
+	// seen counts the fleet's changes that the index has taken in.
+	seen              int
+	maxCPU, maxMemory int64
+
+	odd             *pack.Packer
+	steps, maxSteps int64
+	shares          []model.DeviceShare
+	left            []potential.Left
+	rooms           []int64
+}
+
+// known is what is kept of a class.
+type known struct {
+	class *request.Class
+	// met is the last cycle in which the class was looked at; plain belongs to it.
+	met   uint64
+	plain bool
+}
+
+// Input is what a cycle begins with.
+type Input struct {
+	// Nodes are sorted by name. Neither they nor what they point to may change later.
+	Nodes []fleet.View
+	// Jobs are those that may be placed: shapes are told apart by what they ask about.
+	Jobs []*model.Job
+	Mix  demand.Mix
+	// MaxSteps is the number of steps after which Exhausted reports true.
+	MaxSteps int64
+}
+
+// New returns a placer without nodes. The tuning's zero value is the default; what is wrong with it is
+// the error.
+func New(tuning potential.Config) (*Placer, error) {
+	p := &Placer{tuning: tuning, table: request.NewTable()}
+	if _, err := p.fallback(nil); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Begin begins a cycle; all that was placed before is forgotten.
+func (p *Placer) Begin(in Input) {
+	news := p.fleet.Load(in.Nodes)
+	p.seen = 0
+	p.cycle++
+	p.steps, p.maxSteps = 0, in.MaxSteps
+	p.odd = pack.New(&p.fleet)
+	if p.table.Len() > maxClasses {
+		p.table, p.known = request.NewTable(), nil
+		if p.states != nil {
+			p.states.Forget()
+		}
+	}
+	mix := in.Mix
+	if mix.Empty() {
+		mix = demand.Default()
+	}
+	wanted := ask(in.Jobs, &mix)
+	if news.Renewed || p.states == nil || !p.fits(&wanted) || !p.renew(news.Nodes) {
+		p.build(wanted, mix)
+	} else {
+		p.sync()
+		p.retune(mix, len(news.Nodes) > 0)
+	}
+	p.wanted = wanted
+	p.states.Settle()
+}
+
+// ask collects what jobs with waiting tasks, and the mix, ask about.
+func ask(jobs []*model.Job, mix *demand.Mix) (n names) {
+	for _, j := range jobs {
+		for g := range j.Groups {
+			if j.Groups[g].Waiting.Empty() {
+				continue
+			}
+			spec := &j.Spec.Groups[g]
+			n.add(spec.Constraints)
+			for v := range spec.Variants {
+				n.add(spec.Variants[v].Constraints)
+				n.addDevices(spec.Variants[v].Resources.Devices)
+			}
+		}
+	}
+	for _, list := range [...][]demand.Weighted{mix.Values, mix.Prices} {
+		for i := range list {
+			n.addDevices(list[i].Class.Devices)
+		}
+	}
+	return n
+}
+
+// fits reports whether the catalogue tells nodes apart by all that is asked about. Shapes may be finer
+// than need be, models not, because there may be but so many.
+func (p *Placer) fits(wanted *names) bool {
+	have := &p.catalogue.names
+	for _, name := range wanted.node {
+		if !slices.Contains(have.node, name) {
+			return false
+		}
+	}
+	return slices.Equal(have.device, wanted.device)
+}
+
+// renew looks again at nodes that are no longer what they were. It reports false when everything has to
+// be built anew: because a device model came or went, or a node is larger than any before.
+func (p *Placer) renew(nodes []int32) bool {
+	for _, i := range nodes {
+		n := p.fleet.At(int(i))
+		s, known := p.catalogue.site(n.Node, n.Usable)
+		if !known || s.odd != p.sites[i].odd || s.model != p.sites[i].model {
+			return false
+		}
+		p.sites[i] = s
+	}
+	return p.maxCPU == p.fleet.MaxCPUMilli && p.maxMemory == p.fleet.MaxMemoryMiB
+}
+
+// build makes the catalogue and the index.
+func (p *Placer) build(wanted names, mix demand.Mix) {
+	p.catalogue = newCatalogue(wanted)
+	p.sites = p.sites[:0]
+	p.oddNodes = p.oddNodes[:0]
+	for i := range p.fleet.Len() {
+		n := p.fleet.At(i)
+		s, _ := p.catalogue.site(n.Node, n.Usable)
+		p.sites = append(p.sites, s)
+		if s.odd {
+			p.oddNodes = append(p.oddNodes, int32(i))
+		}
+	}
+	p.maxCPU, p.maxMemory = p.fleet.MaxCPUMilli, p.fleet.MaxMemoryMiB
+	p.mix = p.resolve(mix)
+	p.states = potential.NewIndex(p.potentialOf(p.mix.values), potential.IndexConfig{
+		Nodes: p.fleet.Len(), MaxCPUMilli: p.maxCPU, MaxMemoryMiB: p.maxMemory, Serves: p.serves,
+	})
+	p.states.Reprice(p.mix.prices)
+	for i := range p.sites {
+		p.set(i)
+	}
+	p.seen = p.fleet.Changes()
+}
+
+// serves reports whether nodes of a shape could ever serve a class.
+func (p *Placer) serves(class int, shape int32) bool {
+	_, ok := p.known[class].class.Serves(p.catalogue.examples[shape])
+	return ok
+}
+
+// sync takes in what changed since the index was last used.
+func (p *Placer) sync() {
+	if p.seen == p.fleet.Changes() {
+		return
+	}
+	for _, node := range p.fleet.Changed(p.seen) {
+		p.set(int(node))
+	}
+	p.seen = p.fleet.Changes()
+}
+
+// set tells the index what a node has left.
+func (p *Placer) set(i int) {
+	s := &p.sites[i]
+	if s.odd {
+		return
+	}
+	n := p.fleet.At(i)
+	h := potential.Host{Shape: s.shape, Off: !n.Usable}
+	p.left = p.left[:0]
+	if n.Usable {
+		h.CPUMilli, h.MemoryMiB, h.DiskMiB = n.Free.CPUMilli, n.Free.MemoryMiB, n.Free.DiskMiB
+		for d := range n.Free.Devices {
+			p.left = append(p.left, leftOf(&n.Free.Devices[d], &p.catalogue.offers[s.model]))
+		}
+	}
+	p.states.Set(i, potential.NewState(h, int(s.model), p.left))
+}
+
+// leftOf returns what can be handed out of a device.
+func leftOf(d *resource.DeviceFree, m *potential.Model) potential.Left {
+	if !d.Healthy {
+		return potential.Left{}
+	}
+	return potential.Left{
+		Milli: min(m.Milli, max(0, int64(d.Thousandths))), MemoryMiB: min(m.MemoryMiB, max(0, d.MemoryMiB)),
+	}
+}
+
+// Intern returns the class of a group's variant, the same for equal demands as long as the cycle lasts.
+func (p *Placer) Intern(g *model.TaskGroup, v *model.Variant) *request.Class {
+	c := p.table.Intern(g, v)
+	for len(p.known) <= c.ID {
+		p.known = append(p.known, known{})
+	}
+	p.known[c.ID].class = c
+	return c
+}
+
+// Classes returns how many classes were met so far, in this cycle or before: their ids are below it.
+func (p *Placer) Classes() int { return p.table.Len() }
+
+// meet looks at a class for the first time in a cycle, and reports whether it is plain.
+func (p *Placer) meet(c *request.Class) bool {
+	k := &p.known[c.ID]
+	if k.met != p.cycle {
+		k.met = p.cycle
+		k.plain = describable(c) && p.wanted.covers(c)
+		if k.plain {
+			p.steps += 1 + int64(p.fleet.Len())/nodesPerStep
+		}
+	}
+	if k.plain && !p.states.Knows(c.ID) {
+		p.states.Class(c.ID, p.catalogue.request(c))
+	}
+	return k.plain
+}
+
+// nodesPerStep is how many nodes' states are compared with a class for one step.
+const nodesPerStep = 16
+
+// Plain reports whether a class is looked at by states instead of by nodes.
+func (p *Placer) Plain(c *request.Class) bool { return p.meet(c) }
+
+// Exhausted reports whether the steps are used up: whoever places asks first, and what was begun is
+// finished.
+func (p *Placer) Exhausted() bool { return p.Steps() >= p.maxSteps }
+
+// Steps returns the work of the cycle: one for each placement, and for each class that is first looked
+// at one for every 16 nodes, or for every node where nodes are looked at one by one.
+func (p *Placer) Steps() int64 { return p.steps + p.odd.Steps() }
+
+// Fleet returns the nodes as they are now.
+func (p *Placer) Fleet() *fleet.Fleet { return &p.fleet }
+
+// Groups yields the nodes in groups that are alike but for their names, in no order that means anything:
+// the first of each, how many they are, and a number for those that are alike in what they are, -1 for a
+// node on its own.
+func (p *Placer) Groups(yield func(first int32, count int64, shape int32) bool) {
+	p.sync()
+	for g := range p.states.Groups {
+		if !yield(g.First, g.Count, g.State.Shape) {
+			return
+		}
+	}
+	for _, node := range p.oddNodes {
+		if !yield(node, 1, -1) {
+			return
+		}
+	}
+}
