@@ -21,7 +21,7 @@ func main() {
 	flag.Parse()
 	if err := sdk.Serve(sdk.Config{Name: "example", Version: "1", Plugin: plugin{*root}}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		os.Exit(1) //nolint:forbidigo // this is main
 	}
 }
 

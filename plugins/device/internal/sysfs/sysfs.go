@@ -38,8 +38,8 @@ func (r Root) List(parts ...string) []Dir {
 	}
 	var dirs []Dir
 	for _, e := range entries {
-		if real, err := filepath.EvalSymlinks(filepath.Join(at, e.Name())); err == nil {
-			dirs = append(dirs, Dir(real))
+		if target, err := filepath.EvalSymlinks(filepath.Join(at, e.Name())); err == nil {
+			dirs = append(dirs, Dir(target))
 		}
 	}
 	slices.SortFunc(dirs, func(a, b Dir) int { return natural(a.Name(), b.Name()) })

@@ -4,6 +4,7 @@ package sysfstest
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -74,9 +75,7 @@ func (tr *Tree) PCI(bridges, address, id, class string, attributes Attributes) s
 		"vendor": "0x" + id[:4], "device": "0x" + id[5:], "class": class, "numa_node": "0",
 		"current_link_speed": "8.0 GT/s PCIe", "max_link_speed": "8.0 GT/s PCIe", "current_link_width": "16", "max_link_width": "16",
 	}
-	for name, value := range attributes {
-		all[name] = value
-	}
+	maps.Copy(all, attributes)
 	for name, value := range all {
 		tr.Write(filepath.Join(dir, name), value)
 	}
