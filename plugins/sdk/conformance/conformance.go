@@ -12,7 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"testing"
+	"testing" //nolint:depguard // the suite is called from tests, and from a command that needs no test
 	"time"
 
 	"caravan/plugins/sdk/client"

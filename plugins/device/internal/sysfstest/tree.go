@@ -7,7 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"testing"
+	"testing" //nolint:depguard // a package for tests alone
 )
 
 // Tree is a fake /sys.
