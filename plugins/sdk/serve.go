@@ -69,7 +69,7 @@ func watchLifeline() error {
 	pipe := os.NewFile(uintptr(fd), "lifeline")
 	go func() {
 		_, _ = pipe.Read(make([]byte, 1)) // nobody writes: it returns when the other end closes
-		os.Exit(0) //nolint:forbidigo // the agent is gone, and nobody else would end this process
+		os.Exit(0)                        //nolint:forbidigo // the agent is gone, and nobody else would end this process
 	}()
 	return nil
 }
