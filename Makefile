@@ -45,13 +45,14 @@ scenarios:
 .PHONY: generate
 generate: $(BIN)/buf
 	$(BIN)/buf generate
+	$(BIN)/buf generate --template buf.gen.plugin.yaml
 
 ## lint: golangci-lint, buf lint, formatting, generated code up to date
 .PHONY: lint
 lint: $(BIN)/buf $(BIN)/golangci-lint
 	$(BIN)/buf lint
 	$(BIN)/golangci-lint run ./...
-	$(MAKE) generate && git diff --exit-code -- api
+	$(MAKE) generate && git diff --exit-code -- api plugins/sdk/pluginv1
 
 ## breaking: compare the contract with that of AGAINST (a git ref, default the last tag)
 .PHONY: breaking

@@ -72,7 +72,11 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer processes.Close()
-	info, err := a.fingerprint(ctx, address, a.limits(processes))
+	info, err := a.fingerprint(ctx, address, processes)
+	if err != nil {
+		return err
+	}
+	devices, err := a.newDevices(info)
 	if err != nil {
 		return err
 	}
@@ -81,27 +85,31 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer servers.Close()
-	return a.serve(ctx, listener, info, servers, processes)
+	return a.serve(ctx, listener, devices, servers, processes)
 }
 
 // serve wires the parts together and runs them.
-func (a *Agent) serve(ctx context.Context, listener net.Listener, info *pb.NodeInfo, servers *link.Servers, processes *exec.Driver) error {
+func (a *Agent) serve(ctx context.Context, listener net.Listener, devices *devices, servers *link.Servers, processes *exec.Driver) error {
+	open, err := openDevices(a.cfg.OpenDevices)
+	if err != nil {
+		return err
+	}
 	var session *link.Session // set before the runner runs, and so before it reports
 	adopted := make(chan struct{})
 	run, err := runner.New(runner.Config{
 		Dir:     filepath.Join(a.cfg.DataDir, allocsDir),
 		Drivers: map[string]driver.Driver{exec.Name: processes, sim.Name: sim.New()},
 		Report:  func(r *pb.AllocationReport) { session.Report(r) }, Ready: func() { close(adopted) },
-		Limits: a.limits(processes), OutputRoots: a.cfg.OutputRoots,
+		Devices: devices, OpenDevices: open, Limits: a.limits(processes), OutputRoots: a.cfg.OutputRoots,
 		Launches: a.cfg.Launches, Publications: a.cfg.Publications, Retention: a.cfg.Retention,
 		Logger: a.cfg.Logger.Named("runner"),
 	})
 	if err != nil {
 		return err
 	}
-	node := Node{Name: info.Name, Address: info.Address}
+	node := Node{Name: devices.host.Name, Address: devices.host.Address}
 	session, err = link.New(link.Config{
-		Servers: servers, Info: func() *pb.NodeInfo { return info }, Logger: a.cfg.Logger.Named("link"),
+		Servers: servers, Info: devices.info, Changed: devices.changed, Logger: a.cfg.Logger.Named("link"),
 		Handler: &handler{Runner: run, ready: func() {
 			a.cfg.Logger.Info("registered", "node", node.Name, "address", node.Address)
 			if a.cfg.Ready != nil {
@@ -120,10 +128,12 @@ func (a *Agent) serve(ctx context.Context, listener net.Listener, info *pb.NodeI
 	pb.RegisterTaskServiceServer(server, service)
 
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return devices.Run(ctx) })
 	g.Go(func() error { return run.Run(ctx) })
 	g.Go(func() error {
 		select {
 		case <-adopted:
+			devices.await(ctx)
 			return session.Run(ctx)
 		case <-ctx.Done():
 			return nil
@@ -147,7 +157,7 @@ func stopServer(s *grpc.Server, timeout time.Duration) {
 
 // processes makes the driver for real processes, with limits if the host can enforce them.
 func (a *Agent) processes() (*exec.Driver, error) {
-	cfg := shim.Config{Command: a.cfg.ShimCommand, CgroupParent: a.cfg.CgroupParent, Spares: a.cfg.SpareShims, Logger: a.cfg.Logger.Named("shim")}
+	cfg := shim.Config{Command: a.cfg.ShimCommand, CgroupParent: a.cfg.CgroupParent, DeviceWall: !a.cfg.NoDeviceWall, Spares: a.cfg.SpareShims, Logger: a.cfg.Logger.Named("shim")}
 	d, err := exec.New(cfg)
 	switch {
 	case err != nil || d.Capabilities().Limits:
@@ -172,8 +182,14 @@ func (a *Agent) limits(d *exec.Driver) string {
 }
 
 // fingerprint looks at the host and adds what only the agent knows.
-func (a *Agent) fingerprint(ctx context.Context, address, limits string) (*pb.NodeInfo, error) {
-	attributes := map[string]model.Attribute{"limits": model.Text(limits), "driver." + exec.Name: model.Text("true")}
+func (a *Agent) fingerprint(ctx context.Context, address string, processes *exec.Driver) (*pb.NodeInfo, error) {
+	wall := "none"
+	if processes.Capabilities().Devices {
+		wall = "cgroup"
+	}
+	attributes := map[string]model.Attribute{
+		"limits": model.Text(a.limits(processes)), "device_wall": model.Text(wall), "driver." + exec.Name: model.Text("true"),
+	}
 	maps.Copy(attributes, a.cfg.Attributes)
 	info, err := fingerprint.Take(ctx, fingerprint.Config{
 		Root: a.cfg.HostRoot, DataDir: a.cfg.DataDir, Name: a.cfg.Name,

@@ -10,6 +10,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
 
+	"caravan/agent/device"
+	"caravan/agent/device/health"
 	"caravan/agent/fingerprint"
 	"caravan/agent/runner"
 	"caravan/scheduler/model"
@@ -46,8 +48,21 @@ type Config struct {
 	// Reserved is kept back for the host and the agent itself; default nothing of the
 	// processors and disk, and 256 MiB of memory, about what a small system idles at.
 	Reserved fingerprint.Reserve
-	// Devices are asked what devices the host has; default none.
+	// Devices are asked, once, what devices the host has beside those of plugins; default none.
 	Devices []fingerprint.DeviceSource
+	// DevicePlugins find the host's devices and hand them out; default none.
+	DevicePlugins []device.Plugin
+	// HealthPolicy judges what is seen of devices; default the embedded one.
+	HealthPolicy *health.Policy
+	// DeviceTiming bounds the calls of plugins and their restarts; the zero value means the
+	// defaults of package device.
+	DeviceTiming DeviceTiming
+	// OpenDevices are device nodes that every task may open, such as /dev/fuse; default none.
+	OpenDevices []string
+	// NoDeviceWall lets tasks open every device of the host; default false: a task opens the
+	// standard devices, OpenDevices and those it was given, wherever control groups can see to
+	// that. The node's attribute "device_wall" tells: cgroup or none.
+	NoDeviceWall bool
 	// HostRoot is put before /proc, /sys and /etc when the host is looked at; default none.
 	// Tests show the agent another host by it.
 	HostRoot string
@@ -88,6 +103,11 @@ type Config struct {
 	Ready func(Node)
 	// Logger takes the agent's messages; default none.
 	Logger hclog.Logger
+}
+
+// DeviceTiming is how patient the agent is with device plugins; see device.Config.
+type DeviceTiming struct {
+	Call, Health, DownGrace, RetryMin, RetryMax time.Duration
 }
 
 // Node is what a ready agent is known by.

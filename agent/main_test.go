@@ -12,6 +12,7 @@ import (
 	"caravan/agent"
 	"caravan/agent/cgroup"
 	"caravan/agent/shim"
+	"caravan/plugins/device/sim"
 )
 
 // agentProcess makes this program an agent: "DATADIR SERVER".
@@ -24,6 +25,13 @@ const testGroup = "/caravan-test-agent"
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "shim" {
 		os.Exit(shim.Main(os.Args[2]))
+	}
+	if len(os.Args) > 1 && os.Args[1] == "device-plugin" {
+		if err := sim.Main(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
 	}
 	if args := strings.Fields(os.Getenv(agentProcess)); len(args) == 2 {
 		fmt.Fprintln(os.Stderr, runAgent(args[0], args[1]))

@@ -58,6 +58,9 @@ func (g *Group) create(l Limits) error {
 	if err := g.mgr.Set(res); err != nil {
 		return fmt.Errorf("cgroup %s: set limits: %w", g.path, err)
 	}
+	if l.DeviceWall {
+		return g.checkWall()
+	}
 	return nil
 }
 
@@ -143,6 +146,8 @@ func (l Limits) controllers(name, _ string) bool {
 		return true
 	case "cpuset":
 		return l.CPUs != "" || l.MemoryNodes != ""
+	case "devices":
+		return l.DeviceWall
 	}
 	return false
 }

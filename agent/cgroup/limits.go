@@ -29,6 +29,10 @@ type Limits struct {
 	CPUs string
 	// MemoryNodes pins memory to these NUMA nodes, in the same format.
 	MemoryNodes string
+	// DeviceWall lets the group open StandardDevices and Devices, and no other device.
+	DeviceWall bool
+	// Devices are opened in the wall.
+	Devices []DeviceRule
 }
 
 func (l Limits) validate() error {
@@ -41,6 +45,11 @@ func (l Limits) validate() error {
 	} {
 		if f.value < 0 {
 			return fmt.Errorf("%s is %d, must not be negative (0 means no limit)", f.name, f.value)
+		}
+	}
+	for _, r := range l.Devices {
+		if err := r.validate(); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -58,7 +67,10 @@ func accountMemory(r *cgroups.Resources) *cgroups.Resources {
 // resources translates to the library's struct. Shares and weight are both set because v1
 // reads the one and v2 the other.
 func (l Limits) resources(denySwap bool) *cgroups.Resources {
-	r := &cgroups.Resources{SkipDevices: true, CpusetCpus: l.CPUs, CpusetMems: l.MemoryNodes}
+	r := &cgroups.Resources{SkipDevices: !l.DeviceWall, CpusetCpus: l.CPUs, CpusetMems: l.MemoryNodes}
+	if l.DeviceWall {
+		r.Devices = l.deviceRules()
+	}
 	if l.CPUWeightMilli > 0 {
 		// 1024 shares are one core; the kernel's range is 2..262144.
 		r.CpuShares = uint64(min(max(l.CPUWeightMilli*1024/1000, 2), 262_144))

@@ -58,6 +58,8 @@ type Capabilities struct {
 	Limits bool `json:"limits"` // CPU, memory and process limits are enforced
 	Exec   bool `json:"exec"`   // Task.Exec works
 	Real   bool `json:"real"`   // runs processes; false for the simulated driver
+	// Devices that a task was not given cannot be opened by it.
+	Devices bool `json:"devices"`
 }
 
 // ExecRequest is a command to run inside a running task.

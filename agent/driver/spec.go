@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,6 +15,7 @@ const (
 	MaxEnv      = 4096
 	MaxOutputs  = 256
 	MaxSegments = 1000
+	MaxDevices  = 4096
 )
 
 // AllocSpec is all a driver needs to run one allocation: spec.json in its directory.
@@ -37,7 +39,10 @@ type AllocSpec struct {
 	Rlimits     []Rlimit `json:"rlimits,omitempty"`
 
 	Resources Resources `json:"resources"`
-	Logs      LogPolicy `json:"logs"`
+	// Devices are the device nodes that the task may open beside the standard ones, where the
+	// driver can wall off the others; see Capabilities.
+	Devices []DeviceNode `json:"devices,omitempty"`
+	Logs    LogPolicy    `json:"logs"`
 
 	// TimeLimitMs ends the command with StopSignal after this long; 0 means never.
 	TimeLimitMs int64 `json:"time_limit_ms,omitempty"`
@@ -53,6 +58,18 @@ type AllocSpec struct {
 
 	// Sim is what a simulated node reports; ignored by drivers that run processes.
 	Sim *Sim `json:"sim,omitempty"`
+}
+
+// DeviceNode is a device that a task may open.
+type DeviceNode struct {
+	// Path on the host, for people: the numbers decide.
+	Path string `json:"path,omitempty"`
+	// Type is "c" or "b".
+	Type  string `json:"type"`
+	Major int64  `json:"major"`
+	Minor int64  `json:"minor"`
+	// Permissions are any of r, w and m.
+	Permissions string `json:"permissions"`
 }
 
 // User is an identity to run as.
@@ -138,6 +155,8 @@ func (s AllocSpec) Validate() error {
 		return fmt.Errorf("allocation %s: oom_score_adj %d is outside -1000..1000", s.ID, s.OOMScoreAdj)
 	case len(s.Env) > MaxEnv:
 		return fmt.Errorf("allocation %s: %d environment variables, at most %d", s.ID, len(s.Env), MaxEnv)
+	case len(s.Devices) > MaxDevices:
+		return fmt.Errorf("allocation %s: %d device nodes, at most %d", s.ID, len(s.Devices), MaxDevices)
 	case len(s.Outputs) > MaxOutputs:
 		return fmt.Errorf("allocation %s: %d outputs, at most %d (use a glob)", s.ID, len(s.Outputs), MaxOutputs)
 	case s.Logs.Segments < 0 || s.Logs.Segments > MaxSegments || s.Logs.SegmentBytes < 0:
@@ -160,6 +179,8 @@ func (s AllocSpec) validateRun() error {
 	switch {
 	case r.CPUMilli < 0 || r.CPUQuotaMilli < 0 || r.MemoryBytes < 0 || r.Pids < 0:
 		return errors.New("resources must not be negative (0 means no limit)")
+	case slices.ContainsFunc(s.Devices, func(d DeviceNode) bool { return d.Type != "c" && d.Type != "b" }):
+		return errors.New("a device node is of type c or b")
 	case s.StopSignal < 0 || s.StopSignal > 64:
 		return fmt.Errorf("stop signal %d is outside 0..64", s.StopSignal)
 	case s.Umask != nil && (*s.Umask < 0 || *s.Umask > 0o777):
@@ -197,4 +218,20 @@ func validID(id string) bool {
 	return strings.IndexFunc(id, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r))
 	}) < 0
+}
+
+// Grant is what an allocation needs to use the devices that it was given.
+type Grant struct {
+	// Env are variables by name; they win over those of the job.
+	Env   map[string]string
+	Nodes []DeviceNode
+	// Mounts bring files of the host to a path of the task.
+	Mounts []Mount
+}
+
+// Mount brings a file or directory of the host to a task.
+type Mount struct {
+	HostPath string   `json:"host_path"`
+	TaskPath string   `json:"task_path"`
+	Options  []string `json:"options,omitempty"`
 }

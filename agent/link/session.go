@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	pb "caravan/api/caravanv1"
 )
@@ -31,7 +32,10 @@ type Handler interface {
 type Config struct {
 	Servers *Servers
 	// Info returns what is registered; it is asked at every registration.
-	Info    func() *pb.NodeInfo
+	Info func() *pb.NodeInfo
+	// Changed gives a value when Info may have something new to say, which is then registered
+	// without disturbing anything else; nil means never.
+	Changed <-chan struct{}
 	Handler Handler
 	Clock   Clock // nil means BootClock
 	Logger  hclog.Logger
@@ -67,6 +71,10 @@ type Session struct {
 	outbox   *Outbox
 	sequence uint64 // of heartbeats; used by the control loop alone
 	interval time.Duration
+	// registered is what the servers were told last, and untold that they have not taken what has
+	// changed since; used by the control loop alone.
+	registered *pb.NodeInfo
+	untold     bool
 }
 
 // New returns a session; Run starts it.
@@ -143,20 +151,14 @@ func (s *Session) control(ctx context.Context) error {
 func (s *Session) register(ctx context.Context, first bool) error {
 	retry := s.backoff()
 	for {
-		// A repeated request id would get the first answer again, after which the node may
-		// have been lost; registering twice does no harm, so each attempt has its own id.
-		resp, err := Call(ctx, s.cfg.Servers, s.cfg.CallTimeout, func(ctx context.Context, r Route) (*pb.RegisterNodeResponse, error) {
-			return r.RegisterNode(ctx, &pb.RegisterNodeRequest{RequestId: NewRequestID(), Info: s.cfg.Info()})
-		})
-		if err == nil {
-			s.interval = max(minHeartbeatInterval, orDefault(resp.HeartbeatIntervalMs, DefaultHeartbeatInterval))
+		err := s.tell(ctx, s.cfg.Info())
+		switch {
+		case err == nil:
 			s.cfg.Handler.Registered()
 			return nil
-		}
-		if ctx.Err() != nil {
+		case ctx.Err() != nil:
 			return ctx.Err()
-		}
-		if first && refused(err) {
+		case first && refused(err):
 			return fmt.Errorf("register node %s: %w", s.node, err)
 		}
 		s.cfg.Logger.Warn("cannot register, trying again", "node", s.node, "error", err)
@@ -189,11 +191,58 @@ func (s *Session) heartbeats(ctx context.Context) (again bool) {
 		default:
 			retry.Reset()
 			s.lease.Granted(sent, orDefault(resp.LeaseTtlMs, DefaultLeaseTTL))
-			if !pause(ctx, s.interval-(s.cfg.Clock.Now()-sent)) {
+			if !s.rest(ctx, s.interval-(s.cfg.Clock.Now()-sent)) {
 				return false
 			}
 		}
 	}
+}
+
+// rest waits for the next heartbeat and tells what changes meanwhile. It reports false when ctx
+// ended.
+func (s *Session) rest(ctx context.Context, d time.Duration) bool {
+	next := time.NewTimer(d)
+	defer next.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-s.cfg.Changed:
+			s.announce(ctx)
+		case <-next.C:
+			if s.untold {
+				s.announce(ctx)
+			}
+			return ctx.Err() == nil
+		}
+	}
+}
+
+// announce tells the servers what has changed of the node. It is tried once: heartbeats must not
+// wait for it, and it is tried again with the next.
+func (s *Session) announce(ctx context.Context) {
+	info := s.cfg.Info()
+	if s.untold = !proto.Equal(info, s.registered); !s.untold {
+		return
+	}
+	if err := s.tell(ctx, info); err != nil && ctx.Err() == nil {
+		s.cfg.Logger.Warn("cannot tell what has changed of the node, trying again", "node", s.node, "error", err)
+	}
+}
+
+// tell registers what the node is now.
+func (s *Session) tell(ctx context.Context, info *pb.NodeInfo) error {
+	// A repeated request id would get the first answer again, after which the node may have been
+	// lost; registering twice does no harm, so each attempt has its own id.
+	resp, err := Call(ctx, s.cfg.Servers, s.cfg.CallTimeout, func(ctx context.Context, r Route) (*pb.RegisterNodeResponse, error) {
+		return r.RegisterNode(ctx, &pb.RegisterNodeRequest{RequestId: NewRequestID(), Info: info})
+	})
+	if err != nil {
+		return err
+	}
+	s.interval = max(minHeartbeatInterval, orDefault(resp.HeartbeatIntervalMs, DefaultHeartbeatInterval))
+	s.registered, s.untold = info, false
+	return nil
 }
 
 // deliver sends what the outbox holds until ctx ends.

@@ -71,6 +71,9 @@ func (r *Runner) adoptOne(id string) error {
 		r.forget(a)
 		return err
 	}
+	if shares := rec.assignment.Allocation.Devices; r.cfg.Devices != nil && r.handsOut(a) {
+		r.cfg.Devices.Adopt(id, shares)
+	}
 	a.state.Phase = Launching
 	r.attach(a, task)
 	return nil

@@ -92,7 +92,15 @@ func (r *Runner) begin(ctx context.Context, a *allocation) (driver.Task, error) 
 	// A launch is not cut short when the agent ends: it either happened or did not.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), launchTimeout)
 	defer cancel()
-	return d.Start(ctx, a.spec)
+	spec, err := r.equip(ctx, a, d)
+	if err != nil {
+		return nil, err
+	}
+	task, err := d.Start(ctx, spec)
+	if err != nil {
+		r.release(a)
+	}
+	return task, err
 }
 
 // attach takes a begun task over and watches it.
@@ -140,6 +148,7 @@ func (r *Runner) awaitExit(ctx context.Context, a *allocation, task driver.Task)
 			exit, err = again.Wait(ctx)
 		}
 	}
+	r.release(a)
 	limits := r.limitsOf(ctx, task)
 	r.inbox.put(func() {
 		close(a.ended)

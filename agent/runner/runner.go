@@ -25,6 +25,10 @@ type Config struct {
 	// Report takes reports for the servers. It must not block, and may see the same
 	// allocation many times.
 	Report func(*pb.AllocationReport)
+	// Devices hands devices out; nil: allocations with devices start without being given any.
+	Devices Devices
+	// OpenDevices may be opened by every task, beside its own and the standard ones.
+	OpenDevices []driver.DeviceNode
 	// Limits names what enforces limits where a driver says that it does: "v1" or "v2".
 	Limits string
 	// OutputRoots are the directories below which outputs may be published; empty allows
@@ -41,6 +45,17 @@ type Config struct {
 	// Ready, if set, is called once everything on disk is adopted.
 	Ready  func()
 	Logger hclog.Logger
+}
+
+// Devices hands devices to allocations.
+type Devices interface {
+	// Reserve gives an allocation its devices and returns what comes with them; repeated it gives
+	// the same answer.
+	Reserve(ctx context.Context, allocation string, shares []*pb.DeviceShare) (driver.Grant, error)
+	// Adopt notes what an allocation holds that an earlier agent started. It must not block.
+	Adopt(allocation string, shares []*pb.DeviceShare)
+	// Release takes back what an allocation holds, if it holds anything.
+	Release(allocation string)
 }
 
 // Times of the executor.

@@ -24,6 +24,9 @@ type Config struct {
 	// CgroupParent is the control group below which tasks get theirs, for example "/caravan";
 	// "" runs tasks without limits. It must be outside of the agent's own group.
 	CgroupParent string
+	// DeviceWall lets tasks open the standard devices and those of their spec alone. It needs
+	// CgroupParent.
+	DeviceWall bool
 	// Spares is how many idle shims to keep ready, 0 to 16. A launch that finds one saves the
 	// start of the program: tens of milliseconds where page faults are slow. More than one
 	// helps only if launches come in bursts.
@@ -90,7 +93,7 @@ func (l *Launcher) Launch(ctx context.Context, spec driver.AllocSpec) (*Handle, 
 	if begun(spec.Dir) {
 		return Attach(spec.Dir)
 	}
-	if err := l.start(specFile{AllocSpec: spec, CgroupParent: l.cfg.CgroupParent}, lock); err != nil {
+	if err := l.start(specFile{AllocSpec: spec, CgroupParent: l.cfg.CgroupParent, DeviceWall: l.cfg.DeviceWall}, lock); err != nil {
 		return nil, fmt.Errorf("allocation %s: %w", spec.ID, err)
 	}
 	return newHandle(spec.Dir), nil

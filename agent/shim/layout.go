@@ -39,6 +39,8 @@ type specFile struct {
 	driver.AllocSpec
 	// CgroupParent is the control group below which the task's is made; "" means no limits.
 	CgroupParent string `json:"cgroup_parent,omitempty"`
+	// DeviceWall keeps the task from devices that it was not given.
+	DeviceWall bool `json:"device_wall,omitempty"`
 }
 
 // taskGroup is the task's control group. It follows from the spec alone, so that it can be
@@ -71,7 +73,12 @@ func (s specFile) environment() []string {
 }
 
 func (s specFile) limits() cgroup.Limits {
+	var rules []cgroup.DeviceRule
+	for _, d := range s.Devices {
+		rules = append(rules, cgroup.DeviceRule{Type: rune(d.Type[0]), Major: d.Major, Minor: d.Minor, Permissions: d.Permissions})
+	}
 	return cgroup.Limits{
+		DeviceWall: s.DeviceWall, Devices: rules,
 		CPUWeightMilli: s.Resources.CPUMilli, CPUQuotaMilli: s.Resources.CPUQuotaMilli,
 		MemoryBytes: s.Resources.MemoryBytes, Pids: s.Resources.Pids,
 		CPUs: s.Resources.CPUs, MemoryNodes: s.Resources.MemoryNodes,

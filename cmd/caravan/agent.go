@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"caravan/agent"
+	"caravan/agent/device/health"
 	"caravan/cmd/caravan/internal/version"
 )
 
@@ -25,6 +27,9 @@ type agentFlags struct {
 	dataDir, cgroupParent            string
 	instanceType, family, zone, rack string
 	price                            float64
+	plugins, openDevices             []string
+	healthPolicy                     string
+	noDeviceWall                     bool
 }
 
 func newAgentCmd(s *session) *cobra.Command {
@@ -55,6 +60,10 @@ Tasks outlive the agent: after a restart, or a kill -9, it finds them again.
 	fl.StringVar(&f.zone, "zone", "", "zone or site")
 	fl.StringVar(&f.rack, "rack", "", "rack")
 	fl.Float64Var(&f.price, "price", 0, "what an hour of this host costs, for dry runs; 0 for unknown")
+	fl.StringArrayVar(&f.plugins, "device-plugin", nil, "amd, fpga, \"sim -machine gn4\" or the path of a device plugin, with its arguments; repeat for several; none for none (default: what the host has)")
+	fl.StringVar(&f.healthPolicy, "health-policy", "", "YAML file that says what to make of signs of illness in devices (default: the built-in one)")
+	fl.StringArrayVar(&f.openDevices, "open-device", nil, "device node that every task may open, e.g. /dev/fuse; repeat for several")
+	fl.BoolVar(&f.noDeviceWall, "no-device-wall", false, "let tasks open every device of the host")
 	return cmd
 }
 
@@ -70,11 +79,20 @@ func (f *agentFlags) run(ctx context.Context, s *session) error {
 	if err != nil {
 		return fmt.Errorf("the data directory: %w", err)
 	}
+	plugins, err := devicePlugins(f.plugins)
+	if err != nil {
+		return err
+	}
+	policy, err := readPolicy(f.healthPolicy)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	a, err := agent.New(agent.Config{
 		DataDir: dir, Servers: s.addresses(), Name: f.name, Listen: f.listen, Advertise: f.advertise,
 		InstanceType: f.instanceType, Family: f.family, Zone: f.zone, Rack: f.rack, PriceMicroPerHour: int64(math.Round(f.price * 1e6)),
+		DevicePlugins: plugins, HealthPolicy: policy, OpenDevices: f.openDevices, NoDeviceWall: f.noDeviceWall,
 		CgroupParent: f.cgroupParent, Version: version.Version, Logger: log,
 		Ready: func(n agent.Node) {
 			if err := f.announce(n.Address); err != nil {
@@ -92,4 +110,16 @@ func (f *agentFlags) run(ctx context.Context, s *session) error {
 		return cause
 	}
 	return nil
+}
+
+// readPolicy reads an operator's policy; nil for none.
+func readPolicy(file string) (*health.Policy, error) {
+	if file == "" {
+		return nil, nil
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("health policy: %w", err)
+	}
+	return health.Parse(raw)
 }

@@ -14,5 +14,8 @@ func run(args []string) int {
 	if len(args) == 3 && args[1] == "shim" {
 		return shim.Main(args[2])
 	}
+	if len(args) >= 3 && args[1] == devicePluginCommand {
+		return runDevicePlugin(args[2], args[3:], os.Stderr)
+	}
 	return newSession().execute(args[1:])
 }

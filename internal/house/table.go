@@ -155,6 +155,10 @@ func outerRooms() []Room {
 			Why: "a plugin is written against the sdk alone, as a stranger's would be",
 		},
 		{
+			Path: "plugins/device/sim", Ours: []string{"plugins/...", "scheduler/family"}, Third: everything,
+			Why: "it pretends the machines of the catalogue",
+		},
+		{
 			Path: "cmd/...", Ours: everything, Third: everything,
 			Why: "wiring: the only place that may import the world",
 		},
@@ -176,6 +180,8 @@ func Reservations() []Reserved {
 	return []Reserved{
 		{"C", nvidia, "one binary uses cgo, so that all others are static"},
 		{"github.com/NVIDIA/go-nvml", nvidia, "it needs cgo, and a driver crash may only take its own process along"},
+		{"github.com/hashicorp/go-plugin", []string{"plugins/sdk/..."}, "the plugin protocol is wrapped in the sdk"},
+		{"tags.cncf.io", []string{"plugins/sdk/..."}, "edits are checked in one place"},
 		{"github.com/hashicorp/raft", consensus, "raft is wrapped in one package"},
 		{"github.com/hashicorp/raft-wal", consensus, "the log store is wrapped in one package"},
 		{"github.com/tidwall/btree", []string{"scheduler/state/..."}, "the tree is wrapped in one package"},

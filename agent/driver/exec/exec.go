@@ -25,6 +25,7 @@ const Name = "exec"
 type Driver struct {
 	launcher *shim.Launcher
 	limits   bool
+	wall     bool
 }
 
 var (
@@ -32,18 +33,21 @@ var (
 	_ driver.Task   = (*Task)(nil)
 )
 
-// New returns the driver. It finds out whether control groups can be made on this host.
+// New returns the driver. It finds out whether control groups can be made on this host, and
+// whether they can wall off devices; a wall that cannot be is left out, see Capabilities.
 func New(cfg shim.Config) (*Driver, error) {
+	limits := cfg.CgroupParent != "" && probe(cfg.CgroupParent, cgroup.Limits{})
+	cfg.DeviceWall = limits && cfg.DeviceWall && probe(cfg.CgroupParent, cgroup.Limits{DeviceWall: true})
 	l, err := shim.NewLauncher(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &Driver{launcher: l, limits: cfg.CgroupParent != "" && probe(cfg.CgroupParent)}, nil
+	return &Driver{launcher: l, limits: limits, wall: cfg.DeviceWall}, nil
 }
 
 // probe makes and removes a group.
-func probe(parent string) bool {
-	g, err := cgroup.Create(fmt.Sprintf("%s/probe-%d", parent, os.Getpid()), cgroup.Limits{})
+func probe(parent string, l cgroup.Limits) bool {
+	g, err := cgroup.Create(fmt.Sprintf("%s/probe-%d", parent, os.Getpid()), l)
 	return err == nil && g.Destroy() == nil
 }
 
@@ -52,7 +56,7 @@ func (d *Driver) Name() string { return Name }
 
 // Capabilities says whether limits are enforced on this host.
 func (d *Driver) Capabilities() driver.Capabilities {
-	return driver.Capabilities{Limits: d.limits, Exec: true, Real: true}
+	return driver.Capabilities{Limits: d.limits, Exec: true, Real: true, Devices: d.wall}
 }
 
 // Close ends idle shims kept ready. Tasks run on.

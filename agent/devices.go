@@ -1,0 +1,78 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/proto"
+
+	"caravan/agent/device"
+	"caravan/agent/driver"
+	pb "caravan/api/caravanv1"
+)
+
+// devices is the device manager together with the rest of what the node registers.
+type devices struct {
+	*device.Manager
+	host *pb.NodeInfo // with the devices that no plugin has
+	// changed has a value when the node has to be registered anew.
+	changed chan struct{}
+}
+
+func (a *Agent) newDevices(host *pb.NodeInfo) (*devices, error) {
+	d := &devices{host: host, changed: make(chan struct{}, 1)}
+	t := a.cfg.DeviceTiming
+	var err error
+	d.Manager, err = device.New(device.Config{
+		Plugins: a.cfg.DevicePlugins, Policy: a.cfg.HealthPolicy, Logger: a.cfg.Logger.Named("device"),
+		CallTimeout: t.Call, HealthInterval: t.Health, DownGrace: t.DownGrace, RetryMin: t.RetryMin, RetryMax: t.RetryMax,
+		Changed: func() {
+			select {
+			case d.changed <- struct{}{}:
+			default: // it will be told with what is waiting
+			}
+		},
+	})
+	return d, err
+}
+
+// info is what the node registers now.
+func (d *devices) info() *pb.NodeInfo {
+	info := proto.CloneOf(d.host)
+	info.Devices = append(info.Devices, d.Devices()...)
+	return info
+}
+
+// firstLook is how long the first registration waits for the plugins: a node that comes without
+// its devices would have work that needs them placed elsewhere.
+const firstLook = 10 * time.Second
+
+// await waits for the plugins' first word, for a while.
+func (d *devices) await(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, firstLook)
+	defer cancel()
+	d.Ready(ctx)
+}
+
+// openDevices looks up the device nodes that every task may open.
+func openDevices(paths []string) ([]driver.DeviceNode, error) {
+	var nodes []driver.DeviceNode
+	for _, path := range slices.Sorted(slices.Values(paths)) {
+		var st unix.Stat_t
+		if err := unix.Stat(path, &st); err != nil {
+			return nil, fmt.Errorf("device %s that all tasks may open: %w", path, err)
+		}
+		kind := map[uint32]string{unix.S_IFCHR: "c", unix.S_IFBLK: "b"}[st.Mode&unix.S_IFMT]
+		if kind == "" || !strings.HasPrefix(path, "/") {
+			return nil, fmt.Errorf("%s, which all tasks may open, is no device node", path)
+		}
+		nodes = append(nodes, driver.DeviceNode{
+			Path: path, Type: kind, Major: int64(unix.Major(st.Rdev)), Minor: int64(unix.Minor(st.Rdev)), Permissions: "rw",
+		})
+	}
+	return nodes, nil
+}

@@ -1,0 +1,53 @@
+package sdk
+
+import (
+	"context"
+
+	"caravan/plugins/sdk/pluginv1"
+)
+
+// Plugin is what an author has to write. Its methods are called from several goroutines.
+type Plugin interface {
+	// Inventory looks at the host and returns all devices there are now, or a reason why there is
+	// none. It is asked again and again, so a host without a driver is no error.
+	Inventory(ctx context.Context) (*pluginv1.Inventory, error)
+	// Edits says what a task needs to use these shares of known devices. Equal shares have equal
+	// edits: they must not depend on time, chance or what was asked before.
+	Edits(ctx context.Context, shares []*pluginv1.Share) (*pluginv1.Edits, error)
+}
+
+// Meter is a plugin that can measure its devices.
+type Meter interface {
+	// Stats takes one sample of all devices.
+	Stats(ctx context.Context) (*pluginv1.StatsSample, error)
+}
+
+// Programmer is a plugin whose devices take images.
+type Programmer interface {
+	// Program loads an image and returns when it is loaded; progress may be reported as often as
+	// one likes. It is never called for a device that is in use or being programmed. It must end
+	// soon after ctx does.
+	Program(ctx context.Context, req *pluginv1.ProgramRequest, progress func(doneThousandths int32, step string)) error
+}
+
+// Waker is a plugin that notices changes by itself, so that none has to wait for the next look.
+type Waker interface {
+	// Changed gives a value whenever it is worth looking again. It must be the same channel on
+	// every call.
+	Changed() <-chan struct{}
+}
+
+// Text is an attribute that is a word.
+func Text(text string) *pluginv1.Attribute {
+	return &pluginv1.Attribute{Value: &pluginv1.Attribute_Text{Text: text}}
+}
+
+// Number is an attribute that is a whole number.
+func Number(n int64) *pluginv1.Attribute {
+	return &pluginv1.Attribute{Value: &pluginv1.Attribute_Milli{Milli: n * 1000}}
+}
+
+// Seen is the health of a device of which these signals are seen now.
+func Seen(signals ...*pluginv1.Signal) *pluginv1.Health {
+	return &pluginv1.Health{Signals: signals}
+}
