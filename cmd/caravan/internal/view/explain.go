@@ -32,7 +32,7 @@ func Explain(w io.Writer, s Style, e *pb.AllocationExplanation) {
 	}
 	fmt.Fprintln(w)
 	ranking(w, s, e)
-	fmt.Fprintln(w, "\nless is better, from left to right; the first column that differs decides, then the name")
+	fmt.Fprintln(w, "\nless is better; the last column names what makes the difference")
 }
 
 // ranking writes the nodes in order, the chosen one in its place.
