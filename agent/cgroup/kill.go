@@ -45,6 +45,9 @@ func (g *Group) Kill(ctx context.Context) error {
 		if len(pids) == 0 {
 			return nil
 		}
+		if ctx.Err() != nil {
+			return &StuckError{Group: g.path, Pids: pids}
+		}
 		select {
 		case <-ctx.Done():
 			return &StuckError{Group: g.path, Pids: pids}

@@ -101,14 +101,23 @@ func killPatiently(dir string, status driver.Status, kill func(context.Context) 
 }
 
 // killMarked kills the processes that carry the directory in their environment: the
-// best there is without a control group. A process that cleared its environment escapes.
+// best there is without a control group. A process that cleared its environment escapes. One
+// that is within execve(2) shows no environment for a moment, so two looks in a row must find
+// nothing.
 func killMarked(dir string, status driver.Status) error {
 	return killPatiently(dir, status, func(ctx context.Context) error {
 		mark := []byte(AllocDirEnv + "=" + filepath.Clean(dir))
+		clean := 0
 		for wait := time.Millisecond; ; wait = min(wait*2, 50*time.Millisecond) {
 			alive, err := killByEnv(mark)
-			if err != nil || len(alive) == 0 {
+			if err != nil {
 				return err
+			}
+			if clean++; len(alive) > 0 {
+				clean = 0
+			}
+			if clean == 2 {
+				return nil
 			}
 			select {
 			case <-ctx.Done():
