@@ -576,7 +576,7 @@ func (x *PlacementSet) GetPlacements() []*Placement {
 type Placement struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Ordinal int64                  `protobuf:"varint,1,opt,name=ordinal,proto3" json:"ordinal,omitempty"`
-	// Index into nothing: the node's name.
+	// Name of the node.
 	Node          string         `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
 	Devices       []*DeviceShare `protobuf:"bytes,3,rep,name=devices,proto3" json:"devices,omitempty"`
 	unknownFields protoimpl.UnknownFields

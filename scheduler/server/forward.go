@@ -162,17 +162,12 @@ func (c *connections) to(addr string) (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
-// drop closes the connections to addresses that are no longer in use.
-func (c *connections) keepOnly(addrs map[string]bool) {
+// close ends every connection.
+func (c *connections) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for a, conn := range c.conns {
-		if !addrs[a] {
-			_ = conn.Close()
-			delete(c.conns, a)
-		}
+	for _, conn := range c.conns {
+		_ = conn.Close()
 	}
+	clear(c.conns)
 }
-
-// close ends every connection.
-func (c *connections) close() { c.keepOnly(nil) }
