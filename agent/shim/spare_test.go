@@ -14,10 +14,12 @@ import (
 	"caravan/agent/shim"
 )
 
-// newSpareLauncher keeps one spare ready.
-func newSpareLauncher(t *testing.T) *shim.Launcher {
+// newSpareLauncher keeps one spare ready, which then is the only one: those that an earlier test
+// let go have left before it starts.
+func newSpareLauncher(t *testing.T, parent string) *shim.Launcher {
 	t.Helper()
-	l, err := shim.NewLauncher(shim.Config{Command: []string{os.Args[0], "shim"}, CgroupParent: testGroup, Spares: 1})
+	eventually(t, "earlier spares have left", func() bool { return len(spares(t)) == 0 })
+	l, err := shim.NewLauncher(shim.Config{Command: []string{os.Args[0], "shim"}, CgroupParent: parent, Spares: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +49,7 @@ func inShimGroup(pid int) bool {
 }
 
 func TestSpareBecomesTheShimOfTheNextAllocation(t *testing.T) {
-	l := newSpareLauncher(t)
+	l := newSpareLauncher(t, testGroup)
 	defer l.Close()
 	eventually(t, "a spare is ready", func() bool { p := spares(t); return len(p) == 1 && inShimGroup(p[0]) })
 	spare := spares(t)[0]
@@ -79,13 +81,10 @@ func newSpecIn(t *testing.T, id, script string) driver.AllocSpec {
 }
 
 func TestSpareServesAHostWithoutControlGroups(t *testing.T) {
-	l, err := shim.NewLauncher(shim.Config{Command: []string{os.Args[0], "shim"}, Spares: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := newSpareLauncher(t, "")
 	defer l.Close()
-	// A process that is listed may not be in the launcher's hands yet, or be one that another
-	// test has just let go: so one of several allocations must be served by a spare, and all run.
+	// A process that is listed may not be in the launcher's hands yet: so one of several
+	// allocations must be served by a spare, and all must run.
 	for range 20 {
 		eventually(t, "a spare is there", func() bool { return len(spares(t)) > 0 })
 		there := spares(t)
@@ -105,7 +104,7 @@ func TestSpareServesAHostWithoutControlGroups(t *testing.T) {
 }
 
 func TestAllocationUnderASpareSurvivesTheLauncher(t *testing.T) {
-	l := newSpareLauncher(t)
+	l := newSpareLauncher(t, testGroup)
 	defer l.Close()
 	eventually(t, "a spare is ready", func() bool { return len(spares(t)) == 1 })
 	spec := newSpec(t, release)
@@ -119,7 +118,7 @@ func TestAllocationUnderASpareSurvivesTheLauncher(t *testing.T) {
 }
 
 func TestDeadSpareIsReplacedOrBypassed(t *testing.T) {
-	l := newSpareLauncher(t)
+	l := newSpareLauncher(t, testGroup)
 	defer l.Close()
 	eventually(t, "a spare is ready", func() bool { return len(spares(t)) == 1 })
 	if err := syscall.Kill(spares(t)[0], syscall.SIGKILL); err != nil {

@@ -245,7 +245,7 @@ func (s *jobs) Exec(caller grpc.BidiStreamingServer[pb.ExecRequest, pb.ExecRespo
 	if start == nil {
 		return &model.Error{Kind: model.KindInvalid, Message: "the first message of an exec session must be its start"}
 	}
-	a, err := s.runningTask(start)
+	a, err := s.awaitRunning(ctx, start)
 	if err != nil {
 		return err
 	}
@@ -261,7 +261,25 @@ func (s *jobs) Exec(caller grpc.BidiStreamingServer[pb.ExecRequest, pb.ExecRespo
 	return relayBoth(ctx, first, caller, far)
 }
 
-// runningTask finds the running allocation that an exec is meant for: the one
+// awaitRunning finds the allocation that an exec is meant for, and waits until
+// its agent has started it: a task counts as running from its placement on.
+func (s *Server) awaitRunning(ctx context.Context, r *pb.ExecStart) (*model.Allocation, error) {
+	sub := s.feed.Subscribe(feed.Any)
+	defer sub.Close()
+	for {
+		a, err := s.runningTask(r)
+		if err != nil || a.State == model.AllocationRunning {
+			return a, err
+		}
+		select {
+		case <-sub.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// runningTask finds the live allocation that an exec is meant for: the one
 // named, or the job's only one.
 func (s *Server) runningTask(r *pb.ExecStart) (*model.Allocation, error) {
 	snap := s.fsm.Snapshot()
@@ -275,7 +293,7 @@ func (s *Server) runningTask(r *pb.ExecStart) (*model.Allocation, error) {
 	}
 	var found []*model.Allocation
 	for a := range snap.AllocationsOf(j.ID) {
-		if a.State != model.AllocationRunning || a.Group < first || a.Group >= last {
+		if a.State.Ended() || a.Group < first || a.Group >= last {
 			continue
 		}
 		if r.Index != nil {
