@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -123,19 +124,32 @@ func (f *packFlags) run(cmd *cobra.Command) ([]*packing.Report, error) {
 		if f.writeTo != "" {
 			return nil, f.write(nodes, pods)
 		}
-		for _, name := range f.policies {
-			if err := cmd.Context().Err(); err != nil {
-				return nil, err
-			}
-			report, err := packing.Run(packing.Config{
-				Nodes: nodes, Pods: pods, Policy: name, Seed: seed, LoadPermille: load,
-				MixKnown: f.knownMix, Potential: f.tuning, CPUTime: packing.ThreadCPUTime,
-			})
-			if err != nil {
-				return nil, err
-			}
-			reports = append(reports, report)
+		cfg := packing.Config{
+			Nodes: nodes, Pods: pods, Seed: seed, LoadPermille: load,
+			MixKnown: f.knownMix, Potential: f.tuning, CPUTime: packing.ThreadCPUTime,
 		}
+		if reports, err = f.compare(cmd.Context(), cfg, reports); err != nil {
+			return nil, err
+		}
+	}
+	return reports, nil
+}
+
+// compare runs every policy on the lists of one seed.
+func (f *packFlags) compare(ctx context.Context, cfg packing.Config, reports []*packing.Report) ([]*packing.Report, error) {
+	var err error
+	if cfg.Bound, err = packing.Bound(cfg); err != nil {
+		return nil, err
+	}
+	for _, cfg.Policy = range f.policies {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		report, err := packing.Run(cfg)
+		if err != nil {
+			return nil, err
+		}
+		reports = append(reports, report)
 	}
 	return reports, nil
 }
