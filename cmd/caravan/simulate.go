@@ -87,11 +87,11 @@ files in the form of Alibaba's openb trace.`,
 	flags.StringVar(&f.writeTo, "write", "", "only write the generated lists, to PREFIX-nodes.csv and PREFIX-pods.csv")
 	p := &f.tuning.Prices
 	flags.IntVar(&f.tuning.Sequences, "sequences", 16, "caravan: request sequences of each sort")
-	flags.IntVar(&f.tuning.Length, "length", 40, "caravan: requests of a sequence")
+	flags.IntVar(&f.tuning.Length, "length", 60, "caravan: requests of a sequence")
 	flags.Int64Var(&f.tuning.Quantum, "quantum", 30, "caravan: thousandths of a device that do not count")
 	flags.Int64Var(&p.BetaPermille, "price", 1000, "caravan: price of room that is fully wanted, in thousandths; -1 for none")
 	flags.Int64Var(&p.ZPermille, "reserve", 2000, "caravan: reserve, in thousandths of a standard deviation; -1 for none")
-	flags.IntVar(&p.WholeHalfPowers, "whole-power", 5, "caravan: twice the exponent of prices of whole devices")
+	flags.IntVar(&p.WholeHalfPowers, "whole-power", 6, "caravan: twice the exponent of prices of whole devices")
 	flags.IntVar(&p.ModelHalfPowers, "model-power", 3, "caravan: twice the exponent of prices of models")
 	must(cmd.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions(policy.Names(), cobra.ShellCompDirectiveNoFileComp)))
 	must(cmd.RegisterFlagCompletionFunc("mix", cobra.FixedCompletions(generate.MixNames(), cobra.ShellCompDirectiveNoFileComp)))

@@ -35,7 +35,7 @@ func New(cfg Config, models []Model, mix Mix) (*Potential, error) {
 	p := &Potential{
 		cfg: cfg, mix: mix, models: slices.Clone(models), memo: make(map[stock]int64),
 		all:     mix.draw(cfg.Sequences, cfg.Length, cfg.Seed, false),
-		devices: mix.draw(cfg.Sequences, cfg.Length, cfg.Seed+1, true),
+		devices: mix.draw(cfg.Sequences, cfg.Length, cfg.Seed+1<<32, true),
 	}
 	if len(p.models) == 0 {
 		p.models = []Model{{Milli: Whole}}
