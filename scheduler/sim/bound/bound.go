@@ -4,7 +4,9 @@
 // It is a linear program over request classes and kinds of node. Nodes of one kind are pooled: a class
 // may be spread over a kind in any parts, as long as a single request fits an empty node of it and the
 // pool's cores, memory and devices suffice. What a node cannot share with its neighbour is forgotten, so
-// the optimum is at or above what nodes allow.
+// the optimum is at or above what nodes allow. That parts of a device must fit on one is not forgotten: it
+// enters through dual feasible functions of their sizes (Fekete and Schepers, "New classes of fast lower
+// bounds for bin packing problems", 2001), each a resource of which a device has 1.
 //
 // The program is solved from its dual side. By weak duality any prices of the pools' resources prove a
 // bound: the worth of all pools, and for each class the number that arrived times what its best place
@@ -48,20 +50,20 @@ func Devices(f *fleet.Fleet, arrived []Demand) (int64, error) {
 	return min(f.Capacity, p.wanted, int64(math.Ceil(best*(1+1e-9)))), nil
 }
 
-// The resources that have a price in a pool.
+// The resources that have a price in a pool; those from sizes on are dual feasible functions.
 const (
 	cpu = iota
 	memory
 	devices
-	resources
+	sizes
 )
 
 // pool is the nodes of one kind, added up. A price is a share of what the devices of the pool are worth,
 // so that all prices are from 0 to about 1.
 type pool struct {
 	like   *fleet.Node
-	worth  float64 // thousandths of devices in the pool
-	amount [resources]float64
+	worth  float64   // thousandths of devices in the pool
+	amount []float64 // by resource
 }
 
 // class is a request class with the pools that could serve it.
@@ -73,13 +75,15 @@ type class struct {
 // place is what one request costs in a pool, by price.
 type place struct {
 	pool int
-	cost [resources]float64
+	cost []float64
 }
 
 type program struct {
-	pools   []pool
-	classes []class
-	wanted  int64
+	pools     []pool
+	classes   []class
+	wanted    int64
+	functions []function
+	resources int
 }
 
 // kind is what nodes are pooled by.
@@ -89,7 +93,8 @@ type kind struct {
 }
 
 func newProgram(f *fleet.Fleet, arrived []Demand) *program {
-	p := &program{}
+	p := &program{functions: functions(arrived)}
+	p.resources = sizes + len(p.functions)
 	at := map[kind]int{}
 	for i := range f.Nodes {
 		n := &f.Nodes[i]
@@ -101,13 +106,18 @@ func newProgram(f *fleet.Fleet, arrived []Demand) *program {
 		if !known {
 			c = len(p.pools)
 			at[k] = c
-			p.pools = append(p.pools, pool{like: n})
+			p.pools = append(p.pools, pool{like: n, amount: make([]float64, p.resources)})
 		}
 		q := &p.pools[c]
 		held := float64(n.CapDevice) * float64(len(n.Free))
 		q.worth += held
-		for r, a := range [resources]float64{float64(n.CapCPUMilli), float64(n.CapMemoryMiB), held} {
-			q.amount[r] += a
+		q.amount[cpu] += float64(n.CapCPUMilli)
+		q.amount[memory] += float64(n.CapMemoryMiB)
+		q.amount[devices] += held
+		for i := range p.functions {
+			if n.CapDevice == fleet.Whole {
+				q.amount[sizes+i] += held
+			}
 		}
 	}
 	for i := range arrived {
@@ -119,7 +129,7 @@ func newProgram(f *fleet.Fleet, arrived []Demand) *program {
 		c := class{count: float64(d.Count), demand: float64(d.Request.Demand())}
 		for k := range p.pools {
 			if q := &p.pools[k]; serves(q.like, &d.Request) {
-				c.places = append(c.places, q.place(k, &d.Request))
+				c.places = append(c.places, p.place(k, &d.Request))
 			}
 		}
 		if len(c.places) > 0 {
@@ -135,10 +145,21 @@ func serves(n *fleet.Node, r *fleet.Request) bool {
 		r.Milli <= n.CapDevice && r.Models&(1<<n.Model) != 0
 }
 
-func (q *pool) place(k int, r *fleet.Request) place {
-	l := place{pool: k}
-	for i, a := range [resources]float64{float64(r.CPUMilli), float64(r.MemoryMiB), float64(r.Demand())} {
-		l.cost[i] = a / q.amount[i] * q.worth
+// place returns what a request costs in a pool. Devices that offer less than a whole have none of what the
+// functions measure, and cost none.
+func (p *program) place(k int, r *fleet.Request) place {
+	q := &p.pools[k]
+	l := place{pool: k, cost: make([]float64, p.resources)}
+	l.cost[cpu], l.cost[memory], l.cost[devices] = float64(r.CPUMilli), float64(r.MemoryMiB), float64(r.Demand())
+	for i, f := range p.functions {
+		l.cost[sizes+i] = float64(r.Devices) * f.of(r.Milli)
+	}
+	for i, a := range q.amount {
+		if a == 0 {
+			l.cost[i] = 0
+			continue
+		}
+		l.cost[i] *= q.worth / a
 	}
 	return l
 }
@@ -154,9 +175,9 @@ const (
 // solve returns the least bound that the search finds.
 func (p *program) solve() (float64, error) {
 	// Prices are squares, so that none is negative.
-	root := make([]float64, len(p.pools)*resources)
+	root := make([]float64, len(p.pools)*p.resources)
 	for i := range root {
-		root[i] = math.Sqrt(0.3)
+		root[i] = math.Sqrt(1 / float64(p.resources))
 	}
 	best := p.sum(root)
 	for smooth := smoothFirst; smooth > smoothLast; smooth /= smoothDown {
@@ -184,9 +205,10 @@ func (p *program) solve() (float64, error) {
 
 // left returns what a request's demand is worth after paying for a place.
 func (c *class) left(l *place, root []float64) float64 {
+	prices := root[l.pool*len(l.cost):]
 	left := c.demand
 	for r, cost := range l.cost {
-		x := root[l.pool*resources+r]
+		x := prices[r]
 		left -= x * x * cost
 	}
 	return left
@@ -196,7 +218,7 @@ func (c *class) left(l *place, root []float64) float64 {
 func (p *program) sum(root []float64) float64 {
 	var sum float64
 	for i, x := range root {
-		sum += x * x * p.pools[i/resources].worth
+		sum += x * x * p.pools[i/p.resources].worth
 	}
 	for i := range p.classes {
 		c := &p.classes[i]
@@ -217,7 +239,7 @@ func (p *program) smoothed(root, gradient []float64, smooth float64) float64 {
 		all += p.pools[i].worth
 	}
 	for i, x := range root {
-		worth := p.pools[i/resources].worth
+		worth := p.pools[i/p.resources].worth
 		sum += x * x * worth
 		if gradient != nil {
 			gradient[i] = 2 * x * worth
@@ -239,7 +261,7 @@ func (p *program) smoothed(root, gradient []float64, smooth float64) float64 {
 			l := &c.places[k]
 			part := c.count * math.Exp(terms[k]-soft)
 			for r, cost := range l.cost {
-				at := l.pool*resources + r
+				at := l.pool*p.resources + r
 				gradient[at] -= 2 * root[at] * part * cost
 			}
 		}

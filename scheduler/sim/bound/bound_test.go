@@ -53,7 +53,7 @@ func exact(p *program) (float64, error) {
 	for i := range p.classes {
 		columns += len(p.classes[i].places)
 	}
-	rows := len(p.classes) + len(p.pools)*resources
+	rows := len(p.classes) + len(p.pools)*p.resources
 	a, b, c := mat.NewDense(rows, columns+rows, nil), make([]float64, rows), make([]float64, columns+rows)
 	at := 0
 	for i := range p.classes {
@@ -62,14 +62,14 @@ func exact(p *program) (float64, error) {
 			c[at] = -p.classes[i].demand
 			a.Set(i, at, 1)
 			for r, cost := range l.cost {
-				a.Set(len(p.classes)+l.pool*resources+r, at, cost)
+				a.Set(len(p.classes)+l.pool*p.resources+r, at, cost)
 			}
 			at++
 		}
 	}
 	for i := range p.pools {
-		for r := range resources {
-			b[len(p.classes)+i*resources+r] = p.pools[i].worth
+		for r := range p.resources {
+			b[len(p.classes)+i*p.resources+r] = p.pools[i].worth
 		}
 	}
 	basis := make([]int, rows)

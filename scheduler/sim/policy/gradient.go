@@ -71,7 +71,9 @@ type growth struct {
 }
 
 // before is the order of choice: the least growth, then the best fit.
-func (a *growth) before(b *growth) bool { return a.grows < b.grows || a.grows == b.grows && a.left < b.left }
+func (a *growth) before(b *growth) bool {
+	return a.grows < b.grows || a.grows == b.grows && a.left < b.left
+}
 
 var _ Policy = (*gradient)(nil)
 
