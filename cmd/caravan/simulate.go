@@ -55,7 +55,8 @@ func newSimulatePackCmd(s *session) *cobra.Command {
 		Long: `Offers a stream of requests to an empty fleet, one at a time, and reports how
 much of its devices is allocated. A refused request is not tried again, nothing
 ends and nothing moves. The fleet and the requests are generated, or read from
-files in the form of Alibaba's openb trace.`,
+files in the form of Alibaba's openb trace. --cpu-only, --fraction, --multi and
+--constrained change the make-up of either.`,
 		Example: `  caravan simulate pack --mix default --seeds 10
   caravan simulate pack --policy bestfit,caravan --families gn4=100,ga1=50,f1=20,c4=100
   caravan simulate pack --nodes openb_node_list_gpu_node.csv --pods openb_pod_list_default.csv`,
@@ -75,10 +76,10 @@ files in the form of Alibaba's openb trace.`,
 	flags.IntVar(&f.size, "size", generate.OpenbNodes, "nodes of the generated fleet")
 	flags.StringVar(&f.families, "families", "", "fleet of catalogue machines, e.g. gn4=100,ga1=50,f1=20; brings its own mix")
 	flags.IntVar(&f.count, "count", 0, "length of the generated request list (default in proportion to the fleet)")
-	flags.Int64Var(&f.cpuOnly, "cpu-only", -1, "requests without device, in thousandths (default as in the mix)")
-	flags.Int64Var(&f.fraction, "fraction", -1, "requests for a part of a device, in thousandths (default as in the mix)")
-	flags.Int64Var(&f.multi, "multi", -1, "requests for several devices, in thousandths (default as in the mix)")
-	flags.Int64Var(&f.constrained, "constrained", -1, "device requests that name models, in thousandths of them (default as in the mix)")
+	flags.Int64Var(&f.cpuOnly, "cpu-only", -1, "requests without device, in thousandths (default as in the mix or list)")
+	flags.Int64Var(&f.fraction, "fraction", -1, "requests for a part of a device, in thousandths (default as in the mix or list)")
+	flags.Int64Var(&f.multi, "multi", -1, "requests for several devices, in thousandths (default as in the mix or list)")
+	flags.Int64Var(&f.constrained, "constrained", -1, "device requests that name models, in thousandths of them (default as in the mix or list)")
 	flags.StringSliceVar(&f.policies, "policy", policy.Names(), "policies to compare")
 	flags.Uint64Var(&f.seed, "seed", 1, "first seed, of the list and of the order")
 	flags.IntVar(&f.seeds, "seeds", 1, "number of seeds to run, one after the other")
@@ -173,6 +174,12 @@ func (f *packFlags) lists(seed uint64) ([]trace.Node, []trace.Pod, error) {
 			return nil, nil, err
 		}
 		pods, err := readList(f.pods, trace.ReadPods)
+		if err != nil {
+			return nil, nil, err
+		}
+		pods, err = generate.Mutate(nodes, pods, generate.Shares{
+			CPUOnlyPermille: f.cpuOnly, FractionPermille: f.fraction, MultiPermille: f.multi, ConstrainedPermille: f.constrained,
+		}, seed)
 		return nodes, pods, err
 	case f.families != "":
 		catalogue, err := family.Load()
