@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -54,7 +55,8 @@ func newSimulatePackCmd(s *session) *cobra.Command {
 		Long: `Offers a stream of requests to an empty fleet, one at a time, and reports how
 much of its devices is allocated. A refused request is not tried again, nothing
 ends and nothing moves. The fleet and the requests are generated, or read from
-files in the form of Alibaba's openb trace.`,
+files in the form of Alibaba's openb trace. --cpu-only, --fraction, --multi and
+--constrained change the make-up of either.`,
 		Example: `  caravan simulate pack --mix default --seeds 10
   caravan simulate pack --policy bestfit,caravan --families gn4=100,ga1=50,f1=20,c4=100
   caravan simulate pack --nodes openb_node_list_gpu_node.csv --pods openb_pod_list_default.csv`,
@@ -74,10 +76,10 @@ files in the form of Alibaba's openb trace.`,
 	flags.IntVar(&f.size, "size", generate.OpenbNodes, "nodes of the generated fleet")
 	flags.StringVar(&f.families, "families", "", "fleet of catalogue machines, e.g. gn4=100,ga1=50,f1=20; brings its own mix")
 	flags.IntVar(&f.count, "count", 0, "length of the generated request list (default in proportion to the fleet)")
-	flags.Int64Var(&f.cpuOnly, "cpu-only", -1, "requests without device, in thousandths (default as in the mix)")
-	flags.Int64Var(&f.fraction, "fraction", -1, "requests for a part of a device, in thousandths (default as in the mix)")
-	flags.Int64Var(&f.multi, "multi", -1, "requests for several devices, in thousandths (default as in the mix)")
-	flags.Int64Var(&f.constrained, "constrained", -1, "device requests that name models, in thousandths of them (default as in the mix)")
+	flags.Int64Var(&f.cpuOnly, "cpu-only", -1, "requests without device, in thousandths (default as in the mix or list)")
+	flags.Int64Var(&f.fraction, "fraction", -1, "requests for a part of a device, in thousandths (default as in the mix or list)")
+	flags.Int64Var(&f.multi, "multi", -1, "requests for several devices, in thousandths (default as in the mix or list)")
+	flags.Int64Var(&f.constrained, "constrained", -1, "device requests that name models, in thousandths of them (default as in the mix or list)")
 	flags.StringSliceVar(&f.policies, "policy", policy.Names(), "policies to compare")
 	flags.Uint64Var(&f.seed, "seed", 1, "first seed, of the list and of the order")
 	flags.IntVar(&f.seeds, "seeds", 1, "number of seeds to run, one after the other")
@@ -86,11 +88,11 @@ files in the form of Alibaba's openb trace.`,
 	flags.StringVar(&f.writeTo, "write", "", "only write the generated lists, to PREFIX-nodes.csv and PREFIX-pods.csv")
 	p := &f.tuning.Prices
 	flags.IntVar(&f.tuning.Sequences, "sequences", 16, "caravan: request sequences of each sort")
-	flags.IntVar(&f.tuning.Length, "length", 40, "caravan: requests of a sequence")
+	flags.IntVar(&f.tuning.Length, "length", 60, "caravan: requests of a sequence")
 	flags.Int64Var(&f.tuning.Quantum, "quantum", 30, "caravan: thousandths of a device that do not count")
 	flags.Int64Var(&p.BetaPermille, "price", 1000, "caravan: price of room that is fully wanted, in thousandths; -1 for none")
 	flags.Int64Var(&p.ZPermille, "reserve", 2000, "caravan: reserve, in thousandths of a standard deviation; -1 for none")
-	flags.IntVar(&p.WholeHalfPowers, "whole-power", 5, "caravan: twice the exponent of prices of whole devices")
+	flags.IntVar(&p.WholeHalfPowers, "whole-power", 6, "caravan: twice the exponent of prices of whole devices")
 	flags.IntVar(&p.ModelHalfPowers, "model-power", 3, "caravan: twice the exponent of prices of models")
 	must(cmd.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions(policy.Names(), cobra.ShellCompDirectiveNoFileComp)))
 	must(cmd.RegisterFlagCompletionFunc("mix", cobra.FixedCompletions(generate.MixNames(), cobra.ShellCompDirectiveNoFileComp)))
@@ -123,19 +125,32 @@ func (f *packFlags) run(cmd *cobra.Command) ([]*packing.Report, error) {
 		if f.writeTo != "" {
 			return nil, f.write(nodes, pods)
 		}
-		for _, name := range f.policies {
-			if err := cmd.Context().Err(); err != nil {
-				return nil, err
-			}
-			report, err := packing.Run(packing.Config{
-				Nodes: nodes, Pods: pods, Policy: name, Seed: seed, LoadPermille: load,
-				MixKnown: f.knownMix, Potential: f.tuning, CPUTime: packing.ThreadCPUTime,
-			})
-			if err != nil {
-				return nil, err
-			}
-			reports = append(reports, report)
+		cfg := packing.Config{
+			Nodes: nodes, Pods: pods, Seed: seed, LoadPermille: load,
+			MixKnown: f.knownMix, Potential: f.tuning, CPUTime: packing.ThreadCPUTime,
 		}
+		if reports, err = f.compare(cmd.Context(), cfg, reports); err != nil {
+			return nil, err
+		}
+	}
+	return reports, nil
+}
+
+// compare runs every policy on the lists of one seed.
+func (f *packFlags) compare(ctx context.Context, cfg packing.Config, reports []*packing.Report) ([]*packing.Report, error) {
+	var err error
+	if cfg.Bound, err = packing.Bound(cfg); err != nil {
+		return nil, err
+	}
+	for _, cfg.Policy = range f.policies {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		report, err := packing.Run(cfg)
+		if err != nil {
+			return nil, err
+		}
+		reports = append(reports, report)
 	}
 	return reports, nil
 }
@@ -159,6 +174,12 @@ func (f *packFlags) lists(seed uint64) ([]trace.Node, []trace.Pod, error) {
 			return nil, nil, err
 		}
 		pods, err := readList(f.pods, trace.ReadPods)
+		if err != nil {
+			return nil, nil, err
+		}
+		pods, err = generate.Mutate(nodes, pods, generate.Shares{
+			CPUOnlyPermille: f.cpuOnly, FractionPermille: f.fraction, MultiPermille: f.multi, ConstrainedPermille: f.constrained,
+		}, seed)
 		return nodes, pods, err
 	case f.families != "":
 		catalogue, err := family.Load()

@@ -63,7 +63,7 @@ func (c *cycle) record(w *work, o *option, ordinal int64, spot pack.Spot) {
 		o.set = len(c.plan.Sets)
 	}
 	set := &c.plan.Sets[o.set-1]
-	set.Placements = append(set.Placements, Placement{Ordinal: ordinal, Node: c.placer.Fleet().At(spot.Node).Node.Name, Devices: spot.Devices})
+	set.Placements = append(set.Placements, Placement{Ordinal: ordinal, Node: c.placer.Fleet().At(spot.Node).Name, Devices: spot.Devices})
 	c.placed++
 	w.trace.Placed++
 }

@@ -35,7 +35,7 @@ const (
 	learnCount = 128 // arrivals between two counts: rare demand is what is scarce, and is seen late
 	learnEvery = 4096
 	learnFade  = 16384
-	learnDrift = 300_000 // millionths, what one class gains and another loses counted both
+	learnDrift = 100_000 // millionths, what one class gains and another loses counted both
 	learnUnit  = 1024    // the weight of one arrival, so that halving leaves something
 	// learnGroup bounds the arrivals that one group of one job counts for, so that one large array does
 	// not drown everything else.

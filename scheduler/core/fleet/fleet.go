@@ -26,13 +26,15 @@ type View struct {
 // Node is a node with its books as of now.
 type Node struct {
 	Node *model.Node
+	// Name is the node's, at hand without a look at its record.
+	Name string
 	// Free is what is left; change it through Fleet.Take alone.
 	Free *resource.Free
 	// Usable is false for a node that takes no work: drained, lost, or with
 	// books that do not match its devices.
 	Usable bool
 	// base is the books as loaded; own is the copy that changes are made on,
-	// in use while Free is the same.
+	// in use while Free is the same. The copies of all nodes are made at once.
 	base, own *resource.Free
 	// ready and devices are of Node: whether it takes work, and its devices.
 	ready   bool
@@ -94,7 +96,7 @@ func (f *Fleet) Load(views []View) News {
 			continue
 		}
 		if n.Node != v.Node {
-			if n.Node.Name != v.Node.Name {
+			if n.Name != v.Node.Name {
 				f.renew(views)
 				return News{Renewed: true}
 			}
@@ -115,6 +117,7 @@ func (f *Fleet) Load(views []View) News {
 func (n *Node) judge(node *model.Node) {
 	n.ready = sorted(node) && node.Schedulable()
 	n.devices = int32(len(node.Devices))
+	n.Name = node.Name
 }
 
 // load takes over the books of a node that was judged.
@@ -125,7 +128,15 @@ func (n *Node) load(v *View) {
 
 func (f *Fleet) renew(views []View) {
 	*f = Fleet{nodes: make([]Node, len(views))}
+	own, devices := make([]resource.Free, len(views)), 0
+	for i := range views {
+		devices += len(views[i].Node.Devices)
+	}
+	books := make([]resource.DeviceFree, devices)
 	for i, v := range views {
+		n := len(v.Node.Devices)
+		own[i].Devices, books = books[:0:n], books[n:]
+		f.nodes[i].own = &own[i]
 		f.nodes[i].judge(v.Node)
 		f.nodes[i].load(&v)
 	}
@@ -159,11 +170,26 @@ func (f *Fleet) At(i int) *Node { return &f.nodes[i] }
 // Take subtracts an amount that was found to fit. An amount that does not fit
 // is a broken invariant of the caller, and panics.
 func (f *Fleet) Take(i int, a resource.Amount) {
+	n := f.touch(i)
+	f.taken(i, a, n.Free.Take(n.Node, a))
+}
+
+// TakeAt is Take for a caller that knows where the devices of the amount stand on the node.
+func (f *Fleet) TakeAt(i int, a resource.Amount, positions []int32) {
+	n := f.touch(i)
+	f.taken(i, a, n.Free.TakeAt(n.Node, a, positions))
+}
+
+func (f *Fleet) touch(i int) *Node {
 	n := &f.nodes[i]
 	if n.Free == n.base {
 		n.copy()
 	}
-	if err := n.Free.Take(n.Node, a); err != nil {
+	return n
+}
+
+func (f *Fleet) taken(i int, a resource.Amount, err error) {
+	if err != nil {
 		panic(fmt.Sprintf("fleet: a placement was planned that does not fit: %v", err))
 	}
 	f.ops = append(f.ops, op{node: int32(i), amount: a})
@@ -172,9 +198,6 @@ func (f *Fleet) Take(i int, a resource.Amount) {
 
 // copy makes a node's own copy of its books the one in use.
 func (n *Node) copy() {
-	if n.own == nil {
-		n.own = &resource.Free{}
-	}
 	devices := append(n.own.Devices[:0], n.base.Devices...)
 	*n.own = *n.base
 	n.own.Devices = devices

@@ -78,6 +78,7 @@ type catalogue struct {
 	names    names
 	shapes   map[string]int32
 	examples []*model.Node // a node of each shape
+	modelOf  []uint8       // the model of its devices
 	models   map[string]int
 	devices  []*model.Device // a device of each model
 	offers   []potential.Model
@@ -117,7 +118,7 @@ func (k *catalogue) site(n *model.Node, usable bool) (s site, known bool) {
 	if !met {
 		shape = int32(len(k.examples))
 		k.shapes[string(b)] = shape
-		k.examples = append(k.examples, n)
+		k.examples, k.modelOf = append(k.examples, n), append(k.modelOf, s.model)
 	}
 	s.shape = shape
 	return s, known

@@ -39,7 +39,12 @@ func (p *Placer) Best(c *request.Class) (f Found, ok bool) {
 func (p *Placer) Take(c *request.Class, f Found) pack.Spot {
 	p.steps++
 	spot := pack.Spot{Node: f.Node, Devices: p.Devices(c, f)}
-	p.fleet.Take(f.Node, resource.Amount{CPUMilli: c.CPUMilli, MemoryMiB: c.MemoryMiB, DiskMiB: c.DiskMiB, Devices: spot.Devices})
+	a := resource.Amount{CPUMilli: c.CPUMilli, MemoryMiB: c.MemoryMiB, DiskMiB: c.DiskMiB, Devices: spot.Devices}
+	if f.index != nil {
+		p.fleet.Take(f.Node, a)
+	} else {
+		p.fleet.TakeAt(f.Node, a, p.positions)
+	}
 	return spot
 }
 
@@ -65,13 +70,15 @@ func (p *Placer) Devices(c *request.Class, f Found) []model.DeviceShare {
 	if cap(p.shares)-len(p.shares) < int(r.Count) {
 		p.shares = make([]model.DeviceShare, 0, max(int(r.Count), shareBlock))
 	}
-	at := len(p.shares)
+	at, ids := len(p.shares), p.ids[p.firstID[f.Node]:]
+	p.positions = p.positions[:0]
 	for d := range n.Free.Devices {
 		if !suits(r, leftOf(&n.Free.Devices[d], m), m, &f.choice) {
 			continue
 		}
-		p.shares = append(p.shares, model.DeviceShare{Device: n.Node.Devices[d].ID, Thousandths: r.Thousandths, MemoryMiB: memoryMiB})
-		if len(p.shares)-at == int(r.Count) {
+		p.shares = append(p.shares, model.DeviceShare{Device: ids[d], Thousandths: r.Thousandths, MemoryMiB: memoryMiB})
+		p.positions = append(p.positions, int32(d))
+		if len(p.positions) == int(r.Count) {
 			break
 		}
 	}

@@ -29,14 +29,15 @@ func (p *Placer) resolve(mix demand.Mix) tuned {
 func (p *Placer) onFleet(list []demand.Weighted) potential.Mix {
 	mix := make(potential.Mix, 0, len(list))
 	devices := false
+	hosts := p.hosts()
 	for i := range list {
 		c := list[i].Class
 		if !describable(c) {
 			continue
 		}
 		r := p.catalogue.request(c)
-		if len(c.Constraints) > 0 && r.Models != 0 {
-			r.Models = p.served(c, r.Models)
+		if r.Devices > 0 {
+			r.Models = p.served(hosts, c, &r)
 		}
 		if r.Devices > 0 && r.Models == 0 {
 			continue
@@ -50,15 +51,34 @@ func (p *Placer) onFleet(list []demand.Weighted) potential.Mix {
 	return mix
 }
 
-// served returns those of the models that some node carries which meets the conditions of the class.
-func (p *Placer) served(c *request.Class, models uint64) (found uint64) {
+// hosts returns the shapes of the nodes with devices, by ascending number.
+func (p *Placer) hosts() []int32 {
+	present := make([]bool, len(p.catalogue.examples))
+	var shapes []int32
 	for i := range p.sites {
-		s := &p.sites[i]
-		if s.odd || found&(1<<s.model) != 0 || models&(1<<s.model) == 0 || len(p.fleet.At(i).Node.Devices) == 0 {
+		if s := &p.sites[i]; !s.odd && !present[s.shape] && len(p.catalogue.examples[s.shape].Devices) > 0 {
+			present[s.shape] = true
+			shapes = append(shapes, s.shape)
+		}
+	}
+	slices.Sort(shapes)
+	return shapes
+}
+
+// served returns those of the models that a request will do with which some host carries that meets the
+// conditions of the class and is large enough when empty: who needs a large host can use its model alone.
+func (p *Placer) served(hosts []int32, c *request.Class, r *potential.Request) (found uint64) {
+	for _, shape := range hosts {
+		bit := uint64(1) << p.catalogue.modelOf[shape]
+		if found&bit != 0 || r.Models&bit == 0 {
 			continue
 		}
-		if _, ok := c.Serves(p.fleet.At(i).Node); ok {
-			if found |= 1 << s.model; found == models {
+		n := p.catalogue.examples[shape]
+		if r.CPUMilli > n.CPUMilli || r.MemoryMiB > n.MemoryMiB || r.DiskMiB > n.DiskMiB || r.Devices > len(n.Devices) {
+			continue
+		}
+		if _, ok := c.Serves(n); ok {
+			if found |= bit; found == r.Models {
 				break
 			}
 		}

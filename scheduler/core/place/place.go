@@ -37,8 +37,14 @@ type Placer struct {
 	odd             *pack.Packer
 	steps, maxSteps int64
 	shares          []model.DeviceShare
-	left            []potential.Left
-	rooms           []int64
+	// positions are those of the devices that Devices returned last.
+	positions []int32
+	// ids are the names of all nodes' devices, a node's from firstID on: so that handing out a device needs
+	// no look at the node's record.
+	ids     []string
+	firstID []int32
+	left    []potential.Left
+	rooms   []int64
 }
 
 // known is what is kept of a class.
@@ -143,8 +149,27 @@ func (p *Placer) renew(nodes []int32) bool {
 			return false
 		}
 		p.sites[i] = s
+		if !p.named(int(i)) {
+			return false
+		}
 	}
 	return p.maxCPU == p.fleet.MaxCPUMilli && p.maxMemory == p.fleet.MaxMemoryMiB
+}
+
+// named takes over the names of a node's devices; false when they have become more or fewer.
+func (p *Placer) named(i int) bool {
+	devices, end := p.fleet.At(i).Node.Devices, len(p.ids)
+	if i+1 < len(p.firstID) {
+		end = int(p.firstID[i+1])
+	}
+	ids := p.ids[p.firstID[i]:end]
+	if len(ids) != len(devices) {
+		return false
+	}
+	for d := range devices {
+		ids[d] = devices[d].ID
+	}
+	return true
 }
 
 // build makes the catalogue and the index.
@@ -152,10 +177,15 @@ func (p *Placer) build(wanted names, mix demand.Mix) {
 	p.catalogue = newCatalogue(wanted)
 	p.sites = p.sites[:0]
 	p.oddNodes = p.oddNodes[:0]
+	p.ids, p.firstID = p.ids[:0], p.firstID[:0]
 	for i := range p.fleet.Len() {
 		n := p.fleet.At(i)
 		s, _ := p.catalogue.site(n.Node, n.Usable)
 		p.sites = append(p.sites, s)
+		p.firstID = append(p.firstID, int32(len(p.ids)))
+		for d := range n.Node.Devices {
+			p.ids = append(p.ids, n.Node.Devices[d].ID)
+		}
 		if s.odd {
 			p.oddNodes = append(p.oddNodes, int32(i))
 		}

@@ -8,7 +8,7 @@ type Config struct {
 	// Sequences is how many request sequences are drawn of each sort, 1 to 256. Default 16. More make
 	// the potential smoother and dearer.
 	Sequences int
-	// Length is the requests of each sequence, 1 to 1024. Default 40: enough to fill a node.
+	// Length is the requests of each sequence, 1 to 1024. Default 60: enough to fill a node.
 	Length int
 	// DevicesOnlyPermille is the weight of the sequences without device-less requests, 0 to 1000
 	// thousandths; -1 for 0. Default 500.
@@ -39,7 +39,7 @@ type PriceConfig struct {
 	// for none.
 	ZPermille int64
 	// WholeHalfPowers and ModelHalfPowers are twice the exponent p, for rooms of several whole devices
-	// and for rooms of models: 1 to 16. Defaults 5 and 3.
+	// and for rooms of models: 1 to 16. Defaults 6 and 3.
 	WholeHalfPowers int
 	ModelHalfPowers int
 	// RefreshEvery is how many changes of nodes may pass until prices are computed again, >= 1.
@@ -61,7 +61,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	p := &c.Prices
 	setInt(&c.Sequences, 16)
-	setInt(&c.Length, 40)
+	setInt(&c.Length, 60)
 	set(&c.DevicesOnlyPermille, 500)
 	set(&c.Quantum, 30)
 	set(&c.CPUQuantumMilli, 500)
@@ -69,7 +69,7 @@ func (c Config) withDefaults() (Config, error) {
 	setInt(&c.MemoLimit, 1<<18)
 	set(&p.BetaPermille, 1000)
 	set(&p.ZPermille, 2000)
-	setInt(&p.WholeHalfPowers, 5)
+	setInt(&p.WholeHalfPowers, 6)
 	setInt(&p.ModelHalfPowers, 3)
 	setInt(&p.RefreshEvery, 16)
 	for _, off := range []*int64{&c.DevicesOnlyPermille, &p.BetaPermille, &p.ZPermille} {

@@ -152,7 +152,7 @@ func TestPriceKeepsWholeNodesForThoseWhoNeedThem(t *testing.T) {
 
 // TestPriceWorkedOut: half of the demand wants pairs, 8 devices are idle in pairs and 8 singly: the
 // demand of 8 devices, without reserve, meets a room of 8: full price. With all 16 in pairs the ratio
-// is 1/2, and (1/2)^2.5 = 0.1768.
+// is 1/2, and (1/2)^3 = 0.125.
 func TestPriceWorkedOut(t *testing.T) {
 	mix := Mix{
 		{Request{Devices: 2, Milli: Whole, Models: AnyModel}, 1},
@@ -165,7 +165,7 @@ func TestPriceWorkedOut(t *testing.T) {
 	for _, c := range []struct {
 		singles, doubles int
 		want             int64
-	}{{8, 4, 1_000_000}, {0, 8, 176_776}} {
+	}{{8, 4, 1_000_000}, {0, 8, 125_000}} {
 		p := newPrices(cfg.Prices, mix)
 		for range c.singles {
 			p.room.enter(0, 1, 1000, 1)

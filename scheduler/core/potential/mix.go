@@ -1,7 +1,10 @@
 package potential
 
 import (
+	"cmp"
 	"fmt"
+	"math/bits"
+	"slices"
 	"sort"
 )
 
@@ -39,25 +42,45 @@ func (m Mix) check() error {
 	return nil
 }
 
-// draw returns classes of the mix in proportion to their weights, n sequences of length each,
-// positions in m. Equal arguments give equal draws, and mixes that differ little give draws that
-// differ little, because each position asks its own random number.
+// draw returns classes of the mix in proportion to their weights, n sequences of length each, positions
+// in m. Over all sequences together each class is drawn as often as its weight says, but for rounding, and
+// the largest at least once: large requests are rare, and would otherwise be missed or doubled by chance.
+// Equal arguments give equal draws, and mixes that differ little give draws that differ little, because
+// each position asks for its own quantile of the mix, by size.
 func (m Mix) draw(n, length int, seed uint64, devicesOnly bool) [][]int {
-	cumulative := make([]int64, len(m))
-	var sum int64
+	bySize := make([]int, 0, len(m))
 	for i := range m {
-		if !devicesOnly || m[i].Request.Devices > 0 {
-			sum += m[i].Weight
+		if m[i].Weight > 0 && (!devicesOnly || m[i].Request.Devices > 0) {
+			bySize = append(bySize, i)
 		}
-		cumulative[i] = sum
+	}
+	slices.SortStableFunc(bySize, func(a, b int) int {
+		q, r := &m[a].Request, &m[b].Request
+		return cmp.Or(cmp.Compare(q.Demand(), r.Demand()), cmp.Compare(q.CPUMilli, r.CPUMilli), cmp.Compare(q.MemoryMiB, r.MemoryMiB))
+	})
+	cumulative := make([]int64, len(bySize))
+	var sum int64
+	for k, i := range bySize {
+		sum += m[i].Weight
+		cumulative[k] = sum
+	}
+	total := n * length
+	order := make([]int, total)
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(mixBits(seed+uint64(a)), mixBits(seed+uint64(b))), a-b)
+	})
+	drawn := make([]int, total)
+	for rank, position := range order {
+		high, low := bits.Mul64(uint64(sum), uint64(rank+1))
+		quantile, _ := bits.Div64(high, low, uint64(total)) // 1 to sum, or 0 in a mix of next to nothing
+		drawn[position] = bySize[sort.Search(len(bySize)-1, func(k int) bool { return cumulative[k] >= int64(quantile) })]
 	}
 	out := make([][]int, n)
 	for k := range out {
-		out[k] = make([]int, length)
-		for i := range out[k] {
-			u := int64(mixBits(seed+uint64(k)<<32+uint64(i)) % uint64(sum))
-			out[k][i] = sort.Search(len(m), func(c int) bool { return cumulative[c] > u })
-		}
+		out[k] = drawn[k*length : (k+1)*length]
 	}
 	return out
 }

@@ -9,33 +9,14 @@ import (
 type Potential struct {
 	cfg     Config
 	mix     Mix
-	all     [][]int               // sequences of all requests, positions in mix
-	devices [][]int               // sequences of device requests
-	streams [MaxModels][2]*stream // for states without and with a whole device
+	all     [][]int // sequences of all requests, positions in mix
+	devices [][]int // sequences of device requests
+	streams [MaxModels]*stream
 	models  []Model
 	memo    map[stock]int64
 	// evaluated counts the states that were valued and not found in the memo.
 	evaluated int64
 	choices   [MaxDevices]uint8
-}
-
-// offer is one request of a sequence, as small as it can be: a valuation reads them all.
-type offer struct {
-	cpuMilli, memoryMiB int32
-	milli               uint16 // 0 without devices
-	devices             uint8
-}
-
-// stream is the sequences as nodes of one model see them: without what never fits there.
-type stream struct {
-	offers []offer
-	// ends[k] is where sequence k ends; the first half are of all requests, the rest of device
-	// requests.
-	ends []int
-	// leastCPU and leastMilli are the fewest cores and the smallest part of a device that a device
-	// request of any sequence takes: a state with less takes no more devices.
-	leastCPU   int32
-	leastMilli uint16
 }
 
 // New returns the potential of a mix on devices of the given models, whose numbers are their positions.
@@ -54,7 +35,7 @@ func New(cfg Config, models []Model, mix Mix) (*Potential, error) {
 	p := &Potential{
 		cfg: cfg, mix: mix, models: slices.Clone(models), memo: make(map[stock]int64),
 		all:     mix.draw(cfg.Sequences, cfg.Length, cfg.Seed, false),
-		devices: mix.draw(cfg.Sequences, cfg.Length, cfg.Seed+1, true),
+		devices: mix.draw(cfg.Sequences, cfg.Length, cfg.Seed+1<<32, true),
 	}
 	if len(p.models) == 0 {
 		p.models = []Model{{Milli: Whole}}
@@ -117,52 +98,22 @@ func (p *Potential) dropAt(s *State, before int64, r *Request, choice uint8) int
 // evaluate offers every sequence to the state.
 func (p *Potential) evaluate(s *stock) int64 {
 	p.evaluated++
-	whole := 0
-	if s.free[0] == Whole {
-		whole = 1
-	}
-	st := p.streams[s.model][whole]
+	st := p.streams[s.model]
 	if st == nil {
-		st = p.stream(s.model, whole == 1)
-		p.streams[s.model][whole] = st
+		st = p.stream(s.model)
+		p.streams[s.model] = st
 	}
-	left := newRemains(s)
-	var sums [2]int64
+	left, sums := newRemains(s), [2]int64{}
+	if left.cpuMilli < 0 || left.memoryMiB < 0 {
+		return 0
+	}
 	from := 0
 	for k, end := range st.ends {
-		sums[k/p.cfg.Sequences] += left.fill(st, st.offers[from:end])
+		sums[k/p.cfg.Sequences] += left.fill(st, from, end)
 		from = end
 	}
 	weighted := sums[0]*(1000-p.cfg.DevicesOnlyPermille) + sums[1]*p.cfg.DevicesOnlyPermille
 	return weighted / (1000 * int64(p.cfg.Sequences))
-}
-
-// stream leaves out of the sequences what never fits a model, or never fits without a whole device.
-func (p *Potential) stream(model uint8, whole bool) *stream {
-	st := &stream{leastCPU: limit, leastMilli: Whole}
-	for _, sequences := range [...][][]int{p.all, p.devices} {
-		for _, sequence := range sequences {
-			for _, at := range sequence {
-				r := &p.mix[at].Request
-				if r.CPUMilli > limit || r.MemoryMiB > limit {
-					continue
-				}
-				o := offer{int32(r.CPUMilli), int32(r.MemoryMiB), uint16(r.Milli), uint8(r.Devices)}
-				if r.Devices > 0 {
-					if r.Models&(1<<model) == 0 || (!whole && r.Milli == Whole) {
-						continue
-					}
-					if o.milli = p.weight(r, model); o.milli > Whole {
-						continue
-					}
-					st.leastCPU, st.leastMilli = min(st.leastCPU, o.cpuMilli), min(st.leastMilli, o.milli)
-				}
-				st.offers = append(st.offers, o)
-			}
-			st.ends = append(st.ends, len(st.offers))
-		}
-	}
-	return st
 }
 
 // weight returns the thousandths of a device that a request uses up: those it asks for, or, where it
@@ -178,96 +129,3 @@ func (p *Potential) weight(r *Request, model uint8) uint16 {
 
 // limit bounds the cores and memory that count in a valuation: more on one node is as good as this.
 const limit = 1 << 30
-
-// remains is a state in the form that a valuation works on.
-type remains struct {
-	cpuMilli, memoryMiB int32
-	whole               int
-	idle                int64
-	split               [MaxDevices]uint16
-	splits              int
-}
-
-func newRemains(s *stock) remains {
-	r := remains{
-		cpuMilli: int32(max(-1, min(s.cpuMilli, limit))), memoryMiB: int32(max(-1, min(s.memoryMiB, limit))),
-		whole: s.whole(), idle: s.idle(),
-	}
-	for _, f := range s.free[r.whole:] {
-		if f == 0 {
-			break
-		}
-		r.split[r.splits] = f
-		r.splits++
-	}
-	return r
-}
-
-// fill offers one sequence to a copy of what remains and returns the thousandths it takes.
-func (left remains) fill(st *stream, offers []offer) int64 {
-	begin := left.idle
-	for i := range offers {
-		o := &offers[i]
-		if o.cpuMilli > left.cpuMilli || o.memoryMiB > left.memoryMiB {
-			continue
-		}
-		if o.devices > 0 {
-			if !left.take(o) {
-				continue
-			}
-			if !left.usable(st.leastMilli) {
-				break
-			}
-		}
-		left.cpuMilli -= o.cpuMilli
-		left.memoryMiB -= o.memoryMiB
-		if left.cpuMilli < st.leastCPU {
-			break
-		}
-	}
-	return begin - left.idle
-}
-
-// take gives devices to an offer: to a fraction the split device with the least left that takes it,
-// else a whole one to split.
-func (left *remains) take(o *offer) bool {
-	if o.milli == Whole {
-		if int(o.devices) > left.whole {
-			return false
-		}
-		left.whole -= int(o.devices)
-		left.idle -= int64(o.devices) * Whole
-		return true
-	}
-	best := -1
-	for d := range left.split[:left.splits] {
-		if left.split[d] >= o.milli && (best < 0 || left.split[d] < left.split[best]) {
-			best = d
-		}
-	}
-	switch {
-	case best >= 0:
-		left.split[best] -= o.milli
-	case left.whole > 0:
-		left.whole--
-		left.split[left.splits] = Whole - o.milli
-		left.splits++
-	default:
-		return false
-	}
-	left.idle -= int64(o.milli)
-	return true
-}
-
-// usable reports whether any device has as much as the smallest request wants.
-func (left *remains) usable(leastMilli uint16) bool {
-	if left.whole > 0 {
-		return true
-	}
-	for _, f := range left.split[:left.splits] {
-		if f >= leastMilli {
-			return true
-		}
-	}
-	return false
-}

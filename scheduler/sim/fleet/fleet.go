@@ -125,6 +125,10 @@ type Fleet struct {
 	MaxDevice int64 // thousandths of the node with the most
 }
 
+// LoadTarget returns the thousandths of devices that must have been requested for a load in thousandths
+// of the fleet.
+func (f *Fleet) LoadTarget(permille int64) int64 { return (permille*f.Capacity + 999) / 1000 }
+
 // New returns an empty fleet of the given nodes, and the requests of the pods against it. A pod that
 // names only models that no node has fits nowhere.
 func New(nodes []trace.Node, pods []trace.Pod) (*Fleet, []Request, error) {

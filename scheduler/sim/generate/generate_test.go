@@ -1,6 +1,7 @@
 package generate_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -175,5 +176,62 @@ func TestGeneratorSaysWhatIsWrong(t *testing.T) {
 	}
 	if _, err := generate.NamedMix("openb"); err == nil {
 		t.Error("an unknown mix was accepted")
+	}
+}
+
+// TestAListTakesOnOtherShares: pods come from the list, in the shares that were asked for, and name models
+// that could take them.
+func TestAListTakesOnOtherShares(t *testing.T) {
+	nodes, err := generate.OpenbFleet(200)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mix := generate.DefaultMix()
+	mix.Pods = 4000
+	list, err := generate.OpenbPods(mix, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same, err := generate.Mutate(nodes, list, generate.Shares{-1, -1, -1, -1}, 1)
+	if err != nil || !cmp.Equal(same, list) {
+		t.Fatalf("without shares the list has changed: %v", err)
+	}
+	got, err := generate.Mutate(nodes, list, generate.Shares{CPUOnlyPermille: 400, FractionPermille: -1, MultiPermille: 100, ConstrainedPermille: 333}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cpu, several, devices, named int
+	for i := range got {
+		p := &got[i]
+		switch {
+		case p.Devices == 0:
+			cpu++
+			continue
+		case p.Devices > 1:
+			several++
+		}
+		devices++
+		if len(p.Models) == 0 {
+			continue
+		}
+		named++
+		if !slices.ContainsFunc(nodes, func(n trace.Node) bool {
+			return n.Model == p.Models[0] && n.Devices >= p.Devices && n.CPUMilli >= p.CPUMilli && n.MemoryMiB >= p.MemoryMiB
+		}) {
+			t.Fatalf("%s names %v, and fits none of its nodes", p.Name, p.Models)
+		}
+	}
+	for _, c := range []struct {
+		name                    string
+		part, whole, lo, most int
+	}{
+		{"CPU-only", cpu, len(got), 370, 430}, {"several", several, len(got), 85, 115}, {"naming models", named, devices, 300, 366},
+	} {
+		if share := c.part * 1000 / c.whole; share < c.lo || share > c.most {
+			t.Errorf("%s: %d thousandths, want from %d to %d", c.name, share, c.lo, c.most)
+		}
+	}
+	if _, err := generate.Mutate(nodes, list, generate.Shares{600, 600, 0, 0}, 1); err == nil {
+		t.Error("shares above the whole were taken")
 	}
 }

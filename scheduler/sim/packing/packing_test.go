@@ -72,8 +72,12 @@ func TestNoPolicyTakesMoreThanThereIs(t *testing.T) {
 		if arrived != report.Arrived || refused != report.Refused {
 			t.Fatalf("the classes add up to %d and %d", arrived, refused)
 		}
-		if report.GPUAlloc > report.Bound {
-			t.Fatalf("%s allocated, above the bound of %s", report.GPUAlloc, report.Bound)
+		most, err := Bound(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if report.GPUAlloc > most {
+			t.Fatalf("%s allocated, above the bound of %s", report.GPUAlloc, most)
 		}
 		if report.GPUAllocEnd < report.GPUAlloc || report.GPUAllocEnd > 100_000 {
 			t.Fatalf("%s at the end after %s", report.GPUAllocEnd, report.GPUAlloc)
@@ -137,7 +141,7 @@ func TestProtocolWorkedOut(t *testing.T) {
 	cfg := Config{
 		Nodes:  []trace.Node{{Name: "a", CPUMilli: 8000, MemoryMiB: 1024, Devices: 2, Milli: trace.Whole, Model: "T4", Family: "gn6i"}},
 		Pods:   []trace.Pod{{CPUMilli: 3000, Devices: 1, Milli: trace.Whole}, {CPUMilli: 3000, Devices: 1, Milli: trace.Whole}},
-		Policy: "bestfit", LoadPermille: 1500,
+		Policy: "bestfit", LoadPermille: 1500, Bound: 99_000,
 	}
 	ticks := time.Duration(0)
 	cfg.CPUTime = func() time.Duration { ticks += 3 * time.Microsecond; return ticks }
@@ -146,7 +150,7 @@ func TestProtocolWorkedOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Report{
-		Policy: "bestfit", Mix: "none", GPUAlloc: 100_000, GPUAllocEnd: 100_000, Bound: 100_000, Arrived: 3, Placed: 2, Refused: 1,
+		Policy: "bestfit", Mix: "none", GPUAlloc: 100_000, GPUAllocEnd: 100_000, Bound: 99_000, Arrived: 3, Placed: 2, Refused: 1,
 		PowerWatts: 2*70 + 120, // two T4, and one processor of 16 cores with work
 		Decision:   4_000,      // four samples of 3 us for three requests
 		Samples:    []Sample{{900, 100_000}, {1000, 100_000}, {1300, 100_000}, {1500, 100_000}},
@@ -163,8 +167,8 @@ func TestProtocolWorkedOut(t *testing.T) {
 }
 
 // TestBoundWorkedOut: 2 T4 and 2 A10 with 4 cores each node. Three pods name T4, of which two have
-// devices; the fourth takes any. By model 3 devices are the most. With 3 cores a pod and 8 in all,
-// 2 2/3 pods have cores, which is less.
+// devices; the fourth takes any: 3 devices are the most. With 3 cores a pod the T4 node has cores for 1 1/3
+// of the pods that name it, and the A10 node for all of the one that does not.
 func TestBoundWorkedOut(t *testing.T) {
 	node := func(model string, cores int64) trace.Node {
 		return trace.Node{Name: model, CPUMilli: cores * 1000, MemoryMiB: 1024, Devices: 2, Milli: trace.Whole, Model: model}
@@ -179,16 +183,17 @@ func TestBoundWorkedOut(t *testing.T) {
 		want          Percent
 	}{
 		{"by model", 64, 1, 75_000},
-		{"by cores", 4, 3, 66_675},
+		{"by cores", 4, 3, 58_350},
 	} {
-		got, err := Run(Config{
-			Nodes: []trace.Node{node("T4", c.cores), node("A10", c.cores)}, Pods: pods(c.perPod), Policy: "bestfit", LoadPermille: 1000,
+		got, err := Bound(Config{
+			Nodes: []trace.Node{node("T4", c.cores), node("A10", c.cores)}, Pods: pods(c.perPod), LoadPermille: 1000,
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.Bound != c.want {
-			t.Errorf("%s: bound %s, want %s", c.name, got.Bound, c.want)
+		// The search for prices ends a little above the optimum.
+		if got < c.want-50 || got > c.want+50 {
+			t.Errorf("%s: bound %s, want %s", c.name, got, c.want)
 		}
 	}
 }
@@ -198,7 +203,7 @@ func TestAModelThatNoNodeHasIsRefused(t *testing.T) {
 	pods := []trace.Pod{{Devices: 1, Milli: trace.Whole, Models: []string{"V100"}}}
 	for _, name := range policy.Names() {
 		got, err := Run(Config{Nodes: nodes, Pods: pods, Policy: name, LoadPermille: 1000, MixKnown: true})
-		if err != nil || got.Refused != 2 || got.Placed != 0 || got.Bound != 0 {
+		if err != nil || got.Refused != 2 || got.Placed != 0 {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}

@@ -33,7 +33,7 @@ type Report struct {
 	GPUAlloc Percent `json:"gpu_alloc_pct"`
 	// GPUAllocEnd is the same at the end of the run.
 	GPUAllocEnd Percent `json:"gpu_alloc_end_pct"`
-	// Bound is what no policy can exceed at the moment of GPUAlloc; see bound.
+	// Bound is what no policy can exceed at the moment of GPUAlloc, as Config says.
 	Bound Percent `json:"bound_gpu_alloc_pct"`
 	// Frag is FGD's fragmentation at the end, as a share of the idle devices.
 	Frag Percent `json:"frag_pct"`
@@ -105,7 +105,6 @@ func (r *run) sample(load int64) {
 	r.report.Samples = append(r.report.Samples, s)
 	if load <= 1000 {
 		r.report.GPUAlloc = s.GPUAlloc
-		r.report.Bound = share(r.bound(), r.fleet.Capacity)
 	}
 	r.report.GPUAllocEnd = s.GPUAlloc
 }
@@ -113,7 +112,7 @@ func (r *run) sample(load int64) {
 // finish measures what is left at the end.
 func (r *run) finish(workload []policy.Weighted) {
 	p := &r.report
-	p.Policy, p.Seed, p.Mix = r.cfg.Policy, r.cfg.Seed, "none"
+	p.Policy, p.Seed, p.Mix, p.Bound = r.cfg.Policy, r.cfg.Seed, "none", r.cfg.Bound
 	switch {
 	case p.Policy == "fgd", p.Policy == "caravan" && r.cfg.MixKnown:
 		p.Mix = "known"

@@ -24,6 +24,8 @@ type Config struct {
 	MixKnown bool
 	// Potential tunes the caravan policy.
 	Potential policy.Tuning
+	// Bound goes into the report: what Bound says of the same lists, seed and load.
+	Bound Percent
 	// CPUTime returns the CPU time that the calling thread has used. Nil leaves decision time 0.
 	CPUTime func() time.Duration
 }
@@ -59,11 +61,11 @@ type run struct {
 
 // Run offers requests until the load is reached.
 func Run(cfg Config) (*Report, error) {
-	if cfg.LoadPermille < 1 || cfg.LoadPermille > MaxLoadPermille {
-		return nil, fmt.Errorf("load %d: it must be from 1 to %d thousandths of the fleet", cfg.LoadPermille, MaxLoadPermille)
-	}
 	f, requests, err := fleet.New(cfg.Nodes, cfg.Pods)
 	if err != nil {
+		return nil, err
+	}
+	if err := cfg.check(requests); err != nil {
 		return nil, err
 	}
 	r := &run{cfg: cfg, fleet: f, requests: requests}
@@ -74,13 +76,6 @@ func Run(cfg Config) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	var demand int64
-	for i := range requests {
-		demand += requests[i].Demand()
-	}
-	if demand == 0 {
-		return nil, errors.New("no pod asks for a device: load is measured in devices")
-	}
 	r.arrivals = newArrivals(len(requests), cfg.Seed)
 	r.tally = make([]Class, len(classNames))
 	if err := r.offer(); err != nil {
@@ -90,10 +85,23 @@ func Run(cfg Config) (*Report, error) {
 	return &r.report, nil
 }
 
+// check says what is wrong with a configuration.
+func (c *Config) check(requests []fleet.Request) error {
+	if c.LoadPermille < 1 || c.LoadPermille > MaxLoadPermille {
+		return fmt.Errorf("load %d: it must be from 1 to %d thousandths of the fleet", c.LoadPermille, MaxLoadPermille)
+	}
+	for i := range requests {
+		if requests[i].Demand() > 0 {
+			return nil
+		}
+	}
+	return errors.New("no pod asks for a device: load is measured in devices")
+}
+
 // offer lets requests arrive, sample by sample.
 func (r *run) offer() error {
 	for _, load := range samples(r.cfg.LoadPermille) {
-		target := (load*r.fleet.Capacity + 999) / 1000
+		target := r.fleet.LoadTarget(load)
 		began := r.clock()
 		for r.arrived < target {
 			if r.report.Arrived == maxArrivals {
