@@ -115,7 +115,7 @@ func (p *Plugin) devices(host Host, g GPU) []*pluginv1.Device {
 		signals = append(signals, &pluginv1.Signal{Code: codeSquatter, Count: int64(n), Detail: "processes use it that no task of this agent is"})
 	}
 	if p.switches != "" && len(g.NVLinks) > 0 {
-		signals = append(signals, &pluginv1.Signal{Code: "nvswitch-fatal", Detail: "a switch of its NVLinks reported SXid " + p.switches})
+		signals = append(signals, &pluginv1.Signal{Code: codeSwitch, Detail: "a switch of its NVLinks reported SXid " + p.switches})
 	}
 	p.mu.Unlock()
 	sortSignals(signals)

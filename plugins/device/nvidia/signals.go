@@ -12,7 +12,7 @@ import (
 // Codes of signals; those of Xids are xidCode's. The health policy has a row for each.
 const (
 	codeLost           = "gpu-lost"
-	codeNotAnswering   = "gpu-not-answering"
+	codeNotAnswering   = "not-answering"
 	codeUncorrected    = "gpu-ecc-uncorrected"
 	codeCorrected      = "gpu-ecc-corrected"
 	codeRemapPending   = "gpu-remap-pending"
@@ -24,6 +24,7 @@ const (
 	codeNarrow         = "pcie-narrow"
 	codeNVLinkDown     = "nvlink-down"
 	codeSquatter       = "gpu-squatter"
+	codeSwitch         = "sxid-fatal"
 	codeRecoveryPrefix = "gpu-recovery-"
 )
 

@@ -129,7 +129,7 @@ func TestAnIllGPUIsToldOfAndStaysInTheInventory(t *testing.T) {
 		{"lost", fakenvml.Keys{"gpu.0.fail": "15"}, "gpu-lost", 0},
 		{"lost while it is read", fakenvml.Keys{"gpu.0.fail.nvmlDeviceGetTemperature": "15"}, "gpu-lost", 0},
 		{"lost with its handle", fakenvml.Keys{"gpu.0.handle": "15"}, "gpu-lost", 0},
-		{"hung", fakenvml.Keys{"gpu.0.hang": "1"}, "gpu-not-answering", 0},
+		{"hung", fakenvml.Keys{"gpu.0.hang": "1"}, "not-answering", 0},
 		{"uncorrected memory errors", fakenvml.Keys{"gpu.0.ecc_uncorrected": "2"}, "gpu-ecc-uncorrected", 2},
 		{"corrected memory errors", fakenvml.Keys{"gpu.0.ecc_corrected": "250"}, "gpu-ecc-corrected", 200},
 		{"remapping pending", fakenvml.Keys{"gpu.0.remap": "1"}, "gpu-remap-pending", 0},
