@@ -257,8 +257,15 @@ func (p *Plugin) switchMIG(ctx context.Context, g GPU, on bool, u usage) error {
 	if g.MIG.Enabled == on || !p.settled() {
 		return nil
 	}
-	if u.any() {
+	if u.any(g) {
 		return errInUse
+	}
+	if !on {
+		for _, i := range g.MIG.Instances {
+			if err := p.cfg.Library.DestroyInstance(ctx, g.UUID, i.ID); err != nil {
+				return fmt.Errorf("destroy instance %d: %w", i.ID, err)
+			}
+		}
 	}
 	if err := p.cfg.Library.SetMIG(ctx, g.UUID, on); err != nil {
 		return fmt.Errorf("change its MIG mode: %w", err)
@@ -270,16 +277,18 @@ func (p *Plugin) switchMIG(ctx context.Context, g GPU, on bool, u usage) error {
 // usage tells which parts of a GPU are in use.
 type usage struct {
 	held      map[string]bool // devices that allocations hold
-	gpu       string
 	processes map[int]bool // by instance; -1 for the GPU itself
 }
 
 func (u usage) of(i Instance) bool { return u.held[deviceID(i.UUID)] || u.processes[i.ID] }
 
-func (u usage) any() bool { return u.held[deviceID(u.gpu)] || len(u.processes) > 0 }
+// any tells whether any of a GPU is in use.
+func (u usage) any(g GPU) bool {
+	return len(u.processes) > 0 || u.held[deviceID(g.UUID)] || g.MIG != nil && slices.ContainsFunc(g.MIG.Instances, u.of)
+}
 
 func (p *Plugin) users(ctx context.Context, g GPU) (usage, error) {
-	u := usage{held: p.held(), gpu: g.UUID, processes: make(map[int]bool)}
+	u := usage{held: p.held(), processes: make(map[int]bool)}
 	samples, err := p.cfg.Library.Measure(ctx)
 	if err != nil {
 		return u, err
