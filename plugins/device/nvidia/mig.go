@@ -222,6 +222,8 @@ func (p *Plugin) divideGPU(ctx context.Context, g GPU, profiles []string) error 
 	case g.MIG.Pending != g.MIG.Enabled && g.MIG.Pending == on:
 		return fmt.Errorf("its MIG mode changes to %t when the GPU is reset (nvidia-smi --gpu-reset)", on)
 	}
+	p.dividing.Lock()
+	defer p.dividing.Unlock()
 	users, err := p.users(ctx, g)
 	if err != nil {
 		return err
@@ -236,10 +238,8 @@ func (p *Plugin) divideGPU(ctx context.Context, g GPU, profiles []string) error 
 	if len(todo.destroy) > 0 && !p.settled() {
 		return nil // what running tasks hold is not known yet
 	}
-	for _, i := range todo.destroy {
-		if err := p.cfg.Library.DestroyInstance(ctx, g.UUID, i.ID); err != nil {
-			return fmt.Errorf("destroy instance %d: %w", i.ID, err)
-		}
+	if err := p.destroy(ctx, g, todo.destroy); err != nil {
+		return err
 	}
 	for _, c := range todo.create {
 		if err := p.cfg.Library.CreateInstance(ctx, g.UUID, c.profile, c.start); err != nil {
@@ -248,6 +248,22 @@ func (p *Plugin) divideGPU(ctx context.Context, g GPU, profiles []string) error 
 	}
 	if len(todo.destroy)+len(todo.create) > 0 {
 		p.wake()
+	}
+	return nil
+}
+
+// destroy removes instances, and makes sure that nobody is given one of them any more.
+func (p *Plugin) destroy(ctx context.Context, g GPU, instances []Instance) error {
+	m := *g.MIG
+	m.Instances = slices.DeleteFunc(slices.Clone(m.Instances), func(i Instance) bool { return slices.Contains(instances, i) })
+	g.MIG = &m
+	p.mu.Lock()
+	p.known[g.UUID] = g // until the next look
+	p.mu.Unlock()
+	for _, i := range instances {
+		if err := p.cfg.Library.DestroyInstance(ctx, g.UUID, i.ID); err != nil {
+			return fmt.Errorf("destroy instance %d: %w", i.ID, err)
+		}
 	}
 	return nil
 }
@@ -261,10 +277,8 @@ func (p *Plugin) switchMIG(ctx context.Context, g GPU, on bool, u usage) error {
 		return errInUse
 	}
 	if !on {
-		for _, i := range g.MIG.Instances {
-			if err := p.cfg.Library.DestroyInstance(ctx, g.UUID, i.ID); err != nil {
-				return fmt.Errorf("destroy instance %d: %w", i.ID, err)
-			}
+		if err := p.destroy(ctx, g, g.MIG.Instances); err != nil {
+			return err
 		}
 	}
 	if err := p.cfg.Library.SetMIG(ctx, g.UUID, on); err != nil {

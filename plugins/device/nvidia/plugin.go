@@ -70,6 +70,9 @@ type Plugin struct {
 	started time.Time
 	changed chan struct{}
 
+	// dividing is held while a GPU is looked at and divided anew, and while shares are taken.
+	dividing sync.Mutex
+
 	mu        sync.Mutex // guards what follows
 	known     map[string]GPU
 	holders   map[string][]string // devices by allocation
@@ -248,9 +251,14 @@ func (p *Plugin) sweep(ctx context.Context) error {
 
 // Hold notes who uses what, and starts the daemon of a GPU that is shared by MPS.
 func (p *Plugin) Hold(ctx context.Context, allocation, tenant string, shares []*pluginv1.Share) error {
+	p.dividing.Lock()
+	defer p.dividing.Unlock()
 	var devices []string
 	shared := ""
 	for _, s := range shares {
+		if _, err := p.find(s.DeviceId); err != nil {
+			return err // it was divided anew since the last look
+		}
 		devices = append(devices, s.DeviceId)
 		if uuid, ok := p.viaMPS(s); ok {
 			shared = uuid
