@@ -291,7 +291,7 @@ func (p *Plugin) switchMIG(ctx context.Context, g GPU, on bool, u usage) error {
 // usage tells which parts of a GPU are in use.
 type usage struct {
 	held      map[string]bool // devices that allocations hold
-	processes map[int]bool // by instance; -1 for the GPU itself
+	processes map[int]bool    // by instance; -1 for the GPU itself
 }
 
 func (u usage) of(i Instance) bool { return u.held[deviceID(i.UUID)] || u.processes[i.ID] }
