@@ -4,8 +4,10 @@
 SHELL := /bin/bash -o pipefail
 GO    ?= go
 BIN   := $(CURDIR)/bin
-# The binaries are static and glibc-free; only the race detector needs cgo.
+# The binaries are static and glibc-free; only the race detector and caravan-nvidia need cgo.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath
+# NVIDIA's header marks functions as deprecated that its binding wraps all the same.
+export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X caravan/cmd/caravan/internal/version.Version=$(VERSION)
 
@@ -16,10 +18,12 @@ LDFLAGS := -s -w -X caravan/cmd/caravan/internal/version.Version=$(VERSION)
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
-## build: the caravan binary, into bin/
+## build: the caravan binary, and the plugin for NVIDIA GPUs beside it, into bin/
 .PHONY: build
 build:
 	$(BUILD) -ldflags '$(LDFLAGS)' -o $(BIN)/caravan ./cmd/caravan
+	@tools/install gcc
+	CGO_ENABLED=1 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/caravan-nvidia ./cmd/caravan-nvidia
 
 ## demo: three servers, two agents, a transcode ladder, a leader killed half way, and the proof
 .PHONY: demo

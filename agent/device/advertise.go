@@ -107,6 +107,9 @@ func addEdits(g *driver.Grant, e *pluginv1.Edits) error {
 		}
 		g.Env[key] = value
 	}
+	if bounds := limits(e.GetLimits()); bounds != "" {
+		g.Env[limitsEnv] = strings.TrimPrefix(g.Env[limitsEnv]+" "+bounds, " ")
+	}
 	for _, n := range e.GetDeviceNodes() {
 		g.Nodes = append(g.Nodes, driver.DeviceNode{Path: n.Path, Type: n.Type, Major: n.Major, Minor: n.Minor, Permissions: n.Permissions})
 	}
@@ -114,6 +117,22 @@ func addEdits(g *driver.Grant, e *pluginv1.Edits) error {
 		g.Mounts = append(g.Mounts, driver.Mount{HostPath: m.HostPath, TaskPath: m.ContainerPath, Options: m.Options})
 	}
 	return nil
+}
+
+// limitsEnv tells a task which bounds of its shared devices hold.
+const limitsEnv = "CARAVAN_DEVICE_LIMITS"
+
+// limits are words DEVICE:RESOURCE=HOW, where HOW is what enforces the limit or "accounted".
+func limits(all []*pluginv1.Limit) string {
+	var words []string
+	for _, l := range all {
+		how := "accounted"
+		if l.Enforced {
+			how = l.By
+		}
+		words = append(words, l.DeviceId+":"+l.Resource+"="+how)
+	}
+	return strings.Join(words, " ")
 }
 
 // Reasons are what the plugins say of devices that one would expect and that are not there, by

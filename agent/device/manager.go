@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -67,6 +68,7 @@ type Manager struct {
 	mu      sync.Mutex // guards what follows and the plugins' inventories
 	records map[string]*record
 	held    map[string][]*pb.DeviceShare // by allocation
+	tenants map[string]string            // by allocation that holds something
 	told    []*pb.Device                 // what Devices said last
 }
 
@@ -98,7 +100,7 @@ func New(cfg Config) (*Manager, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = hclog.NewNullLogger()
 	}
-	m := &Manager{cfg: cfg, records: make(map[string]*record), held: make(map[string][]*pb.DeviceShare)}
+	m := &Manager{cfg: cfg, records: make(map[string]*record), held: make(map[string][]*pb.DeviceShare), tenants: make(map[string]string)}
 	for _, p := range cfg.Plugins {
 		if p.Name == "" || slices.ContainsFunc(m.plugins, func(q *plugin) bool { return q.Name == p.Name }) {
 			return nil, fmt.Errorf("device plugin %q: each needs a name of its own", p.Name)
@@ -235,9 +237,9 @@ var (
 	errDown     = errors.New("its plugin does not run (see the agent's log)")
 )
 
-// Reserve gives an allocation its devices and returns what comes with them. Repeated, it gives
+// Reserve gives an allocation of a tenant its devices and returns what comes with them. Repeated, it gives
 // the same answer. On an error nothing is held.
-func (m *Manager) Reserve(ctx context.Context, allocation string, shares []*pb.DeviceShare) (driver.Grant, error) {
+func (m *Manager) Reserve(ctx context.Context, allocation, tenant string, shares []*pb.DeviceShare) (driver.Grant, error) {
 	var grant driver.Grant
 	if len(shares) == 0 {
 		return grant, nil
@@ -246,12 +248,12 @@ func (m *Manager) Reserve(ctx context.Context, allocation string, shares []*pb.D
 	if err != nil {
 		return grant, err
 	}
-	m.Adopt(allocation, shares)
+	m.Adopt(allocation, tenant, shares)
 	for _, p := range m.plugins {
 		if len(parts[p]) == 0 {
 			continue
 		}
-		edits, err := p.reserve(ctx, allocation, parts[p])
+		edits, err := p.reserve(ctx, &pluginv1.ReserveRequest{AllocationId: allocation, Tenant: tenant, Shares: parts[p]})
 		if err == nil {
 			err = addEdits(&grant, edits)
 		}
@@ -290,12 +292,12 @@ func (m *Manager) owner(device string) *plugin {
 
 // Adopt notes what an allocation holds, as after a restart of the agent: the plugins are told as
 // soon as they can be.
-func (m *Manager) Adopt(allocation string, shares []*pb.DeviceShare) {
+func (m *Manager) Adopt(allocation, tenant string, shares []*pb.DeviceShare) {
 	if len(shares) == 0 {
 		return
 	}
 	m.mu.Lock()
-	m.held[allocation] = shares
+	m.held[allocation], m.tenants[allocation] = shares, tenant
 	for _, s := range shares {
 		m.apply(s.DeviceId, m.record(s.DeviceId), health.Used{Busy: true, At: now()})
 	}
@@ -309,6 +311,7 @@ func (m *Manager) Release(allocation string) {
 	m.mu.Lock()
 	shares := m.held[allocation]
 	delete(m.held, allocation)
+	delete(m.tenants, allocation)
 	for _, s := range shares {
 		m.apply(s.DeviceId, m.record(s.DeviceId), health.Used{Busy: m.isHeld(s.DeviceId), At: now()})
 	}
@@ -332,16 +335,21 @@ func (m *Manager) isHeld(device string) bool {
 	return false
 }
 
-// holdings are the reservations that a plugin has to know; m.mu is not held.
-func (m *Manager) holdings(p *plugin) map[string][]*pluginv1.Share {
+// holdings are the reservations that a plugin has to know, in the order of allocations; m.mu is not
+// held.
+func (m *Manager) holdings(p *plugin) []*pluginv1.ReserveRequest {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	all := make(map[string][]*pluginv1.Share)
-	for allocation, shares := range m.held {
-		for _, s := range shares {
+	var all []*pluginv1.ReserveRequest
+	for _, allocation := range slices.Sorted(maps.Keys(m.held)) {
+		req := &pluginv1.ReserveRequest{AllocationId: allocation, Tenant: m.tenants[allocation]}
+		for _, s := range m.held[allocation] {
 			if m.owner(s.DeviceId) == p {
-				all[allocation] = append(all[allocation], &pluginv1.Share{DeviceId: s.DeviceId, Thousandths: s.Thousandths, MemoryMib: s.MemoryMib})
+				req.Shares = append(req.Shares, &pluginv1.Share{DeviceId: s.DeviceId, Thousandths: s.Thousandths, MemoryMib: s.MemoryMib})
 			}
+		}
+		if len(req.Shares) > 0 {
+			all = append(all, req)
 		}
 	}
 	return all

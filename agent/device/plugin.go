@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -127,14 +126,13 @@ func (p *plugin) attend(ctx context.Context, c *client.Client, ready <-chan stru
 // repeat tells a new process of the plugin what is held. What it refuses is held all the same: the
 // task has it.
 func (p *plugin) repeat(ctx context.Context, c *client.Client) error {
-	held := p.manager.holdings(p)
-	for _, allocation := range slices.Sorted(maps.Keys(held)) {
-		_, err := c.Reserve(ctx, &pluginv1.ReserveRequest{AllocationId: allocation, Shares: held[allocation]})
+	for _, held := range p.manager.holdings(p) {
+		_, err := c.Reserve(ctx, held)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err != nil {
-			p.manager.cfg.Logger.Error("a plugin refuses what a running task holds", "plugin", p.Name, "allocation", allocation, "error", err)
+			p.manager.cfg.Logger.Error("a plugin refuses what a running task holds", "plugin", p.Name, "allocation", held.AllocationId, "error", err)
 		}
 	}
 	return nil
@@ -231,12 +229,12 @@ func (p *plugin) client(ctx context.Context) (*client.Client, error) {
 	}
 }
 
-func (p *plugin) reserve(ctx context.Context, allocation string, shares []*pluginv1.Share) (*pluginv1.Edits, error) {
+func (p *plugin) reserve(ctx context.Context, req *pluginv1.ReserveRequest) (*pluginv1.Edits, error) {
 	c, err := p.client(ctx)
 	if err != nil {
 		return nil, err
 	}
-	edits, err := c.Reserve(ctx, &pluginv1.ReserveRequest{AllocationId: allocation, Shares: shares})
+	edits, err := c.Reserve(ctx, req)
 	if err == nil {
 		err = sdk.CheckEdits(edits)
 	}

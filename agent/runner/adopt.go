@@ -72,7 +72,7 @@ func (r *Runner) adoptOne(id string) error {
 		return err
 	}
 	if shares := rec.assignment.Allocation.Devices; r.cfg.Devices != nil && r.handsOut(a) {
-		r.cfg.Devices.Adopt(id, shares)
+		r.cfg.Devices.Adopt(id, rec.assignment.Owner, shares)
 	}
 	a.state.Phase = Launching
 	r.attach(a, task)

@@ -22,7 +22,7 @@ func (r *Runner) equip(ctx context.Context, a *allocation, d driver.Driver) (dri
 	if r.cfg.Devices == nil || len(a.assignment.Allocation.Devices) == 0 {
 		return spec, nil
 	}
-	grant, err := r.cfg.Devices.Reserve(ctx, a.id, a.assignment.Allocation.Devices)
+	grant, err := r.cfg.Devices.Reserve(ctx, a.id, a.assignment.Owner, a.assignment.Allocation.Devices)
 	if err != nil {
 		return spec, err
 	}

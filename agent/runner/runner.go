@@ -49,11 +49,11 @@ type Config struct {
 
 // Devices hands devices to allocations.
 type Devices interface {
-	// Reserve gives an allocation its devices and returns what comes with them; repeated it gives
-	// the same answer.
-	Reserve(ctx context.Context, allocation string, shares []*pb.DeviceShare) (driver.Grant, error)
+	// Reserve gives an allocation of a tenant its devices and returns what comes with them;
+	// repeated it gives the same answer.
+	Reserve(ctx context.Context, allocation, tenant string, shares []*pb.DeviceShare) (driver.Grant, error)
 	// Adopt notes what an allocation holds that an earlier agent started. It must not block.
-	Adopt(allocation string, shares []*pb.DeviceShare)
+	Adopt(allocation, tenant string, shares []*pb.DeviceShare)
 	// Release takes back what an allocation holds, if it holds anything.
 	Release(allocation string)
 }

@@ -60,7 +60,7 @@ Tasks outlive the agent: after a restart, or a kill -9, it finds them again.
 	fl.StringVar(&f.zone, "zone", "", "zone or site")
 	fl.StringVar(&f.rack, "rack", "", "rack")
 	fl.Float64Var(&f.price, "price", 0, "what an hour of this host costs, for dry runs; 0 for unknown")
-	fl.StringArrayVar(&f.plugins, "device-plugin", nil, "amd, fpga, \"sim -machine gn4\" or the path of a device plugin, with its arguments; repeat for several; none for none (default: what the host has)")
+	fl.StringArrayVar(&f.plugins, "device-plugin", nil, "amd, fpga, nvidia, \"sim -machine gn4\" or the path of a device plugin, with its arguments; repeat for several; none for none (default: what the host has)")
 	fl.StringVar(&f.healthPolicy, "health-policy", "", "YAML file that says what to make of signs of illness in devices (default: the built-in one)")
 	fl.StringArrayVar(&f.openDevices, "open-device", nil, "device node that every task may open, e.g. /dev/fuse; repeat for several")
 	fl.BoolVar(&f.noDeviceWall, "no-device-wall", false, "let tasks open every device of the host")

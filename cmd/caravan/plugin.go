@@ -31,7 +31,7 @@ func newPluginTestCmd(s *session) *cobra.Command {
 		Short: "Hold a device plugin against the contract, rule by rule",
 		Long: `Start a device plugin and try every rule of the contract on it.
 
-PLUGIN is the path of a program, or amd, fpga or sim. What it is given follows
+PLUGIN is the path of a program, or amd, fpga, nvidia or sim. What it is given follows
 behind "--". It is started several times and killed once; run it on a host
 whose devices no agent uses. With --ill and --well, commands that make a device
 ill and well again, it is also tried whether the plugin tells.

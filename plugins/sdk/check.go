@@ -137,5 +137,10 @@ func CheckEdits(e *pluginv1.Edits) error {
 			faults = append(faults, fmt.Errorf("mount %q on %q needs absolute paths", m.HostPath, m.ContainerPath))
 		}
 	}
+	for _, l := range e.GetLimits() {
+		if !slices.Contains([]string{"memory", "compute", "encoder"}, l.Resource) || l.Enforced != (l.By != "") {
+			faults = append(faults, fmt.Errorf("limit %q of device %q is of memory, compute or encoder, and names what enforces it if anything does", l.Resource, l.DeviceId))
+		}
+	}
 	return errors.Join(faults...)
 }

@@ -16,6 +16,17 @@ type Plugin interface {
 	Edits(ctx context.Context, shares []*pluginv1.Share) (*pluginv1.Edits, error)
 }
 
+// Holder is a plugin that has something to do before shares can be used and after: a daemon to
+// start, a mode to set. What it does may depend on who else uses a device; what a task is told, its
+// Edits, may not.
+type Holder interface {
+	// Hold makes shares ready for an allocation. It may be called again for one that is ready. An
+	// error with a gRPC status is passed on as it is.
+	Hold(ctx context.Context, allocation, tenant string, shares []*pluginv1.Share) error
+	// Drop tells that an allocation uses nothing any more. It may be called for one that never did.
+	Drop(ctx context.Context, allocation string) error
+}
+
 // Meter is a plugin that can measure its devices.
 type Meter interface {
 	// Stats takes one sample of all devices.

@@ -161,22 +161,51 @@ func (s *Server) Reserve(ctx context.Context, req *pluginv1.ReserveRequest) (*pl
 	if err != nil || answer != nil {
 		return answer, err
 	}
-	edits, err := s.cfg.Plugin.Edits(ctx, req.Shares)
-	if err == nil {
-		err = CheckEdits(edits)
-	}
+	edits, err := s.handOut(ctx, req)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
 		s.books.give(req.AllocationId)
-		return nil, status.Errorf(codes.Internal, "plugin %s cannot hand out %d devices: %v", s.cfg.Name, len(req.Shares), err)
+		return nil, err
 	}
 	s.wake()
 	return s.books.answer(req.AllocationId, &pluginv1.ReserveResponse{Edits: edits}), nil
 }
 
+// handOut has the plugin make booked shares ready and say what comes with them.
+func (s *Server) handOut(ctx context.Context, req *pluginv1.ReserveRequest) (*pluginv1.Edits, error) {
+	refuse := func(err error) error {
+		if _, told := status.FromError(err); told {
+			return err
+		}
+		return status.Errorf(codes.Internal, "plugin %s cannot hand out %d devices: %v", s.cfg.Name, len(req.Shares), err)
+	}
+	edits, err := s.cfg.Plugin.Edits(ctx, req.Shares)
+	if err == nil {
+		err = CheckEdits(edits)
+	}
+	if err != nil {
+		return nil, refuse(err)
+	}
+	if h, ok := s.cfg.Plugin.(Holder); ok {
+		if err := h.Hold(ctx, req.AllocationId, req.Tenant, req.Shares); err != nil {
+			// What was begun is undone, also where the caller has lost patience.
+			if undo := h.Drop(context.WithoutCancel(ctx), req.AllocationId); undo != nil {
+				err = errors.Join(err, undo)
+			}
+			return nil, refuse(err)
+		}
+	}
+	return edits, nil
+}
+
 // Release takes an allocation's shares back.
-func (s *Server) Release(_ context.Context, req *pluginv1.ReleaseRequest) (*pluginv1.ReleaseResponse, error) {
+func (s *Server) Release(ctx context.Context, req *pluginv1.ReleaseRequest) (*pluginv1.ReleaseResponse, error) {
+	if h, ok := s.cfg.Plugin.(Holder); ok {
+		if err := h.Drop(ctx, req.AllocationId); err != nil {
+			return nil, status.Errorf(codes.Internal, "plugin %s cannot take back what %s held: %v", s.cfg.Name, req.AllocationId, err)
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.books.give(req.AllocationId) {
