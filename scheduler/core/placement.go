@@ -79,7 +79,7 @@ func ExplainPlacement(in Input, q Placed) PlacementTrace {
 	placer.Begin(place.Input{Nodes: without(in.Nodes, q), Jobs: []*model.Job{asking}, Mix: in.Mix})
 	f := placer.Fleet()
 	out := PlacementTrace{Nodes: int64(f.Len())}
-	for _, tier := range variant.Tiers(group) {
+	for _, tier := range variant.Tiers(group, in.PriceWeight) {
 		for _, v := range tier {
 			ranked := rank(placer, placer.Intern(group, &group.Variants[v]))
 			out.Variants = append(out.Variants, RankedVariant{Variant: v, Speed: variant.Speed(&group.Variants[v]), Fits: int64(len(ranked))})

@@ -71,6 +71,9 @@ func where(p core.Placement) string {
 	s := p.Node
 	for _, d := range p.Devices {
 		s += fmt.Sprintf(" %s:%s/%s", d.Device, model.FormatMilli(int64(d.Thousandths)), model.FormatMiB(d.MemoryMiB))
+		if d.Media != (model.Media{}) {
+			s += fmt.Sprintf("/%d sessions/%s/%s", d.Media.Sessions, model.FormatMilli(int64(d.Media.EncodeMilli)), model.FormatMilli(int64(d.Media.DecodeMilli)))
+		}
 	}
 	return s
 }

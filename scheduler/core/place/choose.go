@@ -39,7 +39,7 @@ func (p *Placer) Best(c *request.Class) (f Found, ok bool) {
 func (p *Placer) Take(c *request.Class, f Found) pack.Spot {
 	p.steps++
 	spot := pack.Spot{Node: f.Node, Devices: p.Devices(c, f)}
-	p.fleet.Take(f.Node, resource.Amount{CPUMilli: c.CPUMilli, MemoryMiB: c.MemoryMiB, DiskMiB: c.DiskMiB, Devices: spot.Devices})
+	p.fleet.Take(f.Node, resource.Amount{CPUMilli: c.CPUMilli, MemoryMiB: c.MemoryMiB, DiskMiB: c.DiskMiB, Devices: spot.Devices, Exclusive: c.Exclusive})
 	return spot
 }
 
