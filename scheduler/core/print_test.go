@@ -137,7 +137,8 @@ func (w *world) whyThere(words []string) string {
 		return "it does not run"
 	}
 	a := w.running[at]
-	q := core.Placed{Job: j, Group: g, Variant: a.Variant, Node: a.Node, Held: resource.Of(a), Next: 3}
+	held := resource.Of(a)
+	q := core.Placed{Job: j, Group: g, Variant: a.Variant, Node: a.Node, Held: &held, Next: 3}
 	if _, value := fields(words[3:]); value["next"] != "" {
 		q.Next = int(number(value["next"]))
 	}

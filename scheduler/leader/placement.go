@@ -18,7 +18,8 @@ func (l *Leader) ExplainAllocation(snap *state.Snapshot, a *model.Allocation, ne
 	}
 	q := core.Placed{Job: j, Group: a.Group, Variant: a.Variant, Node: a.Node, Next: next}
 	if !a.State.Ended() {
-		q.Held = resource.Of(a)
+		held := resource.Of(a)
+		q.Held = &held
 	}
 	t := core.ExplainPlacement(l.input(snap), q)
 	group := &j.Spec.Groups[a.Group]
