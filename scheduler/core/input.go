@@ -50,9 +50,13 @@ const MaxPriceWeight = variant.MaxPriceWeight
 // Occupant is the running tasks of one group on one node.
 type Occupant = neighbour.Occupant
 
-// Watched returns which groups rules about neighbours are about, among those of
-// the given jobs: where their tasks run belongs into Input.Occupants.
+// Watched returns which groups the given jobs' rules about neighbours are about:
+// where their tasks run belongs into Input.Occupants. It is nil when there are
+// no such rules.
 func Watched(jobs []*model.Job) func(j *model.Job, group int) bool {
+	if !ruled(jobs) {
+		return nil
+	}
 	return neighbour.Of(jobs).Concern
 }
 

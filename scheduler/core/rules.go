@@ -13,9 +13,7 @@ import (
 // neighbours returns the book of the cycle, nil when no group has a rule about
 // its neighbours.
 func neighbours(in *Input) *neighbour.Book {
-	if !slices.ContainsFunc(in.Jobs, func(j *model.Job) bool {
-		return slices.ContainsFunc(j.Spec.Groups, func(g model.TaskGroup) bool { return len(g.Spread)+len(g.Apart) > 0 })
-	}) {
+	if !ruled(in.Jobs) {
 		return nil
 	}
 	return neighbour.NewBook(in.Jobs, in.Occupants, func(name string) *model.Node {
@@ -25,6 +23,18 @@ func neighbours(in *Input) *neighbour.Book {
 		}
 		return in.Nodes[i].Node
 	})
+}
+
+// ruled reports whether any group has a rule about its neighbours.
+func ruled(jobs []*model.Job) bool {
+	for _, j := range jobs {
+		for g := range j.Spec.Groups {
+			if group := &j.Spec.Groups[g]; len(group.Spread)+len(group.Apart) > 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // rules returns the rules about a group's neighbours, nil when there are none.
