@@ -143,7 +143,11 @@ func offers(snap *state.Snapshot, spec *model.JobSpec, plan *core.Plan) []*pb.Of
 			}
 			o.Tasks++
 			if n, known := snap.Node(p.Node); known {
-				o.PriceMicroPerHour += price(n, &v.Resources, p.Devices)
+				if spec.Groups[set.Group].Exclusive {
+					o.PriceMicroPerHour += n.PriceMicroPerHour
+				} else {
+					o.PriceMicroPerHour += price(n, &v.Resources, p.Devices)
+				}
 			}
 		}
 	}

@@ -265,7 +265,7 @@ func unsuited(r *model.DeviceRequest, q near) string {
 	case unmetEngines:
 		return r.Kind + " video engines " + enginesOf(q.unsuited.Media(), r.Media)
 	case unmetImage:
-		return fmt.Sprintf("%s that has image %s or can be programmed with it", r.Kind, r.Image)
+		return fmt.Sprintf("no %s that has image %s or can be programmed with it", r.Kind, r.Image)
 	}
 	c := &r.Constraints[q.unmet]
 	a, ok := q.unsuited.Attribute(c.Attribute)

@@ -76,6 +76,9 @@ func device(node string, i int, p family.Part, thousandths int64) *pb.Device {
 			d.Attributes[name] = milli(value)
 		}
 	}
+	if p.Kind == family.FPGA {
+		d.Attributes[model.AttributeRegion] = &pb.AttributeValue{Value: &pb.AttributeValue_Text{Text: "empty"}}
+	}
 	if p.MediaEngine == family.Yes {
 		for name, whole := range map[string]int64{model.AttributeSessions: sessions * 1000, model.AttributeEncode: 1000, model.AttributeDecode: 1000} {
 			d.Attributes[name] = milli(whole * thousandths / family.Whole)
