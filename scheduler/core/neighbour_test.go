@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"fmt"
 	"math/rand"
 	"reflect"
 	"slices"
@@ -10,12 +11,16 @@ import (
 
 	"caravan/scheduler/core"
 	"caravan/scheduler/model"
+	"caravan/scheduler/resource"
 )
 
 // drawRuled draws an input whose groups have rules about their neighbours, and
 // whose active tasks stand somewhere.
 func drawRuled(t *rapid.T) core.Input {
-	in := drawInput(t)
+	in := drawCrowd(t)
+	if rapid.Bool().Draw(t, "mixed") {
+		in = drawInput(t)
+	}
 	in.PriceWeight = rapid.SampledFrom([]int64{0, 0, 100, 100_000}).Draw(t, "price weight")
 	domains := rapid.SampledFrom([]model.Domain{model.DomainNode, model.DomainNode, model.DomainRack, model.DomainZone})
 	for _, j := range in.Jobs {
@@ -38,6 +43,39 @@ func drawRuled(t *rapid.T) core.Input {
 				}
 			}
 		}
+	}
+	return in
+}
+
+// drawCrowd draws nodes with room for many, and many simple tasks, so that
+// nothing but rules and video engines is in the way.
+func drawCrowd(t *rapid.T) core.Input {
+	in := core.Input{Now: 1}
+	for i := range rapid.IntRange(2, 6).Draw(t, "nodes") {
+		n := &model.Node{
+			Name: fmt.Sprintf("n%d", i), State: model.NodeReady, CPUMilli: 32_000, MemoryMiB: 64 << 10,
+			Zone: rapid.SampledFrom([]string{"z1", "z2", "z3"}).Draw(t, "zone"), Rack: rapid.SampledFrom([]string{"r1", "r2"}).Draw(t, "rack"),
+		}
+		for k := range rapid.IntRange(0, 2).Draw(t, "devices") {
+			n.Devices = append(n.Devices, model.Device{
+				ID: fmt.Sprintf("gpu%d", k), Kind: model.KindGPU, Thousandths: 1000, MemoryMiB: 16 << 10, Healthy: true,
+				Attributes: map[string]model.Attribute{
+					"encoder_sessions": model.Milli(rapid.Int64Range(1, 4).Draw(t, "sessions") * 1000), "encode": model.Milli(1000), "decode": model.Milli(500),
+				},
+			})
+		}
+		in.Nodes = append(in.Nodes, core.NodeView{Node: n, Free: resource.Whole(n)})
+	}
+	for i := range rapid.IntRange(1, 4).Draw(t, "jobs") {
+		v := model.Variant{Name: "v", Driver: model.DriverExec, Resources: model.Resources{CPUMilli: 1000, MemoryMiB: 1024}}
+		if rapid.Bool().Draw(t, "video") {
+			v.Resources.Devices = []model.DeviceRequest{{
+				Kind: model.KindGPU, Count: 1, Thousandths: 50, MemoryMiB: 512,
+				Media: model.Media{Sessions: rapid.Int32Range(0, 2).Draw(t, "sessions"), EncodeMilli: rapid.SampledFrom([]int32{0, 300}).Draw(t, "encode")},
+			}}
+		}
+		g := model.TaskGroup{Name: "g", Indices: model.Count(rapid.Int64Range(1, 9).Draw(t, "tasks")), Gang: rapid.IntRange(0, 2).Draw(t, "gang") == 0, Variants: []model.Variant{v}}
+		in.Jobs = append(in.Jobs, newJob(fmt.Sprintf("j%d", i), uint64(i+1), &model.JobSpec{Groups: []model.TaskGroup{g}}))
 	}
 	return in
 }
