@@ -26,6 +26,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Domain is a part of the fleet that tasks may share or be kept apart in.
+type Domain int32
+
+const (
+	Domain_DOMAIN_UNSPECIFIED Domain = 0
+	Domain_DOMAIN_NODE        Domain = 1
+	Domain_DOMAIN_RACK        Domain = 2
+	Domain_DOMAIN_ZONE        Domain = 3
+)
+
+// Enum value maps for Domain.
+var (
+	Domain_name = map[int32]string{
+		0: "DOMAIN_UNSPECIFIED",
+		1: "DOMAIN_NODE",
+		2: "DOMAIN_RACK",
+		3: "DOMAIN_ZONE",
+	}
+	Domain_value = map[string]int32{
+		"DOMAIN_UNSPECIFIED": 0,
+		"DOMAIN_NODE":        1,
+		"DOMAIN_RACK":        2,
+		"DOMAIN_ZONE":        3,
+	}
+)
+
+func (x Domain) Enum() *Domain {
+	p := new(Domain)
+	*p = x
+	return p
+}
+
+func (x Domain) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Domain) Descriptor() protoreflect.EnumDescriptor {
+	return file_caravan_v1_job_proto_enumTypes[0].Descriptor()
+}
+
+func (Domain) Type() protoreflect.EnumType {
+	return &file_caravan_v1_job_proto_enumTypes[0]
+}
+
+func (x Domain) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Domain.Descriptor instead.
+func (Domain) EnumDescriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{0}
+}
+
 type Operator int32
 
 const (
@@ -37,6 +90,8 @@ const (
 	Operator_OPERATOR_ABOVE       Operator = 5
 	Operator_OPERATOR_BELOW       Operator = 6
 	Operator_OPERATOR_EXISTS      Operator = 7
+	// The attribute is an expression that must be true of the node, or of the device.
+	Operator_OPERATOR_WHERE Operator = 8
 )
 
 // Enum value maps for Operator.
@@ -50,6 +105,7 @@ var (
 		5: "OPERATOR_ABOVE",
 		6: "OPERATOR_BELOW",
 		7: "OPERATOR_EXISTS",
+		8: "OPERATOR_WHERE",
 	}
 	Operator_value = map[string]int32{
 		"OPERATOR_UNSPECIFIED": 0,
@@ -60,6 +116,7 @@ var (
 		"OPERATOR_ABOVE":       5,
 		"OPERATOR_BELOW":       6,
 		"OPERATOR_EXISTS":      7,
+		"OPERATOR_WHERE":       8,
 	}
 )
 
@@ -74,11 +131,11 @@ func (x Operator) String() string {
 }
 
 func (Operator) Descriptor() protoreflect.EnumDescriptor {
-	return file_caravan_v1_job_proto_enumTypes[0].Descriptor()
+	return file_caravan_v1_job_proto_enumTypes[1].Descriptor()
 }
 
 func (Operator) Type() protoreflect.EnumType {
-	return &file_caravan_v1_job_proto_enumTypes[0]
+	return &file_caravan_v1_job_proto_enumTypes[1]
 }
 
 func (x Operator) Number() protoreflect.EnumNumber {
@@ -87,7 +144,7 @@ func (x Operator) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Operator.Descriptor instead.
 func (Operator) EnumDescriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{0}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{1}
 }
 
 type JobState int32
@@ -132,11 +189,11 @@ func (x JobState) String() string {
 }
 
 func (JobState) Descriptor() protoreflect.EnumDescriptor {
-	return file_caravan_v1_job_proto_enumTypes[1].Descriptor()
+	return file_caravan_v1_job_proto_enumTypes[2].Descriptor()
 }
 
 func (JobState) Type() protoreflect.EnumType {
-	return &file_caravan_v1_job_proto_enumTypes[1]
+	return &file_caravan_v1_job_proto_enumTypes[2]
 }
 
 func (x JobState) Number() protoreflect.EnumNumber {
@@ -145,7 +202,7 @@ func (x JobState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use JobState.Descriptor instead.
 func (JobState) EnumDescriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{1}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{2}
 }
 
 type TaskState int32
@@ -196,11 +253,11 @@ func (x TaskState) String() string {
 }
 
 func (TaskState) Descriptor() protoreflect.EnumDescriptor {
-	return file_caravan_v1_job_proto_enumTypes[2].Descriptor()
+	return file_caravan_v1_job_proto_enumTypes[3].Descriptor()
 }
 
 func (TaskState) Type() protoreflect.EnumType {
-	return &file_caravan_v1_job_proto_enumTypes[2]
+	return &file_caravan_v1_job_proto_enumTypes[3]
 }
 
 func (x TaskState) Number() protoreflect.EnumNumber {
@@ -209,7 +266,7 @@ func (x TaskState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TaskState.Descriptor instead.
 func (TaskState) EnumDescriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{2}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{3}
 }
 
 type AllocationState int32
@@ -259,11 +316,11 @@ func (x AllocationState) String() string {
 }
 
 func (AllocationState) Descriptor() protoreflect.EnumDescriptor {
-	return file_caravan_v1_job_proto_enumTypes[3].Descriptor()
+	return file_caravan_v1_job_proto_enumTypes[4].Descriptor()
 }
 
 func (AllocationState) Type() protoreflect.EnumType {
-	return &file_caravan_v1_job_proto_enumTypes[3]
+	return &file_caravan_v1_job_proto_enumTypes[4]
 }
 
 func (x AllocationState) Number() protoreflect.EnumNumber {
@@ -272,7 +329,7 @@ func (x AllocationState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AllocationState.Descriptor instead.
 func (AllocationState) EnumDescriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{3}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{4}
 }
 
 // JobSpec is a job as its user wrote it. It never changes after submission.
@@ -386,7 +443,13 @@ type TaskGroup struct {
 	// Time between SIGTERM and SIGKILL when a task is stopped.
 	KillGraceMs int64 `protobuf:"varint,15,opt,name=kill_grace_ms,json=killGraceMs,proto3" json:"kill_grace_ms,omitempty"`
 	// Working directory of the command; empty means a fresh private directory.
-	Workdir       string `protobuf:"bytes,16,opt,name=workdir,proto3" json:"workdir,omitempty"`
+	Workdir string `protobuf:"bytes,16,opt,name=workdir,proto3" json:"workdir,omitempty"`
+	// Each task has its node to itself: nothing else runs there meanwhile.
+	Exclusive bool `protobuf:"varint,17,opt,name=exclusive,proto3" json:"exclusive,omitempty"`
+	// How evenly the group's tasks are spread; every entry holds.
+	Spread []*Spread `protobuf:"bytes,18,rep,name=spread,proto3" json:"spread,omitempty"`
+	// Tasks that the group's tasks are kept apart from, and that are kept apart from them.
+	ApartFrom     []*Apart `protobuf:"bytes,19,rep,name=apart_from,json=apartFrom,proto3" json:"apart_from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -533,6 +596,163 @@ func (x *TaskGroup) GetWorkdir() string {
 	return ""
 }
 
+func (x *TaskGroup) GetExclusive() bool {
+	if x != nil {
+		return x.Exclusive
+	}
+	return false
+}
+
+func (x *TaskGroup) GetSpread() []*Spread {
+	if x != nil {
+		return x.Spread
+	}
+	return nil
+}
+
+func (x *TaskGroup) GetApartFrom() []*Apart {
+	if x != nil {
+		return x.ApartFrom
+	}
+	return nil
+}
+
+// Spread bounds how unevenly a group's running tasks lie over domains.
+type Spread struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Over  Domain                 `protobuf:"varint,1,opt,name=over,proto3,enum=caravan.v1.Domain" json:"over,omitempty"`
+	// The most that one domain may hold more than another that could serve the group; 1 when unset.
+	MaxSkew       int32 `protobuf:"varint,2,opt,name=max_skew,json=maxSkew,proto3" json:"max_skew,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Spread) Reset() {
+	*x = Spread{}
+	mi := &file_caravan_v1_job_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Spread) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Spread) ProtoMessage() {}
+
+func (x *Spread) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_job_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Spread.ProtoReflect.Descriptor instead.
+func (*Spread) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Spread) GetOver() Domain {
+	if x != nil {
+		return x.Over
+	}
+	return Domain_DOMAIN_UNSPECIFIED
+}
+
+func (x *Spread) GetMaxSkew() int32 {
+	if x != nil {
+		return x.MaxSkew
+	}
+	return 0
+}
+
+// Apart names tasks that must not share a domain with the group's own. With
+// neither job nor label it is the group's own tasks.
+type Apart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tasks of jobs with this name, or this id.
+	Job string `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	// Tasks of jobs that carry this label; with a value, with that value.
+	Label string `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
+	Value string `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	// Whether a value is asked for.
+	WithValue bool `protobuf:"varint,4,opt,name=with_value,json=withValue,proto3" json:"with_value,omitempty"`
+	// Node when unset.
+	Over          Domain `protobuf:"varint,5,opt,name=over,proto3,enum=caravan.v1.Domain" json:"over,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Apart) Reset() {
+	*x = Apart{}
+	mi := &file_caravan_v1_job_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Apart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Apart) ProtoMessage() {}
+
+func (x *Apart) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_job_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Apart.ProtoReflect.Descriptor instead.
+func (*Apart) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Apart) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *Apart) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *Apart) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *Apart) GetWithValue() bool {
+	if x != nil {
+		return x.WithValue
+	}
+	return false
+}
+
+func (x *Apart) GetOver() Domain {
+	if x != nil {
+		return x.Over
+	}
+	return Domain_DOMAIN_UNSPECIFIED
+}
+
 // IndexRange holds first, first+step, ... up to and including last.
 type IndexRange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -546,7 +766,7 @@ type IndexRange struct {
 
 func (x *IndexRange) Reset() {
 	*x = IndexRange{}
-	mi := &file_caravan_v1_job_proto_msgTypes[2]
+	mi := &file_caravan_v1_job_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -558,7 +778,7 @@ func (x *IndexRange) String() string {
 func (*IndexRange) ProtoMessage() {}
 
 func (x *IndexRange) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[2]
+	mi := &file_caravan_v1_job_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -571,7 +791,7 @@ func (x *IndexRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IndexRange.ProtoReflect.Descriptor instead.
 func (*IndexRange) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{2}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *IndexRange) GetFirst() int64 {
@@ -607,7 +827,7 @@ type Dependency struct {
 
 func (x *Dependency) Reset() {
 	*x = Dependency{}
-	mi := &file_caravan_v1_job_proto_msgTypes[3]
+	mi := &file_caravan_v1_job_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -619,7 +839,7 @@ func (x *Dependency) String() string {
 func (*Dependency) ProtoMessage() {}
 
 func (x *Dependency) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[3]
+	mi := &file_caravan_v1_job_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -632,7 +852,7 @@ func (x *Dependency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dependency.ProtoReflect.Descriptor instead.
 func (*Dependency) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{3}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Dependency) GetGroup() string {
@@ -671,7 +891,7 @@ type Variant struct {
 
 func (x *Variant) Reset() {
 	*x = Variant{}
-	mi := &file_caravan_v1_job_proto_msgTypes[4]
+	mi := &file_caravan_v1_job_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -683,7 +903,7 @@ func (x *Variant) String() string {
 func (*Variant) ProtoMessage() {}
 
 func (x *Variant) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[4]
+	mi := &file_caravan_v1_job_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -696,7 +916,7 @@ func (x *Variant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Variant.ProtoReflect.Descriptor instead.
 func (*Variant) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{4}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Variant) GetName() string {
@@ -782,7 +1002,7 @@ type Resources struct {
 
 func (x *Resources) Reset() {
 	*x = Resources{}
-	mi := &file_caravan_v1_job_proto_msgTypes[5]
+	mi := &file_caravan_v1_job_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -794,7 +1014,7 @@ func (x *Resources) String() string {
 func (*Resources) ProtoMessage() {}
 
 func (x *Resources) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[5]
+	mi := &file_caravan_v1_job_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -807,7 +1027,7 @@ func (x *Resources) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resources.ProtoReflect.Descriptor instead.
 func (*Resources) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{5}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Resources) GetCpuMilli() int64 {
@@ -849,14 +1069,22 @@ type DeviceRequest struct {
 	// Device memory held on each device; 0 means in proportion to thousandths.
 	MemoryMib int64 `protobuf:"varint,4,opt,name=memory_mib,json=memoryMib,proto3" json:"memory_mib,omitempty"`
 	// Conditions on each device's attributes.
-	Constraints   []*Constraint `protobuf:"bytes,5,rep,name=constraints,proto3" json:"constraints,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Constraints []*Constraint `protobuf:"bytes,5,rep,name=constraints,proto3" json:"constraints,omitempty"`
+	// For an FPGA: the image that the task works with. A device that has it loaded
+	// comes first, then one that takes images.
+	Image string `protobuf:"bytes,6,opt,name=image,proto3" json:"image,omitempty"`
+	// Held on each device beside its share: sessions of its video encoder, and
+	// thousandths of its encoding and of its decoding capacity.
+	EncoderSessions int32 `protobuf:"varint,7,opt,name=encoder_sessions,json=encoderSessions,proto3" json:"encoder_sessions,omitempty"`
+	EncodeMilli     int32 `protobuf:"varint,8,opt,name=encode_milli,json=encodeMilli,proto3" json:"encode_milli,omitempty"`
+	DecodeMilli     int32 `protobuf:"varint,9,opt,name=decode_milli,json=decodeMilli,proto3" json:"decode_milli,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *DeviceRequest) Reset() {
 	*x = DeviceRequest{}
-	mi := &file_caravan_v1_job_proto_msgTypes[6]
+	mi := &file_caravan_v1_job_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -868,7 +1096,7 @@ func (x *DeviceRequest) String() string {
 func (*DeviceRequest) ProtoMessage() {}
 
 func (x *DeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[6]
+	mi := &file_caravan_v1_job_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -881,7 +1109,7 @@ func (x *DeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceRequest.ProtoReflect.Descriptor instead.
 func (*DeviceRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{6}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DeviceRequest) GetKind() string {
@@ -919,6 +1147,34 @@ func (x *DeviceRequest) GetConstraints() []*Constraint {
 	return nil
 }
 
+func (x *DeviceRequest) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *DeviceRequest) GetEncoderSessions() int32 {
+	if x != nil {
+		return x.EncoderSessions
+	}
+	return 0
+}
+
+func (x *DeviceRequest) GetEncodeMilli() int32 {
+	if x != nil {
+		return x.EncodeMilli
+	}
+	return 0
+}
+
+func (x *DeviceRequest) GetDecodeMilli() int32 {
+	if x != nil {
+		return x.DecodeMilli
+	}
+	return 0
+}
+
 // Constraint is a condition on one attribute.
 type Constraint struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -932,7 +1188,7 @@ type Constraint struct {
 
 func (x *Constraint) Reset() {
 	*x = Constraint{}
-	mi := &file_caravan_v1_job_proto_msgTypes[7]
+	mi := &file_caravan_v1_job_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -944,7 +1200,7 @@ func (x *Constraint) String() string {
 func (*Constraint) ProtoMessage() {}
 
 func (x *Constraint) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[7]
+	mi := &file_caravan_v1_job_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -957,7 +1213,7 @@ func (x *Constraint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Constraint.ProtoReflect.Descriptor instead.
 func (*Constraint) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{7}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Constraint) GetAttribute() string {
@@ -995,7 +1251,7 @@ type AttributeValue struct {
 
 func (x *AttributeValue) Reset() {
 	*x = AttributeValue{}
-	mi := &file_caravan_v1_job_proto_msgTypes[8]
+	mi := &file_caravan_v1_job_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1007,7 +1263,7 @@ func (x *AttributeValue) String() string {
 func (*AttributeValue) ProtoMessage() {}
 
 func (x *AttributeValue) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[8]
+	mi := &file_caravan_v1_job_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1020,7 +1276,7 @@ func (x *AttributeValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttributeValue.ProtoReflect.Descriptor instead.
 func (*AttributeValue) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{8}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AttributeValue) GetValue() isAttributeValue_Value {
@@ -1076,7 +1332,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_caravan_v1_job_proto_msgTypes[9]
+	mi := &file_caravan_v1_job_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1088,7 +1344,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[9]
+	mi := &file_caravan_v1_job_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1101,7 +1357,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{9}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Output) GetPath() string {
@@ -1139,7 +1395,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_caravan_v1_job_proto_msgTypes[10]
+	mi := &file_caravan_v1_job_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1151,7 +1407,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[10]
+	mi := &file_caravan_v1_job_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,7 +1420,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{10}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Job) GetId() string {
@@ -1254,7 +1510,7 @@ type GroupStatus struct {
 
 func (x *GroupStatus) Reset() {
 	*x = GroupStatus{}
-	mi := &file_caravan_v1_job_proto_msgTypes[11]
+	mi := &file_caravan_v1_job_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1266,7 +1522,7 @@ func (x *GroupStatus) String() string {
 func (*GroupStatus) ProtoMessage() {}
 
 func (x *GroupStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[11]
+	mi := &file_caravan_v1_job_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1279,7 +1535,7 @@ func (x *GroupStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupStatus.ProtoReflect.Descriptor instead.
 func (*GroupStatus) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{11}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GroupStatus) GetName() string {
@@ -1357,7 +1613,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_caravan_v1_job_proto_msgTypes[12]
+	mi := &file_caravan_v1_job_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1369,7 +1625,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[12]
+	mi := &file_caravan_v1_job_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1382,7 +1638,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{12}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Task) GetJobId() string {
@@ -1459,13 +1715,15 @@ type Allocation struct {
 	Usage         *Usage          `protobuf:"bytes,19,opt,name=usage,proto3" json:"usage,omitempty"`
 	Simulated     bool            `protobuf:"varint,20,opt,name=simulated,proto3" json:"simulated,omitempty"`
 	Indices       []int64         `protobuf:"varint,21,rep,packed,name=indices,proto3" json:"indices,omitempty"`
+	// The allocation has its node to itself.
+	Exclusive     bool `protobuf:"varint,22,opt,name=exclusive,proto3" json:"exclusive,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Allocation) Reset() {
 	*x = Allocation{}
-	mi := &file_caravan_v1_job_proto_msgTypes[13]
+	mi := &file_caravan_v1_job_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1477,7 +1735,7 @@ func (x *Allocation) String() string {
 func (*Allocation) ProtoMessage() {}
 
 func (x *Allocation) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[13]
+	mi := &file_caravan_v1_job_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1490,7 +1748,7 @@ func (x *Allocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Allocation.ProtoReflect.Descriptor instead.
 func (*Allocation) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{13}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Allocation) GetId() string {
@@ -1640,19 +1898,29 @@ func (x *Allocation) GetIndices() []int64 {
 	return nil
 }
 
+func (x *Allocation) GetExclusive() bool {
+	if x != nil {
+		return x.Exclusive
+	}
+	return false
+}
+
 // DeviceShare is the part of one device that an allocation holds.
 type DeviceShare struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	DeviceId      string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
-	Thousandths   int32                  `protobuf:"varint,2,opt,name=thousandths,proto3" json:"thousandths,omitempty"`
-	MemoryMib     int64                  `protobuf:"varint,3,opt,name=memory_mib,json=memoryMib,proto3" json:"memory_mib,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	DeviceId        string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	Thousandths     int32                  `protobuf:"varint,2,opt,name=thousandths,proto3" json:"thousandths,omitempty"`
+	MemoryMib       int64                  `protobuf:"varint,3,opt,name=memory_mib,json=memoryMib,proto3" json:"memory_mib,omitempty"`
+	EncoderSessions int32                  `protobuf:"varint,4,opt,name=encoder_sessions,json=encoderSessions,proto3" json:"encoder_sessions,omitempty"`
+	EncodeMilli     int32                  `protobuf:"varint,5,opt,name=encode_milli,json=encodeMilli,proto3" json:"encode_milli,omitempty"`
+	DecodeMilli     int32                  `protobuf:"varint,6,opt,name=decode_milli,json=decodeMilli,proto3" json:"decode_milli,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *DeviceShare) Reset() {
 	*x = DeviceShare{}
-	mi := &file_caravan_v1_job_proto_msgTypes[14]
+	mi := &file_caravan_v1_job_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1664,7 +1932,7 @@ func (x *DeviceShare) String() string {
 func (*DeviceShare) ProtoMessage() {}
 
 func (x *DeviceShare) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[14]
+	mi := &file_caravan_v1_job_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1677,7 +1945,7 @@ func (x *DeviceShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceShare.ProtoReflect.Descriptor instead.
 func (*DeviceShare) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{14}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DeviceShare) GetDeviceId() string {
@@ -1701,6 +1969,27 @@ func (x *DeviceShare) GetMemoryMib() int64 {
 	return 0
 }
 
+func (x *DeviceShare) GetEncoderSessions() int32 {
+	if x != nil {
+		return x.EncoderSessions
+	}
+	return 0
+}
+
+func (x *DeviceShare) GetEncodeMilli() int32 {
+	if x != nil {
+		return x.EncodeMilli
+	}
+	return 0
+}
+
+func (x *DeviceShare) GetDecodeMilli() int32 {
+	if x != nil {
+		return x.DecodeMilli
+	}
+	return 0
+}
+
 // Exit tells how an attempt ended.
 type Exit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1717,7 +2006,7 @@ type Exit struct {
 
 func (x *Exit) Reset() {
 	*x = Exit{}
-	mi := &file_caravan_v1_job_proto_msgTypes[15]
+	mi := &file_caravan_v1_job_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1729,7 +2018,7 @@ func (x *Exit) String() string {
 func (*Exit) ProtoMessage() {}
 
 func (x *Exit) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[15]
+	mi := &file_caravan_v1_job_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1742,7 +2031,7 @@ func (x *Exit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exit.ProtoReflect.Descriptor instead.
 func (*Exit) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{15}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Exit) GetCode() int32 {
@@ -1786,7 +2075,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_caravan_v1_job_proto_msgTypes[16]
+	mi := &file_caravan_v1_job_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1798,7 +2087,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[16]
+	mi := &file_caravan_v1_job_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1811,7 +2100,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{16}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Usage) GetCpuMs() int64 {
@@ -1849,7 +2138,7 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x06labels\x18\x05 \x03(\v2\x1f.caravan.v1.JobSpec.LabelsEntryR\x06labels\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8d\x05\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x89\x06\n" +
 	"\tTaskGroup\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x120\n" +
 	"\aindices\x18\x02 \x03(\v2\x16.caravan.v1.IndexRangeR\aindices\x12\x14\n" +
@@ -1869,10 +2158,24 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\aretries\x18\r \x01(\x05R\aretries\x12!\n" +
 	"\fsame_variant\x18\x0e \x01(\bR\vsameVariant\x12\"\n" +
 	"\rkill_grace_ms\x18\x0f \x01(\x03R\vkillGraceMs\x12\x18\n" +
-	"\aworkdir\x18\x10 \x01(\tR\aworkdir\x1a6\n" +
+	"\aworkdir\x18\x10 \x01(\tR\aworkdir\x12\x1c\n" +
+	"\texclusive\x18\x11 \x01(\bR\texclusive\x12*\n" +
+	"\x06spread\x18\x12 \x03(\v2\x12.caravan.v1.SpreadR\x06spread\x120\n" +
+	"\n" +
+	"apart_from\x18\x13 \x03(\v2\x11.caravan.v1.ApartR\tapartFrom\x1a6\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"J\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"K\n" +
+	"\x06Spread\x12&\n" +
+	"\x04over\x18\x01 \x01(\x0e2\x12.caravan.v1.DomainR\x04over\x12\x19\n" +
+	"\bmax_skew\x18\x02 \x01(\x05R\amaxSkew\"\x8c\x01\n" +
+	"\x05Apart\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\tR\x03job\x12\x14\n" +
+	"\x05label\x18\x02 \x01(\tR\x05label\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\tR\x05value\x12\x1d\n" +
+	"\n" +
+	"with_value\x18\x04 \x01(\bR\twithValue\x12&\n" +
+	"\x04over\x18\x05 \x01(\x0e2\x12.caravan.v1.DomainR\x04over\"J\n" +
 	"\n" +
 	"IndexRange\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\x03R\x05first\x12\x12\n" +
@@ -1902,14 +2205,18 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\n" +
 	"memory_mib\x18\x02 \x01(\x03R\tmemoryMib\x12\x19\n" +
 	"\bdisk_mib\x18\x03 \x01(\x03R\adiskMib\x123\n" +
-	"\adevices\x18\x04 \x03(\v2\x19.caravan.v1.DeviceRequestR\adevices\"\xb4\x01\n" +
+	"\adevices\x18\x04 \x03(\v2\x19.caravan.v1.DeviceRequestR\adevices\"\xbb\x02\n" +
 	"\rDeviceRequest\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x05R\x05count\x12 \n" +
 	"\vthousandths\x18\x03 \x01(\x05R\vthousandths\x12\x1d\n" +
 	"\n" +
 	"memory_mib\x18\x04 \x01(\x03R\tmemoryMib\x128\n" +
-	"\vconstraints\x18\x05 \x03(\v2\x16.caravan.v1.ConstraintR\vconstraints\"\x90\x01\n" +
+	"\vconstraints\x18\x05 \x03(\v2\x16.caravan.v1.ConstraintR\vconstraints\x12\x14\n" +
+	"\x05image\x18\x06 \x01(\tR\x05image\x12)\n" +
+	"\x10encoder_sessions\x18\a \x01(\x05R\x0fencoderSessions\x12!\n" +
+	"\fencode_milli\x18\b \x01(\x05R\vencodeMilli\x12!\n" +
+	"\fdecode_milli\x18\t \x01(\x05R\vdecodeMilli\"\x90\x01\n" +
 	"\n" +
 	"Constraint\x12\x1c\n" +
 	"\tattribute\x18\x01 \x01(\tR\tattribute\x120\n" +
@@ -1951,7 +2258,7 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\aindices\x18\x04 \x03(\x03R\aindices\x12+\n" +
 	"\x05state\x18\x05 \x01(\x0e2\x15.caravan.v1.TaskStateR\x05state\x12\x1a\n" +
 	"\battempts\x18\x06 \x01(\x05R\battempts\x12*\n" +
-	"\x04last\x18\a \x01(\v2\x16.caravan.v1.AllocationR\x04last\"\x83\x05\n" +
+	"\x04last\x18\a \x01(\v2\x16.caravan.v1.AllocationR\x04last\"\xa1\x05\n" +
 	"\n" +
 	"Allocation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x15\n" +
@@ -1977,12 +2284,16 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x04exit\x18\x12 \x01(\v2\x10.caravan.v1.ExitR\x04exit\x12'\n" +
 	"\x05usage\x18\x13 \x01(\v2\x11.caravan.v1.UsageR\x05usage\x12\x1c\n" +
 	"\tsimulated\x18\x14 \x01(\bR\tsimulated\x12\x18\n" +
-	"\aindices\x18\x15 \x03(\x03R\aindices\"k\n" +
+	"\aindices\x18\x15 \x03(\x03R\aindices\x12\x1c\n" +
+	"\texclusive\x18\x16 \x01(\bR\texclusive\"\xdc\x01\n" +
 	"\vDeviceShare\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12 \n" +
 	"\vthousandths\x18\x02 \x01(\x05R\vthousandths\x12\x1d\n" +
 	"\n" +
-	"memory_mib\x18\x03 \x01(\x03R\tmemoryMib\"d\n" +
+	"memory_mib\x18\x03 \x01(\x03R\tmemoryMib\x12)\n" +
+	"\x10encoder_sessions\x18\x04 \x01(\x05R\x0fencoderSessions\x12!\n" +
+	"\fencode_milli\x18\x05 \x01(\x05R\vencodeMilli\x12!\n" +
+	"\fdecode_milli\x18\x06 \x01(\x05R\vdecodeMilli\"d\n" +
 	"\x04Exit\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x16\n" +
 	"\x06signal\x18\x02 \x01(\x05R\x06signal\x12\x16\n" +
@@ -1991,7 +2302,12 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x05Usage\x12\x15\n" +
 	"\x06cpu_ms\x18\x01 \x01(\x03R\x05cpuMs\x12*\n" +
 	"\x11peak_memory_bytes\x18\x02 \x01(\x03R\x0fpeakMemoryBytes\x12\x16\n" +
-	"\x06limits\x18\x03 \x01(\tR\x06limits*\xb4\x01\n" +
+	"\x06limits\x18\x03 \x01(\tR\x06limits*S\n" +
+	"\x06Domain\x12\x16\n" +
+	"\x12DOMAIN_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vDOMAIN_NODE\x10\x01\x12\x0f\n" +
+	"\vDOMAIN_RACK\x10\x02\x12\x0f\n" +
+	"\vDOMAIN_ZONE\x10\x03*\xc8\x01\n" +
 	"\bOperator\x12\x18\n" +
 	"\x14OPERATOR_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vOPERATOR_IN\x10\x01\x12\x13\n" +
@@ -2000,7 +2316,8 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x10OPERATOR_AT_MOST\x10\x04\x12\x12\n" +
 	"\x0eOPERATOR_ABOVE\x10\x05\x12\x12\n" +
 	"\x0eOPERATOR_BELOW\x10\x06\x12\x13\n" +
-	"\x0fOPERATOR_EXISTS\x10\a*\x99\x01\n" +
+	"\x0fOPERATOR_EXISTS\x10\a\x12\x12\n" +
+	"\x0eOPERATOR_WHERE\x10\b*\x99\x01\n" +
 	"\bJobState\x12\x19\n" +
 	"\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11JOB_STATE_PENDING\x10\x01\x12\x15\n" +
@@ -2037,64 +2354,71 @@ func file_caravan_v1_job_proto_rawDescGZIP() []byte {
 	return file_caravan_v1_job_proto_rawDescData
 }
 
-var file_caravan_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_caravan_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_caravan_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_caravan_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_caravan_v1_job_proto_goTypes = []any{
-	(Operator)(0),          // 0: caravan.v1.Operator
-	(JobState)(0),          // 1: caravan.v1.JobState
-	(TaskState)(0),         // 2: caravan.v1.TaskState
-	(AllocationState)(0),   // 3: caravan.v1.AllocationState
-	(*JobSpec)(nil),        // 4: caravan.v1.JobSpec
-	(*TaskGroup)(nil),      // 5: caravan.v1.TaskGroup
-	(*IndexRange)(nil),     // 6: caravan.v1.IndexRange
-	(*Dependency)(nil),     // 7: caravan.v1.Dependency
-	(*Variant)(nil),        // 8: caravan.v1.Variant
-	(*Resources)(nil),      // 9: caravan.v1.Resources
-	(*DeviceRequest)(nil),  // 10: caravan.v1.DeviceRequest
-	(*Constraint)(nil),     // 11: caravan.v1.Constraint
-	(*AttributeValue)(nil), // 12: caravan.v1.AttributeValue
-	(*Output)(nil),         // 13: caravan.v1.Output
-	(*Job)(nil),            // 14: caravan.v1.Job
-	(*GroupStatus)(nil),    // 15: caravan.v1.GroupStatus
-	(*Task)(nil),           // 16: caravan.v1.Task
-	(*Allocation)(nil),     // 17: caravan.v1.Allocation
-	(*DeviceShare)(nil),    // 18: caravan.v1.DeviceShare
-	(*Exit)(nil),           // 19: caravan.v1.Exit
-	(*Usage)(nil),          // 20: caravan.v1.Usage
-	nil,                    // 21: caravan.v1.JobSpec.LabelsEntry
-	nil,                    // 22: caravan.v1.TaskGroup.EnvEntry
-	nil,                    // 23: caravan.v1.Variant.EnvEntry
+	(Domain)(0),            // 0: caravan.v1.Domain
+	(Operator)(0),          // 1: caravan.v1.Operator
+	(JobState)(0),          // 2: caravan.v1.JobState
+	(TaskState)(0),         // 3: caravan.v1.TaskState
+	(AllocationState)(0),   // 4: caravan.v1.AllocationState
+	(*JobSpec)(nil),        // 5: caravan.v1.JobSpec
+	(*TaskGroup)(nil),      // 6: caravan.v1.TaskGroup
+	(*Spread)(nil),         // 7: caravan.v1.Spread
+	(*Apart)(nil),          // 8: caravan.v1.Apart
+	(*IndexRange)(nil),     // 9: caravan.v1.IndexRange
+	(*Dependency)(nil),     // 10: caravan.v1.Dependency
+	(*Variant)(nil),        // 11: caravan.v1.Variant
+	(*Resources)(nil),      // 12: caravan.v1.Resources
+	(*DeviceRequest)(nil),  // 13: caravan.v1.DeviceRequest
+	(*Constraint)(nil),     // 14: caravan.v1.Constraint
+	(*AttributeValue)(nil), // 15: caravan.v1.AttributeValue
+	(*Output)(nil),         // 16: caravan.v1.Output
+	(*Job)(nil),            // 17: caravan.v1.Job
+	(*GroupStatus)(nil),    // 18: caravan.v1.GroupStatus
+	(*Task)(nil),           // 19: caravan.v1.Task
+	(*Allocation)(nil),     // 20: caravan.v1.Allocation
+	(*DeviceShare)(nil),    // 21: caravan.v1.DeviceShare
+	(*Exit)(nil),           // 22: caravan.v1.Exit
+	(*Usage)(nil),          // 23: caravan.v1.Usage
+	nil,                    // 24: caravan.v1.JobSpec.LabelsEntry
+	nil,                    // 25: caravan.v1.TaskGroup.EnvEntry
+	nil,                    // 26: caravan.v1.Variant.EnvEntry
 }
 var file_caravan_v1_job_proto_depIdxs = []int32{
-	5,  // 0: caravan.v1.JobSpec.groups:type_name -> caravan.v1.TaskGroup
-	21, // 1: caravan.v1.JobSpec.labels:type_name -> caravan.v1.JobSpec.LabelsEntry
-	6,  // 2: caravan.v1.TaskGroup.indices:type_name -> caravan.v1.IndexRange
-	7,  // 3: caravan.v1.TaskGroup.depends_on:type_name -> caravan.v1.Dependency
-	8,  // 4: caravan.v1.TaskGroup.variants:type_name -> caravan.v1.Variant
-	11, // 5: caravan.v1.TaskGroup.constraints:type_name -> caravan.v1.Constraint
-	22, // 6: caravan.v1.TaskGroup.env:type_name -> caravan.v1.TaskGroup.EnvEntry
-	13, // 7: caravan.v1.TaskGroup.outputs:type_name -> caravan.v1.Output
-	9,  // 8: caravan.v1.Variant.resources:type_name -> caravan.v1.Resources
-	11, // 9: caravan.v1.Variant.constraints:type_name -> caravan.v1.Constraint
-	23, // 10: caravan.v1.Variant.env:type_name -> caravan.v1.Variant.EnvEntry
-	10, // 11: caravan.v1.Resources.devices:type_name -> caravan.v1.DeviceRequest
-	11, // 12: caravan.v1.DeviceRequest.constraints:type_name -> caravan.v1.Constraint
-	0,  // 13: caravan.v1.Constraint.operator:type_name -> caravan.v1.Operator
-	12, // 14: caravan.v1.Constraint.values:type_name -> caravan.v1.AttributeValue
-	4,  // 15: caravan.v1.Job.spec:type_name -> caravan.v1.JobSpec
-	1,  // 16: caravan.v1.Job.state:type_name -> caravan.v1.JobState
-	15, // 17: caravan.v1.Job.groups:type_name -> caravan.v1.GroupStatus
-	2,  // 18: caravan.v1.Task.state:type_name -> caravan.v1.TaskState
-	17, // 19: caravan.v1.Task.last:type_name -> caravan.v1.Allocation
-	18, // 20: caravan.v1.Allocation.devices:type_name -> caravan.v1.DeviceShare
-	3,  // 21: caravan.v1.Allocation.state:type_name -> caravan.v1.AllocationState
-	19, // 22: caravan.v1.Allocation.exit:type_name -> caravan.v1.Exit
-	20, // 23: caravan.v1.Allocation.usage:type_name -> caravan.v1.Usage
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	6,  // 0: caravan.v1.JobSpec.groups:type_name -> caravan.v1.TaskGroup
+	24, // 1: caravan.v1.JobSpec.labels:type_name -> caravan.v1.JobSpec.LabelsEntry
+	9,  // 2: caravan.v1.TaskGroup.indices:type_name -> caravan.v1.IndexRange
+	10, // 3: caravan.v1.TaskGroup.depends_on:type_name -> caravan.v1.Dependency
+	11, // 4: caravan.v1.TaskGroup.variants:type_name -> caravan.v1.Variant
+	14, // 5: caravan.v1.TaskGroup.constraints:type_name -> caravan.v1.Constraint
+	25, // 6: caravan.v1.TaskGroup.env:type_name -> caravan.v1.TaskGroup.EnvEntry
+	16, // 7: caravan.v1.TaskGroup.outputs:type_name -> caravan.v1.Output
+	7,  // 8: caravan.v1.TaskGroup.spread:type_name -> caravan.v1.Spread
+	8,  // 9: caravan.v1.TaskGroup.apart_from:type_name -> caravan.v1.Apart
+	0,  // 10: caravan.v1.Spread.over:type_name -> caravan.v1.Domain
+	0,  // 11: caravan.v1.Apart.over:type_name -> caravan.v1.Domain
+	12, // 12: caravan.v1.Variant.resources:type_name -> caravan.v1.Resources
+	14, // 13: caravan.v1.Variant.constraints:type_name -> caravan.v1.Constraint
+	26, // 14: caravan.v1.Variant.env:type_name -> caravan.v1.Variant.EnvEntry
+	13, // 15: caravan.v1.Resources.devices:type_name -> caravan.v1.DeviceRequest
+	14, // 16: caravan.v1.DeviceRequest.constraints:type_name -> caravan.v1.Constraint
+	1,  // 17: caravan.v1.Constraint.operator:type_name -> caravan.v1.Operator
+	15, // 18: caravan.v1.Constraint.values:type_name -> caravan.v1.AttributeValue
+	5,  // 19: caravan.v1.Job.spec:type_name -> caravan.v1.JobSpec
+	2,  // 20: caravan.v1.Job.state:type_name -> caravan.v1.JobState
+	18, // 21: caravan.v1.Job.groups:type_name -> caravan.v1.GroupStatus
+	3,  // 22: caravan.v1.Task.state:type_name -> caravan.v1.TaskState
+	20, // 23: caravan.v1.Task.last:type_name -> caravan.v1.Allocation
+	21, // 24: caravan.v1.Allocation.devices:type_name -> caravan.v1.DeviceShare
+	4,  // 25: caravan.v1.Allocation.state:type_name -> caravan.v1.AllocationState
+	22, // 26: caravan.v1.Allocation.exit:type_name -> caravan.v1.Exit
+	23, // 27: caravan.v1.Allocation.usage:type_name -> caravan.v1.Usage
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_job_proto_init() }
@@ -2102,7 +2426,7 @@ func file_caravan_v1_job_proto_init() {
 	if File_caravan_v1_job_proto != nil {
 		return
 	}
-	file_caravan_v1_job_proto_msgTypes[8].OneofWrappers = []any{
+	file_caravan_v1_job_proto_msgTypes[10].OneofWrappers = []any{
 		(*AttributeValue_Text)(nil),
 		(*AttributeValue_Milli)(nil),
 	}
@@ -2111,8 +2435,8 @@ func file_caravan_v1_job_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_job_proto_rawDesc), len(file_caravan_v1_job_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   20,
+			NumEnums:      5,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -598,7 +598,7 @@ type RankedNode struct {
 	// Cores and memory left on the node, each in thousandths of the largest
 	// node's, added up.
 	HostLeft int64 `protobuf:"varint,9,opt,name=host_left,json=hostLeft,proto3" json:"host_left,omitempty"`
-	// The part by which this node and the chosen one differ first: one of
+	// The part by which this node and the chosen one differ first: one of image,
 	// mixed-devices, expected-fill, foreign-kinds, splits, splinter, devices-left, device-memory, host-left,
 	// name.
 	DecidedBy     string `protobuf:"bytes,10,opt,name=decided_by,json=decidedBy,proto3" json:"decided_by,omitempty"`

@@ -22,6 +22,7 @@ const (
 	defaultSpeed       = 1000
 	defaultArrayChunk  = 1
 	defaultDeviceCount = 1
+	defaultSkew        = 1
 )
 
 // builder makes the message from what has been read, notes where each of its
@@ -112,7 +113,7 @@ func (b *builder) group(v *value, path string) *caravanv1.TaskGroup {
 		Chunk:       int32(take[int64](b, f, "chunk", path+".chunk", defaultArrayChunk)),
 		MaxRunning:  int32(take[int64](b, f, "max_running", path+".max_running", 0)),
 		Gang:        take(b, f, "gang", path+".gang", false),
-		Constraints: b.constraints(f.get("constraints"), path+".constraints"),
+		Constraints: b.conditions(f, path+".constraints"),
 		Env:         b.env(f, path+".env"),
 		Outputs:     b.outputs(f.get("outputs"), path+".outputs"),
 		Verify:      take[[]string](b, f, "verify", path+".verify", nil),
@@ -122,6 +123,9 @@ func (b *builder) group(v *value, path string) *caravanv1.TaskGroup {
 		KillGraceMs: take[int64](b, f, "kill_grace", path+".kill_grace_ms", defaultKillGrace),
 		Workdir:     take(b, f, "workdir", path+".workdir", ""),
 		DependsOn:   b.dependencies(f.get("depends_on"), path+".depends_on"),
+		Exclusive:   take(b, f, "exclusive", path+".exclusive", false),
+		Spread:      b.spread(f.get("spread"), path+".spread"),
+		ApartFrom:   b.apart(f.get("apart_from"), path+".apart_from"),
 	}
 	b.indices(g, f, path)
 	if v.bad {
@@ -143,7 +147,7 @@ func (b *builder) group(v *value, path string) *caravanv1.TaskGroup {
 		at := fmt.Sprintf("%s.variants[%d]", path, i)
 		way, _ := as[fields](c)
 		variant := b.variant(c, way, at, c.name)
-		variant.Constraints = b.constraints(way.get("constraints"), at+".constraints")
+		variant.Constraints = b.conditions(way, at+".constraints")
 		variant.Env = b.env(way, at+".env")
 		variant.SpeedPermille = int32(take[int64](b, way, "speed", at+".speed_permille", defaultSpeed))
 		g.Variants = append(g.Variants, variant)

@@ -62,8 +62,25 @@ func (b *builder) device(v *value, f fields, path string) *caravanv1.DeviceReque
 	}
 	terms = append(terms, listed...)
 	sortTerms(terms)
-	d.Constraints = b.putTerms(terms, v, path+".constraints")
+	d.Constraints = b.where(b.putTerms(terms, v, path+".constraints"), f.get("where"), path+".constraints")
+	b.engines(d, f, path)
 	return d
+}
+
+// engines sets what a device has beside its share and memory.
+func (b *builder) engines(d *caravanv1.DeviceRequest, f fields, path string) {
+	d.Image = take(b, f, "image", path+".image", "")
+	d.EncoderSessions = int32(take[int64](b, f, "encoder_sessions", path+".encoder_sessions", 0))
+	d.EncodeMilli = int32(take[int64](b, f, "encode", path+".encode_milli", 0))
+	d.DecodeMilli = int32(take[int64](b, f, "decode", path+".decode_milli", 0))
+	if v := f.get("image"); v != nil && d.GetKind() == "gpu" {
+		b.report(v.key, v.path, "a gpu takes no image", "ask for fpga: 1, or remove it")
+	}
+	for _, name := range []string{"encoder_sessions", "encode", "decode"} {
+		if v := f.get(name); v != nil && d.GetKind() == "fpga" {
+			b.report(v.key, v.path, "an fpga has no video engines of its own", "ask for a gpu, or name the image that encodes")
+		}
+	}
 }
 
 // deviceAmount sets kind, count and thousandths from the short or the long form.

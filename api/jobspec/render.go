@@ -52,6 +52,10 @@ func (w *writer) group(g *caravanv1.TaskGroup) {
 	w.flag("gang", g.GetGang())
 	w.dependencies(g.GetDependsOn())
 	w.constraints("constraints", g.GetConstraints())
+	w.where(g.GetConstraints())
+	w.flag("exclusive", g.GetExclusive())
+	w.spread(g.GetSpread())
+	w.apart(g.GetApartFrom())
 	w.texts("env", g.GetEnv())
 	w.outputs(g.GetOutputs())
 	w.command("verify", "verify", g.GetVerify())
@@ -77,6 +81,7 @@ func (w *writer) variant(v *caravanv1.Variant) {
 		w.plain("speed", formatMilli(int64(speed)))
 	}
 	w.constraints("constraints", v.GetConstraints())
+	w.where(v.GetConstraints())
 	w.texts("env", v.GetEnv())
 }
 
@@ -128,7 +133,7 @@ func (w *writer) device(d *caravanv1.DeviceRequest) {
 	}
 	isShort := func(c *caravanv1.Constraint) bool { return slices.Contains(short, c.GetAttribute()) }
 	var rest []*caravanv1.Constraint
-	for _, attribute := range conditionsByAttribute(d.GetConstraints()) {
+	for _, attribute := range conditionsByAttribute(plainConditions(d.GetConstraints())) {
 		if isShort(attribute[0]) {
 			w.condition(attribute)
 		} else {
@@ -136,6 +141,15 @@ func (w *writer) device(d *caravanv1.DeviceRequest) {
 		}
 	}
 	w.constraints("constraints", rest)
+	w.where(d.GetConstraints())
+	w.text("image", d.GetImage())
+	w.number("encoder_sessions", int64(d.GetEncoderSessions()), 0)
+	if encode := d.GetEncodeMilli(); encode != 0 {
+		w.plain("encode", formatMilli(int64(encode)))
+	}
+	if decode := d.GetDecodeMilli(); decode != 0 {
+		w.plain("decode", formatMilli(int64(decode)))
+	}
 }
 
 // isComparison says whether a condition is written with a sign.

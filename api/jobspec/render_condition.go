@@ -26,7 +26,7 @@ func conditionsByAttribute(constraints []*caravanv1.Constraint) [][]*caravanv1.C
 
 func (w *writer) constraints(name string, constraints []*caravanv1.Constraint) {
 	w.nest(name, func(w *writer) {
-		for _, attribute := range conditionsByAttribute(constraints) {
+		for _, attribute := range conditionsByAttribute(plainConditions(constraints)) {
 			w.condition(attribute)
 		}
 	})

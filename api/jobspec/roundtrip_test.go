@@ -109,6 +109,16 @@ func constraintOf(t *rapid.T, attribute string, operator caravanv1.Operator) *ca
 	return c
 }
 
+// whereGen draws an expression or none.
+func whereGen(texts ...string) *rapid.Generator[[]*caravanv1.Constraint] {
+	return rapid.Custom(func(t *rapid.T) []*caravanv1.Constraint {
+		if rapid.Bool().Draw(t, "no expression") {
+			return nil
+		}
+		return []*caravanv1.Constraint{{Attribute: rapid.SampledFrom(texts).Draw(t, "expression"), Operator: caravanv1.Operator_OPERATOR_WHERE}}
+	})
+}
+
 func resourcesGen() *rapid.Generator[*caravanv1.Resources] {
 	return rapid.Custom(func(t *rapid.T) *caravanv1.Resources {
 		r := &caravanv1.Resources{
@@ -123,6 +133,15 @@ func resourcesGen() *rapid.Generator[*caravanv1.Resources] {
 				MemoryMib:   rapid.Int64Range(0, 1<<20).Draw(t, "device memory"),
 				Constraints: constraintsGen("memory", "vendor", "model", "fp64_tflops", "ecc", "mig").Draw(t, "device constraints"),
 			}
+			switch {
+			case d.GetKind() == "fpga":
+				d.Image = rapid.SampledFrom([]string{"", "h264", "#x", "true"}).Draw(t, "image")
+			case rapid.Bool().Draw(t, "video"):
+				d.EncoderSessions = rapid.Int32Range(0, maxSessions).Draw(t, "sessions")
+				d.EncodeMilli = rapid.Int32Range(0, maxEngines).Draw(t, "encode")
+				d.DecodeMilli = rapid.Int32Range(0, maxEngines).Draw(t, "decode")
+			}
+			d.Constraints = append(d.Constraints, whereGen(`device.memory >= 12 * GiB`, `device.vendor == "amd"`).Draw(t, "where")...)
 			if d.GetThousandths() == 1000 {
 				d.Count = rapid.Int32Range(1, 16).Draw(t, "count")
 			}
@@ -146,7 +165,7 @@ func variantGen(name string, alone bool) *rapid.Generator[*caravanv1.Variant] {
 		}
 		if !alone {
 			v.SpeedPermille = rapid.Int32Range(1, 1_000_000).Draw(t, "speed")
-			v.Constraints = constraintsGen("family", "zone", "cc").Draw(t, "constraints")
+			v.Constraints = append(constraintsGen("family", "zone", "cc").Draw(t, "constraints"), whereGen("node.cpu > 4.0", "true").Draw(t, "where")...)
 			v.Env = textsGen(rapid.StringMatching(`[A-Z_]{1,5}`)).Draw(t, "env")
 		}
 		return v
@@ -165,6 +184,18 @@ func groupGen(name string, before []*caravanv1.TaskGroup) *rapid.Generator[*cara
 			KillGraceMs: rapid.Int64Range(1, maxGrace).Draw(t, "kill grace"),
 			SameVariant: rapid.Bool().Draw(t, "same variant"),
 			Workdir:     rapid.SampledFrom([]string{"", "/", "/data/a b", "/x: y"}).Draw(t, "workdir"),
+		}
+		g.Constraints = append(g.Constraints, whereGen("node.cpu >= 4 &&\n  node.zone == \"a\"", `node.rack == "#: x"`).Draw(t, "where")...)
+		g.Exclusive = rapid.Bool().Draw(t, "exclusive")
+		for _, over := range rapid.SliceOfNDistinct(rapid.SampledFrom([]caravanv1.Domain{1, 2, 3}), 0, 3, rapid.ID).Draw(t, "spread") {
+			g.Spread = append(g.Spread, &caravanv1.Spread{Over: over, MaxSkew: rapid.Int32Range(1, MaxTasks).Draw(t, "skew")})
+		}
+		for range rapid.IntRange(0, 3).Draw(t, "apart") {
+			rule := rapid.SampledFrom([]*caravanv1.Apart{{}, {Job: "db-1"}, {Label: "a/b"}, {Label: "tier", WithValue: true, Value: "x: y=#"}}).Draw(t, "from")
+			g.ApartFrom = append(g.ApartFrom, &caravanv1.Apart{
+				Job: rule.GetJob(), Label: rule.GetLabel(), WithValue: rule.GetWithValue(), Value: rule.GetValue(),
+				Over: rapid.SampledFrom([]caravanv1.Domain{1, 2, 3}).Draw(t, "over"),
+			})
 		}
 		if rapid.Bool().Draw(t, "gang") {
 			g.Gang, g.Chunk, g.MaxRunning = true, 1, 0

@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"caravan/api/where"
 )
 
 // notation is a way of writing a value: how it is read, how an editor checks
@@ -93,7 +95,7 @@ func jobFields() []field {
 		},
 		{
 			name: "labels", is: pairs{}, example: "{show: demo, shot: s010}",
-			doc:       "Texts for your own filing. Caravan stores and lists them and does nothing else with them.",
+			doc:       "Texts for your own filing. Caravan stores and lists them; only apart_from looks at them.",
 			elsewhere: []string{"meta", "metadata", "tags", "annotations"},
 		},
 		{
@@ -115,7 +117,7 @@ func groupObject() *object {
 
 // groupFields are the fields of a task group.
 func groupFields() []field {
-	return slices.Concat(wayFields(), amountFields(), placeFields(), careFields())
+	return slices.Concat(wayFields(), amountFields(), placeFields(), neighbourFields(), careFields())
 }
 
 // amountFields say how many tasks there are and when they may start.
@@ -149,7 +151,7 @@ func amountFields() []field {
 		{
 			name: "gang", is: boolean{}, unset: "false", example: "true",
 			doc:       "All tasks start together and stop together; the group runs only when there is room for every one.",
-			elsewhere: []string{"exclusive", "all_or_nothing"},
+			elsewhere: []string{"all_or_nothing"},
 		},
 		{
 			name: "depends_on", is: list{dependency{}, MaxGroups, true}, example: "[split, {group: render, each: true}]",
@@ -165,8 +167,9 @@ func placeFields() []field {
 		{
 			name: "constraints", is: constraintSet{}, example: `{family: [ga1, gn5], zone: "!b"}`,
 			doc:       "Conditions on the node, by attribute: family, instance_type, zone, rack, node, or any attribute that nodes advertise. All must hold.",
-			elsewhere: []string{"constraint", "node_selector", "nodeselector", "selector", "affinity", "requirements"},
+			elsewhere: []string{"constraint", "node_selector", "nodeselector", "selector", "affinity", "requirements", "family", "zone", "rack", "instance_type", "node"},
 		},
+		whereField(where.OnNode),
 		{
 			name: "env", is: environment{}, example: "{OMP_NUM_THREADS: 4}",
 			doc:       "Environment variables of the tasks.",
@@ -262,6 +265,7 @@ func variantObject() *object {
 				name: "constraints", is: constraintSet{}, example: "{family: gn5}",
 				doc: "Conditions on the node for this variant, beside those of its group.",
 			},
+			whereField(where.OnNode),
 			field{
 				name: "env", is: environment{}, example: "{CODEC: h264_nvenc}",
 				doc: "Environment variables for this variant; they win over those of its group.",

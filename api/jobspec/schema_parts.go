@@ -1,10 +1,12 @@
 package jobspec
 
+import "caravan/api/where"
+
 // partObjects lists the objects below the job, in the order of the reference.
 func partObjects() []*object {
 	return []*object{
 		groupObject(), variantObject(), resourcesObject(), deviceObject(),
-		dependencyObject(), outputObject(), simObject(),
+		spreadObject(), apartObject(), dependencyObject(), outputObject(), simObject(),
 	}
 }
 
@@ -43,7 +45,7 @@ func deviceObject() *object {
 		id: "device", heading: "Device request",
 		title: "a device request",
 		doc:   "A device request asks for whole devices, or for a part of one, with conditions on the device. It has exactly one of gpu, fpga and kind.",
-		fields: []field{
+		fields: append([]field{
 			{
 				name: "gpu", is: share{}, example: "1",
 				doc:       "Number of GPUs, or a fraction of one such as 0.25.",
@@ -92,7 +94,8 @@ func deviceObject() *object {
 				doc:       "Conditions on other attributes of the device, by name.",
 				elsewhere: []string{"attributes", "constraint"},
 			},
-		},
+			whereField(where.OnDevice),
+		}, engineFields()...),
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
+
+	"caravan/api/where"
 )
 
 // value is a value of the file after reading: its place, and either what it
@@ -54,6 +56,8 @@ type reader struct {
 	anchors  map[string]ast.Node
 	aliases  int
 	problems []Problem
+	// expressions is made when first needed.
+	expressions *where.Checker
 }
 
 // report notes a problem with a value.

@@ -39,6 +39,7 @@ type devFlags struct {
 	daemonFlags
 	fleet, dataDir string
 	port           int
+	priceWeight    int64
 }
 
 func newDevCmd(s *session) *cobra.Command {
@@ -67,6 +68,7 @@ Nothing runs on those: they take tasks of the sim driver alone and pretend.
 	fl.StringVar(&f.fleet, "fleet", "", "simulated nodes by family, e.g. gn4=2,ga1=1,f1=1,c4=4")
 	fl.StringVar(&f.dataDir, "data-dir", "", "keep state and allocations here (default: forget all at the end)")
 	fl.IntVar(&f.port, "port", 7300, "port of the API on 127.0.0.1; 0 for any")
+	addPriceWeight(fl, &f.priceWeight)
 	return cmd
 }
 
@@ -92,7 +94,7 @@ func (f *devFlags) run(ctx context.Context, s *session) (err error) {
 	}
 	d := &dev{flags: f, log: log, dir: dir, out: s, addr: l.Addr().String()}
 	srv, err := server.New(server.Config{
-		ID: "dev", Listener: l, Version: version.Version, Logger: log.Named("server"),
+		ID: "dev", Listener: l, Version: version.Version, Logger: log.Named("server"), PriceWeight: f.priceWeight,
 		Raft: consensus.Config{BindAddr: "127.0.0.1:0", Bootstrap: true, Timing: devTiming, DataDir: raftDir},
 	})
 	if err != nil {

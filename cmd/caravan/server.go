@@ -66,6 +66,7 @@ type serverFlags struct {
 	bootstrap                 bool
 	join                      []string
 	lease, killGrace          time.Duration
+	priceWeight               int64
 }
 
 func newServerCmd(s *session) *cobra.Command {
@@ -98,7 +99,14 @@ func newServerCmd(s *session) *cobra.Command {
 	fl.StringVar(&f.timing, "timing", "default", "raft's time-outs: default, or lan for servers in one room")
 	fl.DurationVar(&f.lease, "lease", 15*time.Second, "how long agents may go on without an answer to a heartbeat")
 	fl.DurationVar(&f.killGrace, "kill-grace", 10*time.Second, "how long past its lease a node's tasks may take to die")
+	addPriceWeight(fl, &f.priceWeight)
 	return cmd
+}
+
+// addPriceWeight adds the flag that servers and dev share.
+func addPriceWeight(fl *pflag.FlagSet, weight *int64) {
+	fl.Int64Var(weight, "price-weight", 0,
+		"seconds that an hour of work may take longer to save one unit of currency; 0 takes the fastest variant that fits")
 }
 
 func (f *serverFlags) run(ctx context.Context, s *session) error {
@@ -122,7 +130,7 @@ func (f *serverFlags) run(ctx context.Context, s *session) error {
 	}
 	srv, err := server.New(server.Config{
 		ID: f.id, Listener: l, AdvertiseAPI: f.advertise, Join: f.join, Lease: f.lease, KillGrace: f.killGrace,
-		Version: version.Version, Logger: log,
+		Version: version.Version, Logger: log, PriceWeight: f.priceWeight,
 		Raft: consensus.Config{
 			BindAddr: f.raftListen, AdvertiseAddr: f.raftAdvertise, DataDir: f.dataDir, Bootstrap: f.bootstrap, Timing: timing,
 		},

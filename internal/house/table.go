@@ -110,6 +110,10 @@ func serverRooms() []Room {
 			Why:  "fed from the change feed, outside of the replicated part",
 		},
 		{
+			Path: "scheduler/truth", Ours: []string{"api/where", "scheduler/model"},
+			Why: "the one place in the scheduler that knows the language of expressions: the rest knows what is true",
+		},
+		{
 			Path: "scheduler/leader", Third: everything,
 			Ours: []string{
 				"api/...", "scheduler/consensus", "scheduler/core/...", "scheduler/family", "scheduler/feed",
@@ -122,7 +126,7 @@ func serverRooms() []Room {
 			Ours: []string{
 				"scheduler/server/...", "api/...", "scheduler/auth", "scheduler/consensus", "scheduler/core/...",
 				"scheduler/family", "scheduler/feed", "scheduler/fsm", "scheduler/leader", "scheduler/metrics", "scheduler/model",
-				"scheduler/state/...", "scheduler/wire",
+				"scheduler/state/...", "scheduler/truth", "scheduler/wire",
 			},
 			Why: "the front: it reads state and proposes, and never writes",
 		},
@@ -180,6 +184,7 @@ func Reservations() []Reserved {
 	return []Reserved{
 		{"C", nvidia, "one binary uses cgo, so that all others are static"},
 		{"github.com/NVIDIA/go-nvml", nvidia, "it needs cgo, and a driver crash may only take its own process along"},
+		{"cel.dev/cel-go", []string{"api/where"}, "the language of expressions is wrapped in one package"},
 		{"github.com/hashicorp/go-plugin", []string{"plugins/sdk/..."}, "the plugin protocol is wrapped in the sdk"},
 		{"tags.cncf.io", []string{"plugins/sdk/..."}, "edits are checked in one place"},
 		{"github.com/hashicorp/raft", consensus, "raft is wrapped in one package"},

@@ -52,7 +52,17 @@ func drawNode(t *rapid.T, name string) core.NodeView {
 	}
 	for _, kind := range []string{model.KindFPGA, model.KindGPU} {
 		for i := range rapid.SampledFrom([]int{0, 1, 2, 3}).Draw(t, kind) {
+			attributes := map[string]model.Attribute{}
+			if kind == model.KindGPU && rapid.Bool().Draw(t, "video") {
+				attributes["encoder_sessions"] = model.Milli(rapid.Int64Range(1, 3).Draw(t, "sessions") * 1000)
+				attributes["encode"] = model.Milli(1000)
+			}
+			if kind == model.KindFPGA && rapid.Bool().Draw(t, "region") {
+				attributes["region"] = model.Text("ready")
+				attributes["image"] = model.Text(rapid.SampledFrom([]string{"x", "y"}).Draw(t, "image"))
+			}
 			n.Devices = append(n.Devices, model.Device{
+				Attributes: attributes,
 				ID: fmt.Sprintf("%s%d", kind, i), Kind: kind, Healthy: rapid.IntRange(0, 9).Draw(t, "sick") > 0,
 				Thousandths: rapid.SampledFrom([]int32{1000, 1000, 250}).Draw(t, "offered"),
 				MemoryMiB:   rapid.Int64Range(1, 4).Draw(t, "device GiB") << 10,
@@ -65,6 +75,10 @@ func drawNode(t *rapid.T, name string) core.NodeView {
 // drawUse returns a node's books with something taken already.
 func drawUse(t *rapid.T, n *model.Node) *resource.Free {
 	f := resource.Whole(n)
+	if f.Tasks = rapid.Int32Range(0, 2).Draw(t, "tasks there"); f.Tasks == 0 {
+		return f
+	}
+	f.Exclusive = f.Tasks == 1 && rapid.IntRange(0, 3).Draw(t, "has it to itself") == 0
 	f.CPUMilli -= rapid.Int64Range(0, f.CPUMilli/1000).Draw(t, "cores in use") * 1000
 	for i := range f.Devices {
 		d := &f.Devices[i]
@@ -95,7 +109,7 @@ func drawGroup(t *rapid.T, g int) model.TaskGroup {
 		Name: fmt.Sprintf("g%d", g), Gang: rapid.Bool().Draw(t, "gang"), SameVariant: rapid.Bool().Draw(t, "same variant"),
 		MaxRunning:  rapid.SampledFrom([]int32{0, 0, 2, 5}).Draw(t, "max running"),
 		Indices:     model.Indices{Ranges: model.Count(rapid.Int64Range(1, 12).Draw(t, "indices")).Ranges, Chunk: rapid.Int64Range(1, 3).Draw(t, "chunk")},
-		Constraints: drawConstraints(t),
+		Constraints: drawConstraints(t), Exclusive: rapid.IntRange(0, 5).Draw(t, "exclusive") == 0,
 	}
 	if g > 0 {
 		switch up := rapid.IntRange(0, g-1).Draw(t, "upstream"); rapid.IntRange(0, 2).Draw(t, "dependency") {
@@ -136,6 +150,12 @@ func drawVariant(t *rapid.T, name string) model.Variant {
 		}
 		if rapid.Bool().Draw(t, "explicit") {
 			r.MemoryMiB = rapid.Int64Range(1, 3).Draw(t, "share memory") << 9
+		}
+		if kind == model.KindGPU && rapid.IntRange(0, 3).Draw(t, "video") == 0 {
+			r.Media = model.Media{Sessions: rapid.Int32Range(0, 2).Draw(t, "sessions"), EncodeMilli: rapid.SampledFrom([]int32{0, 250, 500}).Draw(t, "encode")}
+		}
+		if kind == model.KindFPGA && rapid.IntRange(0, 2).Draw(t, "programmed") == 0 {
+			r.Image = rapid.SampledFrom([]string{"x", "z"}).Draw(t, "image")
 		}
 		if rapid.IntRange(0, 3).Draw(t, "choosy") == 0 {
 			r.Constraints = constraints("memory:>=2GiB")

@@ -60,7 +60,7 @@ func FitsEmpty(spec *model.JobSpec, nodes []*model.Node) []GroupTrace {
 		if e == nil {
 			e = explain.New(fleet.New(emptied(nodes)), DefaultMaxExplainSteps)
 		}
-		if e.Group(&t, names, classes, need); t.Code != CodeNoRoom {
+		if e.Group(&t, names, classes, need, nil); t.Code != CodeNoRoom {
 			out = append(out, t)
 		}
 	}

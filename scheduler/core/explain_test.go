@@ -63,7 +63,7 @@ func requireSameReason(t *rapid.T, e *explain.Explainer, table *request.Table, i
 		classes = append(classes, table.Intern(spec, &spec.Variants[k]))
 	}
 	var want core.GroupTrace
-	e.Group(&want, names, classes, need)
+	e.Group(&want, names, classes, need, nil)
 	if got.Code != want.Code || !reflect.DeepEqual(got.Variants, want.Variants) {
 		t.Fatalf("%s/%s: %s\nin groups   %+v\none by one  %s %+v", got.Job, got.Name, got.Code, got.Variants, want.Code, want.Variants)
 	}

@@ -2,9 +2,14 @@ package core
 
 import (
 	"fmt"
+	"math"
+	"slices"
 
+	"caravan/scheduler/core/explain"
 	"caravan/scheduler/core/gang"
+	"caravan/scheduler/core/pack"
 	"caravan/scheduler/core/quota"
+	"caravan/scheduler/core/variant"
 )
 
 // gang places all members of a gang or none. A gang starts only when every
@@ -25,11 +30,13 @@ func (c *cycle) gang(w *work) {
 		return
 	}
 	var limit quota.Limit
-	options := flat(c.options(w))
+	options := c.ranked(flat(c.options(w)))
+	w.rules = c.rules(w, options)
+	var bars *explain.Bars
 	for i := range options {
 		o := &options[i]
-		found := &c.found[o.class.ID]
-		if found.full || (found.gangFull > 0 && t.Ready >= found.gangFull) {
+		known := c.found[o.class.ID]
+		if known.full || (known.gangFull > 0 && t.Ready >= known.gangFull) {
 			continue
 		}
 		room, binding := c.ledger.Room(w.job.Spec.Queue, o.class)
@@ -37,25 +44,69 @@ func (c *cycle) gang(w *work) {
 			limit = binding
 			continue
 		}
-		if c.tryGang(w, o) {
+		placed, closed := c.tryGang(w, o)
+		if placed {
 			t.Code = CodePlaced
 			return
 		}
-		found.gangFull = t.Ready
+		if bars = closed; w.rules == nil {
+			c.found[o.class.ID].gangFull = t.Ready
+		}
 	}
 	if limit != (quota.Limit{}) {
 		t.Code, t.Limit = CodeQueueLimit, fmt.Sprintf("%s; the gang needs room for all %d members", limit, t.Ready)
 		return
 	}
 	t.Code = CodeNoRoom
-	c.unexplained = append(c.unexplained, noRoom{trace: w.at, options: options, need: t.Ready})
+	c.unexplained = append(c.unexplained, noRoom{trace: w.at, options: options, need: t.Ready, bars: bars})
 }
 
-// tryGang places the whole gang with one option, or leaves all as it was.
-func (c *cycle) tryGang(w *work, o *option) bool {
-	spots, ok := gang.Place(c.placer, o.class, w.trace.Ready)
+// ranked orders options for a gang: by what one member would cost where there is
+// a price weight, else as they are.
+func (c *cycle) ranked(options []option) []option {
+	if c.priceWeight <= 0 {
+		return options
+	}
+	offers := make(map[int]variant.Offer, len(options))
+	for i := range options {
+		o := &options[i]
+		offer := variant.Offer{Variant: o.variant, Setup: o.spec.Setup, Speed: variant.Speed(o.spec), PriceMicro: math.MaxInt64}
+		if at, ok := c.placer.Best(o.class); ok {
+			offer.PriceMicro = variant.Price(o.class, c.placer.Fleet().At(at.Node).Node)
+		}
+		offers[o.variant] = offer
+	}
+	slices.SortStableFunc(options, func(a, b option) int {
+		switch x, y := offers[a.variant], offers[b.variant]; {
+		case variant.Better(x, y, c.priceWeight):
+			return -1
+		case variant.Better(y, x, c.priceWeight):
+			return 1
+		}
+		return 0
+	})
+	return options
+}
+
+// tryGang places the whole gang with one option, where its images are loaded if
+// there is room for all, or leaves all as it was. The rules that closed nodes to
+// it are for the trace.
+func (c *cycle) tryGang(w *work, o *option) (placed bool, closed *explain.Bars) {
+	var spots []pack.Spot
+	var ok bool
+	switch {
+	case w.rules != nil:
+		if spots, closed, ok = c.tryRuled(w, o); !ok {
+			return false, closed
+		}
+	case o.loaded != nil:
+		spots, ok = gang.Place(c.placer, o.loaded, w.trace.Ready)
+	}
 	if !ok {
-		return false
+		spots, ok = gang.Place(c.placer, o.class, w.trace.Ready)
+	}
+	if !ok {
+		return false, nil
 	}
 	c.ledger.Charge(w.job.Spec.Queue, o.class, w.trace.Ready)
 	next := 0
@@ -63,7 +114,7 @@ func (c *cycle) tryGang(w *work, o *option) bool {
 		c.record(w, o, ordinal, spots[next])
 		next++
 	}
-	return true
+	return true, nil
 }
 
 // maxRunning describes the group's own bound.

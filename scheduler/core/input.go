@@ -3,8 +3,10 @@ package core
 import (
 	"caravan/scheduler/core/demand"
 	"caravan/scheduler/core/fleet"
+	"caravan/scheduler/core/neighbour"
 	"caravan/scheduler/core/order"
 	"caravan/scheduler/core/quota"
+	"caravan/scheduler/core/variant"
 	"caravan/scheduler/model"
 )
 
@@ -25,6 +27,15 @@ type Input struct {
 	Queues []QueueView
 	// Mix is the demand that nodes are valued by; the zero value is a default.
 	Mix Mix
+	// Occupants are the running tasks that rules about neighbours are about, see
+	// Watched; others change nothing.
+	Occupants []Occupant
+	// PriceWeight is what an hour of work may take longer to cost less: seconds
+	// for one unit of currency that is saved, at most MaxPriceWeight. At 0, the
+	// default, the fastest variant that fits is taken and price decides between
+	// equally fast ones: only the operator knows what time is worth, and in which
+	// currency.
+	PriceWeight int64
 	// Resume is the Trace.Resume of the cycle before: this one begins there, so
 	// that who did not get a turn for lack of steps gets one now.
 	Resume Turn
@@ -32,6 +43,22 @@ type Input struct {
 
 // Mix is the make-up of the demand, as a demand.Learner learns it.
 type Mix = demand.Mix
+
+// MaxPriceWeight bounds Input.PriceWeight: a day for a thousandth of a unit.
+const MaxPriceWeight = variant.MaxPriceWeight
+
+// Occupant is the running tasks of one group on one node.
+type Occupant = neighbour.Occupant
+
+// Watched returns which groups the given jobs' rules about neighbours are about:
+// where their tasks run belongs into Input.Occupants. It is nil when there are
+// no such rules.
+func Watched(jobs []*model.Job) func(j *model.Job, group int) bool {
+	if !ruled(jobs) {
+		return nil
+	}
+	return neighbour.Of(jobs).Concern
+}
 
 // Turn is a job's place in the order of serving.
 type Turn = order.Turn

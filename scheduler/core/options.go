@@ -13,12 +13,14 @@ type option struct {
 	variant int
 	spec    *model.Variant
 	class   *request.Class
+	// loaded is the class that has the images it asks for loaded already; nil
+	// when it asks for none.
+	loaded *request.Class
 	// set is 1 + the position in the plan of the group's placements with it.
 	set int
 }
 
-// options returns the group's variants in tiers of equal speed, the fastest
-// first; of a group that is bound to a variant, that one alone. They are valid
+// options returns the group's variants in tiers, see variant.Tiers; of a group that is bound to a variant, that one alone. They are valid
 // until the next group is served.
 func (c *cycle) options(w *work) [][]option {
 	bound := int(w.job.Groups[w.group].VariantChosen) - 1
@@ -26,7 +28,7 @@ func (c *cycle) options(w *work) [][]option {
 	if len(w.spec.Variants) == 1 {
 		return c.tier(w, []int{0}, bound)
 	}
-	for _, tier := range variant.Tiers(w.spec) {
+	for _, tier := range variant.Tiers(w.spec, c.priceWeight) {
 		c.tier(w, tier, bound)
 	}
 	return c.tiers
@@ -40,7 +42,11 @@ func (c *cycle) tier(w *work, variants []int, bound int) [][]option {
 			continue
 		}
 		spec := &w.spec.Variants[v]
-		c.held = append(c.held, option{variant: v, spec: spec, class: c.class(w.spec, spec)})
+		o := option{variant: v, spec: spec, class: c.class(w.spec, spec)}
+		if loaded, ok := request.Loaded(spec); ok {
+			o.loaded = c.placer.Intern(w.spec, loaded)
+		}
+		c.held = append(c.held, o)
 	}
 	if len(c.held) > from {
 		c.tiers = append(c.tiers, c.held[from:len(c.held):len(c.held)])
@@ -70,9 +76,9 @@ func (c *cycle) class(g *model.TaskGroup, v *model.Variant) *request.Class {
 	return class
 }
 
-// pick returns the option to run the next task with and where, nil when none
-// fits. limit is the queue limit that kept an option out, if any did.
-func (c *cycle) pick(queue string, tiers [][]option) (best *option, at place.Found, limit quota.Limit) {
+// pick returns the option to run the next task of a group with and where, nil
+// when none fits. limit is the queue limit that kept an option out, if any did.
+func (c *cycle) pick(w *work, tiers [][]option) (best *option, at place.Found, limit quota.Limit) {
 	for _, tier := range tiers {
 		var offer variant.Offer
 		for i := range tier {
@@ -80,20 +86,19 @@ func (c *cycle) pick(queue string, tiers [][]option) (best *option, at place.Fou
 			if c.found[o.class.ID].full {
 				continue
 			}
-			if room, binding := c.ledger.Room(queue, o.class); room == 0 {
+			if room, binding := c.ledger.Room(w.job.Spec.Queue, o.class); room == 0 {
 				limit = binding
 				continue
 			}
-			found, ok := c.placer.Best(o.class)
+			found, ok := c.spot(w, o)
 			if !ok {
-				c.found[o.class.ID].full = true
 				continue
 			}
 			if len(tier) == 1 {
 				return o, found, limit
 			}
-			next := variant.Offer{Variant: o.variant, Setup: o.spec.Setup, PriceMicro: variant.Price(o.class, c.placer.Fleet().At(found.Node).Node)}
-			if best == nil || variant.Better(next, offer) {
+			next := variant.Offer{Variant: o.variant, Setup: o.spec.Setup, Speed: variant.Speed(o.spec), PriceMicro: variant.Price(o.class, c.placer.Fleet().At(found.Node).Node)}
+			if best == nil || variant.Better(next, offer, c.priceWeight) {
 				best, at, offer = o, found, next
 			}
 		}
@@ -102,4 +107,32 @@ func (c *cycle) pick(queue string, tiers [][]option) (best *option, at place.Fou
 		}
 	}
 	return nil, place.Found{}, limit
+}
+
+// spot returns where a task would go with an option: where its images are
+// loaded, if there is room, else wherever it fits best.
+func (c *cycle) spot(w *work, o *option) (place.Found, bool) {
+	if o.loaded != nil {
+		if found, ok := c.best(w, o.loaded); ok {
+			return found, true
+		}
+	}
+	return c.best(w, o.class)
+}
+
+// best returns the best node for a class, among those that the rules about the
+// group's neighbours leave.
+func (c *cycle) best(w *work, class *request.Class) (place.Found, bool) {
+	if w.rules != nil {
+		return c.placer.BestAmong(class, c.open(w))
+	}
+	for len(c.found) <= class.ID {
+		c.found = append(c.found, found{})
+	}
+	if c.found[class.ID].full {
+		return place.Found{}, false
+	}
+	at, ok := c.placer.Best(class)
+	c.found[class.ID].full = !ok
+	return at, ok
 }

@@ -98,6 +98,36 @@ func attribute(v string) model.Attribute {
 	return model.Text(v)
 }
 
+// domain reads node, rack or zone.
+func domain(s string) model.Domain {
+	for d := model.DomainNode; d <= model.DomainZone; d++ {
+		if d.String() == s {
+			return d
+		}
+	}
+	panic("no such domain: " + s)
+}
+
+// apart reads "self", "job:NAME", "label:KEY" or "label:KEY:VALUE", each with
+// an @DOMAIN unless it is over nodes.
+func apart(s string) model.Apart {
+	what, over, ok := strings.Cut(s, "@")
+	a := model.Apart{Over: model.DomainNode}
+	if ok {
+		a.Over = domain(over)
+	}
+	switch parts := strings.Split(what, ":"); parts[0] {
+	case "job":
+		a.Job = parts[1]
+	case "label":
+		a.Label = parts[1]
+		if len(parts) > 2 {
+			a.Value, a.WithValue = parts[2], true
+		}
+	}
+	return a
+}
+
 // indices reads "1-250:2,300"; a descending range runs downwards.
 func indices(s string) []model.Range {
 	var out []model.Range
@@ -177,7 +207,20 @@ func parseGroup(before []model.TaskGroup, words []string) model.TaskGroup {
 				g.DependsOn = append(g.DependsOn, model.Dependency{Group: at, Each: k == "each"})
 			}
 		case "where":
-			g.Constraints = constraints(s)
+			g.Constraints = append(g.Constraints, constraints(s)...)
+		case "expr":
+			g.Constraints = append(g.Constraints, model.Constraint{Attribute: s, Operator: model.Where})
+		case "exclusive":
+			g.Exclusive = true
+		case "spread":
+			for rule := range strings.SplitSeq(s, ",") {
+				over, skew, _ := strings.Cut(rule, ":")
+				g.Spread = append(g.Spread, model.Spread{Over: domain(over), MaxSkew: int32(number(skew))})
+			}
+		case "apart":
+			for rule := range strings.SplitSeq(s, ",") {
+				g.Apart = append(g.Apart, apart(rule))
+			}
 		default:
 			rest = append(rest, words[1+i])
 		}
@@ -188,7 +231,8 @@ func parseGroup(before []model.TaskGroup, words []string) model.TaskGroup {
 }
 
 // parseVariant reads cpu=, memory=, disk=, speed=, setup=, sim, where=, and
-// per kind of device gpu=2 (or gpu=0.25), gpu-memory=, gpu-where=.
+// per kind of device gpu=2 (or gpu=0.25), gpu-memory=, gpu-where=, gpu-sessions=,
+// gpu-encode=, gpu-decode=, fpga-image=.
 func parseVariant(v *model.Variant, words []string) {
 	keys, value := fields(words)
 	for _, k := range keys {
@@ -242,6 +286,14 @@ func parseDevice(v *model.Variant, key, s string) {
 		}
 	case "memory":
 		r.MemoryMiB = mib(s)
+	case "image":
+		r.Image = s
+	case "sessions":
+		r.Media.Sessions = int32(number(s))
+	case "encode":
+		r.Media.EncodeMilli = int32(milli(s))
+	case "decode":
+		r.Media.DecodeMilli = int32(milli(s))
 	case "where":
 		r.Constraints = constraints(s)
 	default:
@@ -250,8 +302,9 @@ func parseDevice(v *model.Variant, key, s string) {
 }
 
 // parseNode reads a node's shape: cpu=, memory=, disk=, zone=, rack=, family=,
-// type=, price= (units per hour), sim, gpu=N or fpga=N with -memory, -model
-// and -share (the part of a device that is offered); any other word is an attribute.
+// type=, price= (units per hour), sim, true= (an expression that holds), gpu=N or
+// fpga=N with -memory, -model, -share (the part of a device that is offered),
+// -sessions, -encode, -decode, -image, -region and -images; any other word is an attribute.
 func parseNode(name string, words []string) *model.Node {
 	n := &model.Node{Name: name, State: model.NodeReady, CPUMilli: 8000, MemoryMiB: 32 << 10, DiskMiB: 100 << 10}
 	n.Attributes = map[string]model.Attribute{}
@@ -277,6 +330,8 @@ func parseNode(name string, words []string) *model.Node {
 			n.PriceMicroPerHour = milli(s) * 1000
 		case "sim":
 			n.Simulated = true
+		case "true":
+			n.Truths = map[string]bool{s: true}
 		default:
 			parseNodeDevice(n, k, s)
 		}
@@ -309,6 +364,11 @@ func parseNodeDevice(n *model.Node, key, s string) {
 			d.Model = s
 		case "share":
 			d.Thousandths = int32(milli(s))
+		case "sessions", "encode", "decode", "image", "region", "images":
+			if d.Attributes == nil {
+				d.Attributes = map[string]model.Attribute{}
+			}
+			d.Attributes[strings.Replace(part, "sessions", model.AttributeSessions, 1)] = attribute(strings.ReplaceAll(s, "|", ","))
 		default:
 			panic("unknown word: " + key)
 		}

@@ -21,8 +21,8 @@ type Placed struct {
 	Variant int
 	Node    string
 	// Held is what the placement holds on the node now; it is taken out before
-	// nodes are compared. It is the zero value once the attempt has ended.
-	Held resource.Amount
+	// nodes are compared. It is nil once the attempt has ended.
+	Held *resource.Amount
 	// Next is how many other nodes to list.
 	Next int
 }
@@ -52,10 +52,12 @@ type RankedNode struct {
 	Parts     pack.Parts
 	CostMilli int64
 	// DecidedBy names what decides between the node and the chosen one, see
-	// place.Standing; it is empty for the chosen one, and when there is none to
+	// place.Standing, or "image" when it is loaded on one of them; it is empty for the chosen one, and when there is none to
 	// compare with.
 	DecidedBy string
 	standing  place.Standing
+	// loaded says that the images asked for are loaded there.
+	loaded bool
 }
 
 // RankedVariant is a variant with the number of nodes that one task of it fits.
@@ -79,9 +81,9 @@ func ExplainPlacement(in Input, q Placed) PlacementTrace {
 	placer.Begin(place.Input{Nodes: without(in.Nodes, q), Jobs: []*model.Job{asking}, Mix: in.Mix})
 	f := placer.Fleet()
 	out := PlacementTrace{Nodes: int64(f.Len())}
-	for _, tier := range variant.Tiers(group) {
+	for _, tier := range variant.Tiers(group, in.PriceWeight) {
 		for _, v := range tier {
-			ranked := rank(placer, placer.Intern(group, &group.Variants[v]))
+			ranked := rank(placer, group, &group.Variants[v])
 			out.Variants = append(out.Variants, RankedVariant{Variant: v, Speed: variant.Speed(&group.Variants[v]), Fits: int64(len(ranked))})
 			if v == q.Variant {
 				out.compare(ranked, q)
@@ -103,25 +105,38 @@ func ExplainPlacement(in Input, q Placed) PlacementTrace {
 // without returns the nodes with what the placement holds given back.
 func without(nodes []NodeView, q Placed) []NodeView {
 	at, ok := slices.BinarySearchFunc(nodes, q.Node, func(v NodeView, name string) int { return cmp.Compare(v.Node.Name, name) })
-	if !ok || nodes[at].Free == nil || len(nodes[at].Free.Devices) != len(nodes[at].Node.Devices) {
+	if !ok || q.Held == nil || nodes[at].Free == nil || len(nodes[at].Free.Devices) != len(nodes[at].Node.Devices) {
 		return nodes
 	}
 	nodes = slices.Clone(nodes)
 	nodes[at].Free = nodes[at].Free.Clone()
-	nodes[at].Free.Give(nodes[at].Node, q.Held)
+	nodes[at].Free.Give(nodes[at].Node, *q.Held)
 	return nodes
 }
 
-// rank returns the nodes that a class fits, best first.
-func rank(p *place.Placer, c *request.Class) []RankedNode {
+// rank returns the nodes that a variant fits, best first.
+func rank(p *place.Placer, g *model.TaskGroup, v *model.Variant) []RankedNode {
+	c := p.Intern(g, v)
+	ready := func(int) bool { return false }
+	if w, ok := request.Loaded(v); ok {
+		loaded := p.Intern(g, w)
+		ready = func(i int) bool {
+			_, fits := p.Standing(loaded, i)
+			return fits
+		}
+	}
 	var out []RankedNode
 	for i := range p.Fleet().Len() {
 		if s, ok := p.Standing(c, i); ok {
-			out = append(out, RankedNode{Node: p.Fleet().At(i).Node, Parts: s.Parts, CostMilli: s.CostMilli, standing: s})
+			out = append(out, RankedNode{Node: p.Fleet().At(i).Node, Parts: s.Parts, CostMilli: s.CostMilli, standing: s, loaded: ready(i)})
 		}
 	}
 	slices.SortStableFunc(out, func(a, b RankedNode) int {
 		switch {
+		case a.loaded != b.loaded && a.loaded:
+			return -1
+		case a.loaded != b.loaded:
+			return 1
 		case a.standing.Before(&b.standing):
 			return -1
 		case b.standing.Before(&a.standing):
@@ -146,7 +161,10 @@ func (t *PlacementTrace) compare(ranked []RankedNode, q Placed) {
 		if i == at {
 			continue
 		}
-		if t.Chosen != nil {
+		switch {
+		case t.Chosen != nil && n.loaded != t.Chosen.loaded:
+			n.DecidedBy = "image"
+		case t.Chosen != nil:
 			n.DecidedBy = n.standing.Difference(&t.Chosen.standing)
 		}
 		t.Next = append(t.Next, n)

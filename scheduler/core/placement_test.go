@@ -30,7 +30,7 @@ func TestWhoWasJustPlacedIsOnTheBestNode(t *testing.T) {
 		r := &j.Spec.Groups[s.Group].Variants[s.Variant].Resources
 		got := core.ExplainPlacement(then, core.Placed{
 			Job: j, Group: s.Group, Variant: s.Variant, Node: p.Node, Next: len(in.Nodes),
-			Held: resource.Amount{CPUMilli: r.CPUMilli, MemoryMiB: r.MemoryMiB, DiskMiB: r.DiskMiB, Devices: p.Devices},
+			Held: &resource.Amount{CPUMilli: r.CPUMilli, MemoryMiB: r.MemoryMiB, DiskMiB: r.DiskMiB, Devices: p.Devices, Exclusive: j.Spec.Groups[s.Group].Exclusive},
 		})
 		if got.Rank != 1 || got.Chosen == nil || got.Chosen.Node.Name != p.Node || got.Lacks != "" {
 			t.Fatalf("placed on %s, but the explanation ranks it %d: %s", p.Node, got.Rank, got.Lacks)
@@ -58,7 +58,7 @@ func TestExplainingAPlacementChangesNothing(t *testing.T) {
 		}
 		was := newBooks(in)
 		n := rapid.SampledFrom(in.Nodes).Draw(t, "node")
-		core.ExplainPlacement(in, core.Placed{Job: in.Jobs[0], Node: n.Node.Name, Held: resource.Amount{CPUMilli: 500}, Next: 3})
+		core.ExplainPlacement(in, core.Placed{Job: in.Jobs[0], Node: n.Node.Name, Held: &resource.Amount{CPUMilli: 500}, Next: 3})
 		if !slices.EqualFunc(in.Nodes, was.nodes, func(a, b core.NodeView) bool { return reflect.DeepEqual(a.Free, b.Free) }) {
 			t.Fatal("the books were changed")
 		}

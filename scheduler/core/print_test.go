@@ -71,6 +71,9 @@ func where(p core.Placement) string {
 	s := p.Node
 	for _, d := range p.Devices {
 		s += fmt.Sprintf(" %s:%s/%s", d.Device, model.FormatMilli(int64(d.Thousandths)), model.FormatMiB(d.MemoryMiB))
+		if d.Media != (model.Media{}) {
+			s += fmt.Sprintf("/%d sessions/%s/%s", d.Media.Sessions, model.FormatMilli(int64(d.Media.EncodeMilli)), model.FormatMilli(int64(d.Media.DecodeMilli)))
+		}
 	}
 	return s
 }
@@ -134,7 +137,8 @@ func (w *world) whyThere(words []string) string {
 		return "it does not run"
 	}
 	a := w.running[at]
-	q := core.Placed{Job: j, Group: g, Variant: a.Variant, Node: a.Node, Held: resource.Of(a), Next: 3}
+	held := resource.Of(a)
+	q := core.Placed{Job: j, Group: g, Variant: a.Variant, Node: a.Node, Held: &held, Next: 3}
 	if _, value := fields(words[3:]); value["next"] != "" {
 		q.Next = int(number(value["next"]))
 	}

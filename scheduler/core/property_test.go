@@ -32,7 +32,7 @@ func (b *books) take(t *rapid.T, j *model.Job, s *core.PlacementSet, p core.Plac
 		t.Fatalf("%s is placed on %s, which there is not", s.Job, p.Node)
 	}
 	r := &j.Spec.Groups[s.Group].Variants[s.Variant].Resources
-	a := resource.Amount{CPUMilli: r.CPUMilli, MemoryMiB: r.MemoryMiB, DiskMiB: r.DiskMiB, Devices: p.Devices}
+	a := resource.Amount{CPUMilli: r.CPUMilli, MemoryMiB: r.MemoryMiB, DiskMiB: r.DiskMiB, Devices: p.Devices, Exclusive: j.Spec.Groups[s.Group].Exclusive}
 	if err := b.nodes[i].Free.Take(b.nodes[i].Node, a); err != nil {
 		t.Fatalf("%s group %d task %d: %v", s.Job, s.Group, p.Ordinal, err)
 	}
@@ -53,7 +53,7 @@ func may(g *model.TaskGroup, v *model.Variant, n *model.Node) bool {
 
 // serves reports whether a device may serve a request, and what it then gives.
 func serves(r *model.DeviceRequest, d *model.Device) (share model.DeviceShare, ok bool) {
-	share = model.DeviceShare{Device: d.ID, Thousandths: r.Thousandths, MemoryMiB: r.MemoryMiB}
+	share = model.DeviceShare{Device: d.ID, Thousandths: r.Thousandths, MemoryMiB: r.MemoryMiB, Media: r.Media}
 	switch {
 	case r.Thousandths == 1000:
 		share.MemoryMiB = d.MemoryMiB
@@ -65,13 +65,35 @@ func serves(r *model.DeviceRequest, d *model.Device) (share model.DeviceShare, o
 			return share, false
 		}
 	}
+	region := d.Attributes["region"].Text != ""
+	if r.Image != "" && d.Attributes["image"].Text != r.Image && !region {
+		return share, false
+	}
+	if !within(r.Media, mediaOf(d)) {
+		return share, false
+	}
 	return share, d.Kind == r.Kind && d.Thousandths >= r.Thousandths && d.MemoryMiB >= r.MemoryMiB
+}
+
+// mediaOf reads what a device advertises of its video engines.
+func mediaOf(d *model.Device) model.Media {
+	return model.Media{
+		Sessions:    int32(d.Attributes["encoder_sessions"].Milli / 1000),
+		EncodeMilli: int32(d.Attributes["encode"].Milli), DecodeMilli: int32(d.Attributes["decode"].Milli),
+	}
+}
+
+func within(part, whole model.Media) bool {
+	return part.Sessions <= whole.Sessions && part.EncodeMilli <= whole.EncodeMilli && part.DecodeMilli <= whole.DecodeMilli
 }
 
 // fits tries every way of handing out devices.
 func fits(g *model.TaskGroup, v *model.Variant, n *model.Node, f *resource.Free) bool {
 	r := &v.Resources
 	if !may(g, v, n) || r.CPUMilli > f.CPUMilli || r.MemoryMiB > f.MemoryMiB || r.DiskMiB > f.DiskMiB {
+		return false
+	}
+	if f.Exclusive || g.Exclusive && f.Tasks > 0 {
 		return false
 	}
 	var units []*model.DeviceRequest
@@ -89,7 +111,7 @@ func seats(units []*model.DeviceRequest, n *model.Node, f *resource.Free, used m
 	}
 	for k := range n.Devices {
 		left := f.Devices[k]
-		if s, ok := serves(units[0], &n.Devices[k]); !ok || used[k] || !left.Healthy || left.Thousandths < s.Thousandths || left.MemoryMiB < s.MemoryMiB {
+		if s, ok := serves(units[0], &n.Devices[k]); !ok || used[k] || !left.Healthy || left.Thousandths < s.Thousandths || left.MemoryMiB < s.MemoryMiB || !within(s.Media, left.Media) {
 			continue
 		}
 		used[k] = true

@@ -2,6 +2,7 @@ package core
 
 import (
 	"caravan/scheduler/core/explain"
+	"caravan/scheduler/core/neighbour"
 	"caravan/scheduler/core/order"
 	"caravan/scheduler/core/place"
 	"caravan/scheduler/core/potential"
@@ -57,6 +58,9 @@ type cycle struct {
 	limits Limits
 	placer *place.Placer
 	ledger *quota.Ledger
+	// book is nil while no rule about neighbours is in play.
+	book        *neighbour.Book
+	priceWeight int64
 
 	plan   Plan
 	placed int64
@@ -66,6 +70,8 @@ type cycle struct {
 	unexplained []noRoom
 	// found is what is known of each class, by its id.
 	found []found
+	// among is scratch of open.
+	among []int32
 	// tiers and held are scratch of options, block of record.
 	tiers [][]option
 	held  []option
@@ -87,13 +93,14 @@ type noRoom struct {
 	trace   int
 	options []option
 	need    int64
+	bars    *explain.Bars
 }
 
 func (w *Workspace) begin(in Input) *cycle {
 	limits := in.Limits.withDefaults()
 	w.placer.Begin(place.Input{Nodes: in.Nodes, Jobs: in.Jobs, Mix: in.Mix, MaxSteps: limits.MaxSteps})
 	clear(w.found)
-	return &cycle{limits: limits, placer: w.placer, ledger: quota.New(in.Queues), found: w.found}
+	return &cycle{limits: limits, placer: w.placer, ledger: quota.New(in.Queues), book: neighbours(&in), priceWeight: in.PriceWeight, found: w.found}
 }
 
 // exhausted reports whether the cycle has done all it may.
@@ -150,6 +157,8 @@ type work struct {
 	ready model.Set
 	trace *GroupTrace
 	at    int // position of the trace to be
+	// rules are about the group's neighbours; nil for none.
+	rules *neighbour.View
 }
 
 // left returns how many more tasks of the group may run at once.
@@ -181,6 +190,6 @@ func (c *cycle) finish() {
 		for i, o := range n.options {
 			names[i], classes[i] = o.spec.Name, o.class
 		}
-		e.Group(&c.trace.Groups[n.trace], names, classes, n.need)
+		e.Group(&c.trace.Groups[n.trace], names, classes, n.need, n.bars)
 	}
 }

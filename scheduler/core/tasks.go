@@ -10,6 +10,7 @@ import (
 // other, as long as there is room and no limit binds.
 func (c *cycle) tasks(w *work) {
 	tiers := c.options(w)
+	w.rules = c.rules(w, flat(tiers))
 	most := min(w.trace.Ready, w.left())
 	code, limit := CodePlaced, quota.Limit{}
 	for ordinal := range w.ready.First(most).All() {
@@ -20,11 +21,14 @@ func (c *cycle) tasks(w *work) {
 		}
 		var o *option
 		var at place.Found
-		if o, at, limit = c.pick(w.job.Spec.Queue, tiers); o == nil {
+		if o, at, limit = c.pick(w, tiers); o == nil {
 			code = CodeNoRoom
 			break
 		}
 		spot := c.placer.Take(o.class, at)
+		if w.rules != nil {
+			w.rules.Add(c.placer.Fleet().At(spot.Node).Node)
+		}
 		c.ledger.Charge(w.job.Spec.Queue, o.class, 1)
 		c.record(w, o, ordinal, spot)
 		if w.spec.SameVariant && w.trace.Placed == 1 && len(w.spec.Variants) > 1 {
@@ -42,7 +46,7 @@ func (c *cycle) settle(w *work, tiers [][]option, code Code, limit quota.Limit) 
 		t.Code, t.Limit = CodeQueueLimit, limit.String()
 	case code == CodeNoRoom:
 		t.Code = CodeNoRoom
-		c.unexplained = append(c.unexplained, noRoom{trace: w.at, options: flat(tiers), need: 1})
+		c.unexplained = append(c.unexplained, noRoom{trace: w.at, options: flat(tiers), need: 1, bars: c.bars(w, 0)})
 	case code == CodeBudget:
 		t.Code = CodeBudget
 	case t.Placed < t.Ready:

@@ -132,6 +132,10 @@ func (w *world) addJob(words []string, body string) string {
 	if s := value["priority"]; s != "" {
 		spec.Priority = int32(number(s))
 	}
+	if s := value["label"]; s != "" {
+		key, v, _ := strings.Cut(s, ":")
+		spec.Labels = map[string]string{key: v}
+	}
 	w.jobs = append(w.jobs, newJob(words[0], uint64(len(w.jobs)+1), spec))
 	return ""
 }
@@ -166,7 +170,17 @@ func (w *world) input() core.Input {
 		}
 		in.Queues = append(in.Queues, v)
 	}
+	in.Occupants = occupants(w.running, w.job)
 	return in
+}
+
+// occupants lists where tasks run.
+func occupants(running []*model.Allocation, job func(string) *model.Job) []core.Occupant {
+	var out []core.Occupant
+	for _, a := range running {
+		out = append(out, core.Occupant{Job: job(a.Job), Group: a.Group, Node: a.Node, Tasks: 1})
+	}
+	return out
 }
 
 func (w *world) job(id string) *model.Job {
@@ -190,6 +204,9 @@ func (w *world) solve(words []string) string {
 	if s := value["steps"]; s != "" {
 		in.Limits.MaxSteps = number(s)
 	}
+	if s := value["price-weight"]; s != "" {
+		in.PriceWeight = number(s)
+	}
 	w.plan, w.trace = core.Solve(in)
 	return w.show(w.plan, w.trace, w.jobs)
 }
@@ -208,7 +225,7 @@ func (w *world) apply() string {
 			status.Active.Add(p.Ordinal)
 			w.running = append(w.running, &model.Allocation{
 				Job: s.Job, Group: s.Group, Ordinal: p.Ordinal, Variant: s.Variant, Node: p.Node,
-				CPUMilli: r.CPUMilli, MemoryMiB: r.MemoryMiB, DiskMiB: r.DiskMiB, Devices: p.Devices,
+				CPUMilli: r.CPUMilli, MemoryMiB: r.MemoryMiB, DiskMiB: r.DiskMiB, Devices: p.Devices, Exclusive: spec.Exclusive,
 			})
 		}
 	}

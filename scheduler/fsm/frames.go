@@ -97,7 +97,7 @@ func allocationFrame(a *model.Allocation) *pb.SnapshotFrame_Allocation {
 		Id: a.ID, JobId: a.Job, Group: strconv.Itoa(a.Group), Variant: strconv.Itoa(a.Variant),
 		Ordinal: a.Ordinal, Attempt: a.Attempt, Epoch: a.Epoch, Node: a.Node,
 		CpuMilli: a.CPUMilli, MemoryMib: a.MemoryMiB, DiskMib: a.DiskMiB, Devices: wire.SharesToProto(a.Devices),
-		State: pb.AllocationState(a.State), StopRequested: a.StopRequested,
+		Exclusive: a.Exclusive, State: pb.AllocationState(a.State), StopRequested: a.StopRequested,
 		PlacedMs: int64(a.PlacedAt), StartedMs: int64(a.StartedAt), EndedMs: int64(a.EndedAt),
 		Exit: wire.ExitToProto(a.Exit), Usage: wire.UsageToProto(a.Usage),
 	}}

@@ -2,11 +2,13 @@ package leader
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	pb "caravan/api/caravanv1"
 	"caravan/scheduler/core"
 	"caravan/scheduler/feed"
+	"caravan/scheduler/model"
 	"caravan/scheduler/state"
 )
 
@@ -86,22 +88,49 @@ func (l *Leader) cycle(ctx context.Context, d *decider) (placed int64, err error
 	return placed, nil
 }
 
-// input is what the core decides on: the state as plain values.
-func (l *Leader) input(snap *state.Snapshot) core.Input {
-	in := core.Input{Now: snap.Time(), Seed: snap.Index(), Limits: l.cfg.Limits}
+// input is what the core decides on: the state as plain values. More are jobs
+// that are asked about and not in the state.
+func (l *Leader) input(snap *state.Snapshot, more ...*model.Job) core.Input {
+	in := core.Input{Now: snap.Time(), Seed: snap.Index(), Limits: l.cfg.Limits, PriceWeight: l.cfg.PriceWeight}
+	for j := range snap.ActiveJobs() {
+		in.Jobs = append(in.Jobs, j)
+	}
+	asking := slices.Concat(in.Jobs, more)
 	nodes, free := snap.Books()
+	nodes = l.cfg.Evaluate(nodes, asking)
 	in.Nodes = make([]core.NodeView, len(nodes))
 	for i, n := range nodes {
 		in.Nodes[i] = core.NodeView{Node: n, Free: free[i]}
 	}
-	for j := range snap.ActiveJobs() {
-		in.Jobs = append(in.Jobs, j)
-	}
+	in.Occupants = occupants(snap, in.Jobs, asking)
 	in.Queues = queueViews(snap)
 	if mix := l.mix.Load(); mix != nil {
 		in.Mix = *mix
 	}
 	return in
+}
+
+// occupants lists where the tasks of jobs run that the rules of those who ask
+// are about.
+func occupants(snap *state.Snapshot, jobs, asking []*model.Job) []core.Occupant {
+	watched := core.Watched(asking)
+	if watched == nil {
+		return nil
+	}
+	var out []core.Occupant
+	for _, j := range jobs {
+		for g := range j.Groups {
+			if j.Groups[g].Active.Empty() || !watched(j, g) {
+				continue
+			}
+			for a := range snap.AllocationsOf(j.ID) {
+				if a.Group == g && !a.State.Ended() {
+					out = append(out, core.Occupant{Job: j, Group: g, Node: a.Node, Tasks: 1})
+				}
+			}
+		}
+	}
+	return out
 }
 
 // queueViews turns the state's usage, which covers a queue and all below it,

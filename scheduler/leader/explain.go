@@ -36,7 +36,7 @@ func (l *Leader) Explain(snap *state.Snapshot, j *model.Job) *pb.Explanation {
 
 // DryRun says where a job would run now, behind all that waits already.
 func (l *Leader) DryRun(snap *state.Snapshot, spec *model.JobSpec, owner string) *pb.DryRunJobResponse {
-	in := l.input(snap)
+	in := l.input(snap, &model.Job{ID: core.DryRunJob, Spec: spec})
 	plan, trace := core.DryRun(in, spec)
 	out := &pb.DryRunJobResponse{Warnings: l.warnings(snap, spec), Explanation: &pb.Explanation{JobId: core.DryRunJob, DecidedMs: int64(snap.Time())}}
 	for i := range trace.Groups {
@@ -55,6 +55,7 @@ func (l *Leader) warnings(snap *state.Snapshot, spec *model.JobSpec) []string {
 		nodes = append(nodes, n)
 	}
 	var out []string
+	nodes = l.cfg.Evaluate(nodes, []*model.Job{{Spec: spec}})
 	for _, t := range core.FitsEmpty(spec, nodes) {
 		out = append(out, "group "+t.Name+": "+sentence(&t))
 	}
@@ -142,7 +143,11 @@ func offers(snap *state.Snapshot, spec *model.JobSpec, plan *core.Plan) []*pb.Of
 			}
 			o.Tasks++
 			if n, known := snap.Node(p.Node); known {
-				o.PriceMicroPerHour += price(n, &v.Resources, p.Devices)
+				if spec.Groups[set.Group].Exclusive {
+					o.PriceMicroPerHour += n.PriceMicroPerHour
+				} else {
+					o.PriceMicroPerHour += price(n, &v.Resources, p.Devices)
+				}
 			}
 		}
 	}

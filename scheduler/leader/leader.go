@@ -12,6 +12,7 @@ import (
 	"caravan/scheduler/consensus"
 	"caravan/scheduler/core"
 	"caravan/scheduler/feed"
+	"caravan/scheduler/model"
 	"caravan/scheduler/state"
 )
 
@@ -41,6 +42,12 @@ type Config struct {
 	// and how many placements were taken and were stale.
 	OnCycle func(took time.Duration, placed, stale int64)
 
+	// Evaluate returns nodes with what the expressions of jobs say of them. It is
+	// called from several goroutines. Default: nothing is said, and expressions
+	// hold nowhere.
+	Evaluate func(nodes []*model.Node, jobs []*model.Job) []*model.Node
+	// PriceWeight is as of core.Input. Default: 0.
+	PriceWeight int64
 	// Limits bound one cycle. Default: core's.
 	Limits core.Limits
 	// MinGap is the shortest time between the ends of two cycles, so that a
@@ -64,6 +71,9 @@ func (c Config) withDefaults() Config {
 		if *d <= 0 {
 			*d = value
 		}
+	}
+	if c.Evaluate == nil {
+		c.Evaluate = func(nodes []*model.Node, _ []*model.Job) []*model.Node { return nodes }
 	}
 	fill(&c.MinGap, 5*time.Millisecond)
 	fill(&c.FullPass, time.Second)

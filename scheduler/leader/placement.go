@@ -18,9 +18,10 @@ func (l *Leader) ExplainAllocation(snap *state.Snapshot, a *model.Allocation, ne
 	}
 	q := core.Placed{Job: j, Group: a.Group, Variant: a.Variant, Node: a.Node, Next: next}
 	if !a.State.Ended() {
-		q.Held = resource.Of(a)
+		held := resource.Of(a)
+		q.Held = &held
 	}
-	t := core.ExplainPlacement(l.input(snap), q)
+	t := core.ExplainPlacement(l.input(snap, j), q)
 	group := &j.Spec.Groups[a.Group]
 	out := &pb.AllocationExplanation{
 		AllocationId: a.ID, JobId: j.ID, Group: group.Name, Variant: group.Variants[a.Variant].Name,
@@ -50,6 +51,9 @@ func notes(g *model.TaskGroup, a *model.Allocation) []string {
 	}
 	if g.Gang {
 		out = append(out, "a gang's members go to nodes near each other; nodes are compared for one member alone")
+	}
+	if len(g.Spread)+len(g.Apart) > 0 {
+		out = append(out, "rules about neighbours are left out: nodes are compared as if the task were alone")
 	}
 	if g.SameVariant && len(g.Variants) > 1 {
 		out = append(out, "all tasks of the group run the variant that the first one got")

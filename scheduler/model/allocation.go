@@ -18,6 +18,8 @@ type Allocation struct {
 	MemoryMiB int64
 	DiskMiB   int64
 	Devices   []DeviceShare
+	// Exclusive says that nothing else runs on the node meanwhile.
+	Exclusive bool
 
 	State         AllocationState
 	StopRequested bool
@@ -33,6 +35,7 @@ type DeviceShare struct {
 	Device      string
 	Thousandths int32
 	MemoryMiB   int64
+	Media       Media
 }
 
 // Exit tells how an attempt ended. Code follows the shell: 128+n for signal n.

@@ -45,7 +45,8 @@ func FormatMilli(n int64) string {
 type Operator uint8
 
 // Operators. In and NotIn take one or more values, the comparisons exactly one
-// number, Exists none.
+// number, Exists none. Where takes none either: its attribute is the text of an
+// expression, and what it says of a node or a device is in their Truths.
 const (
 	In Operator = iota + 1
 	NotIn
@@ -54,9 +55,10 @@ const (
 	Above
 	Below
 	Exists
+	Where
 )
 
-var operatorSigns = [...]string{"", "", "!", ">=", "<=", ">", "<", "*"}
+var operatorSigns = [...]string{"", "", "!", ">=", "<=", ">", "<", "*", ""}
 
 // Constraint is a condition on one attribute of a node or a device. An absent
 // attribute satisfies NotIn alone.
@@ -72,6 +74,8 @@ func (c *Constraint) Holds(a Attribute, ok bool) bool {
 	switch c.Operator {
 	case Exists:
 		return ok
+	case Where:
+		return ok && a == Text("true")
 	case In:
 		return ok && slices.Contains(c.Values, a)
 	case NotIn:
@@ -94,8 +98,12 @@ func (c *Constraint) Holds(a Attribute, ok bool) bool {
 	return false
 }
 
-// String writes the condition as in a job file: "family ga1|gn5", "memory >=12".
+// String writes the condition as in a job file: "family ga1|gn5", "memory >=12",
+// "where node.cpu >= 32.0".
 func (c *Constraint) String() string {
+	if c.Operator == Where {
+		return "where " + strings.Join(strings.Fields(c.Attribute), " ")
+	}
 	words := make([]string, len(c.Values))
 	for i, v := range c.Values {
 		words[i] = v.String()

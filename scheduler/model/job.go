@@ -13,6 +13,10 @@ const (
 	MaxDiskMiB        = 1 << 40
 	MaxPriority       = 1000
 	MaxRetries        = 1000
+	MaxRules          = 16
+	MaxExpression     = 4096
+	MaxImageName      = 256
+	MaxSessions       = 1000
 )
 
 // DefaultQueue is the queue of a job that names none. It always exists.
@@ -66,6 +70,10 @@ type TaskGroup struct {
 	SameVariant bool
 	KillGrace   Duration
 	Workdir     string
+	// Exclusive tasks have their node to themselves.
+	Exclusive bool
+	Spread    []Spread
+	Apart     []Apart
 }
 
 // Dependency makes a group wait for another group of its job: for all of it,

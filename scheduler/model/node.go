@@ -1,5 +1,7 @@
 package model
 
+import "strconv"
+
 // Node is a host with an agent.
 type Node struct {
 	Name         string
@@ -17,6 +19,9 @@ type Node struct {
 	BootID    string
 	Version   string
 	Simulated bool
+	// Truths says which expressions hold of the node. It is filled in for a
+	// decision, from everything else that is here, and never kept.
+	Truths map[string]bool
 	// PriceMicroPerHour is millionths of the currency unit for the whole node; 0 unknown.
 	PriceMicroPerHour int64
 
@@ -36,7 +41,9 @@ type Device struct {
 	// Thousandths is the capacity offered: 1000 for a whole device.
 	Thousandths int32
 	Attributes  map[string]Attribute
-	Healthy     bool
+	// Truths is as on a Node.
+	Truths  map[string]bool
+	Healthy bool
 	// HealthReason says why the device is out of service.
 	HealthReason string
 }
@@ -57,7 +64,7 @@ func (n *Node) Clone() *Node {
 }
 
 // Attribute returns the node's attribute of that name. Fixed fields answer
-// first: node, instance_type, family, zone, rack, simulated.
+// first, then Truths: node, instance_type, family, zone, rack, simulated.
 func (n *Node) Attribute(name string) (Attribute, bool) {
 	switch name {
 	case "node":
@@ -76,7 +83,15 @@ func (n *Node) Attribute(name string) (Attribute, bool) {
 		}
 		return Text("false"), true
 	}
-	a, ok := n.Attributes[name]
+	return advertised(n.Truths, n.Attributes, name)
+}
+
+// advertised looks an attribute or an expression up.
+func advertised(truths map[string]bool, attributes map[string]Attribute, name string) (Attribute, bool) {
+	if holds, ok := truths[name]; ok {
+		return Text(strconv.FormatBool(holds)), true
+	}
+	a, ok := attributes[name]
 	return a, ok
 }
 
@@ -95,8 +110,7 @@ func (d *Device) Attribute(name string) (Attribute, bool) {
 	case "memory":
 		return Milli(d.MemoryMiB * 1000), d.MemoryMiB > 0
 	}
-	a, ok := d.Attributes[name]
-	return a, ok
+	return advertised(d.Truths, d.Attributes, name)
 }
 
 // Queue is what jobs are charged to.

@@ -99,6 +99,7 @@ func (v *validator) group(path string, s *JobSpec, i int) {
 		v.output(fmt.Sprintf("%s.outputs[%d]", path, k), o)
 	}
 	v.constraints(path+".constraints", g.Constraints)
+	v.neighbours(path, g)
 	v.env(path+".env", g.Env)
 	if len(g.Variants) == 0 {
 		v.fault(path+".variants", "the group has nothing to run", "give it a command")
@@ -221,6 +222,7 @@ func (v *validator) resources(path string, r *Resources) {
 			v.fault(at+".count", "a share is of one device only", "ask for whole devices, or list the request twice")
 		}
 		v.constraints(at+".constraints", d.Constraints)
+		v.engines(at, d)
 		devices += int64(d.Count)
 	}
 	v.atMost(path+".devices", devices, MaxDevicesPerTask, "devices for one task")
@@ -243,6 +245,8 @@ func (v *validator) constraints(path string, cs []Constraint) {
 				v.fault(at+".values", c.Attribute+" is compared with one number", `write it as in ">=8"`)
 			}
 		case Exists:
+		case Where:
+			v.atMost(at+".attribute", int64(len(c.Attribute)), MaxExpression, "bytes of expression")
 		default:
 			v.fault(at+".operator", "no such comparison", "")
 		}

@@ -14,6 +14,10 @@ type Free struct {
 	CPUMilli  int64
 	MemoryMiB int64
 	DiskMiB   int64
+	// Tasks is how many run on the node, and Exclusive whether one of them has it
+	// to itself.
+	Tasks     int32
+	Exclusive bool
 	// Devices stands parallel to Node.Devices.
 	Devices []DeviceFree
 }
@@ -22,6 +26,7 @@ type Free struct {
 type DeviceFree struct {
 	Thousandths int32
 	MemoryMiB   int64
+	Media       model.Media
 	// Healthy is false while the device must not be handed out.
 	Healthy bool
 }
@@ -32,6 +37,7 @@ type Amount struct {
 	MemoryMiB int64
 	DiskMiB   int64
 	Devices   []model.DeviceShare
+	Exclusive bool
 }
 
 // Whole returns what the node offers when nothing runs on it.
@@ -40,7 +46,7 @@ func Whole(n *model.Node) *Free {
 	f.Devices = make([]DeviceFree, len(n.Devices))
 	for i := range n.Devices {
 		d := &n.Devices[i]
-		f.Devices[i] = DeviceFree{Thousandths: d.Thousandths, MemoryMiB: d.MemoryMiB, Healthy: d.Healthy}
+		f.Devices[i] = DeviceFree{Thousandths: d.Thousandths, MemoryMiB: d.MemoryMiB, Media: d.Media(), Healthy: d.Healthy}
 	}
 	return f
 }
@@ -54,7 +60,7 @@ func (f *Free) Clone() *Free {
 
 // Of returns what an allocation takes.
 func Of(a *model.Allocation) Amount {
-	return Amount{CPUMilli: a.CPUMilli, MemoryMiB: a.MemoryMiB, DiskMiB: a.DiskMiB, Devices: a.Devices}
+	return Amount{CPUMilli: a.CPUMilli, MemoryMiB: a.MemoryMiB, DiskMiB: a.DiskMiB, Devices: a.Devices, Exclusive: a.Exclusive}
 }
 
 // DeviceIndex returns the position of a device in the node's sorted list, or -1.
@@ -78,6 +84,10 @@ func (f *Free) TakeAt(n *model.Node, a Amount, positions []int32) error {
 
 func (f *Free) take(n *model.Node, a Amount, position func(share int) int) error {
 	switch {
+	case f.Exclusive:
+		return fmt.Errorf("node %s: a task has it to itself", n.Name)
+	case a.Exclusive && f.Tasks > 0:
+		return fmt.Errorf("node %s: wanted whole, %d tasks run on it", n.Name, f.Tasks)
 	case a.CPUMilli < 0 || a.MemoryMiB < 0 || a.DiskMiB < 0:
 		return fmt.Errorf("node %s: a negative amount cannot be taken", n.Name)
 	case a.CPUMilli > f.CPUMilli:
@@ -98,6 +108,8 @@ func (f *Free) take(n *model.Node, a Amount, position func(share int) int) error
 	f.CPUMilli -= a.CPUMilli
 	f.MemoryMiB -= a.MemoryMiB
 	f.DiskMiB -= a.DiskMiB
+	f.Tasks++
+	f.Exclusive = a.Exclusive
 	return nil
 }
 
@@ -115,9 +127,14 @@ func (f *Free) takeDevice(n *model.Node, s model.DeviceShare, i int) error {
 		return fmt.Errorf("device %s: %d thousandths wanted, %d free", s.Device, s.Thousandths, d.Thousandths)
 	case s.MemoryMiB > d.MemoryMiB:
 		return fmt.Errorf("device %s: %s memory wanted, %s free", s.Device, model.FormatMiB(s.MemoryMiB), model.FormatMiB(d.MemoryMiB))
+	case !s.Media.Covers(model.Media{}):
+		return fmt.Errorf("device %s: a share of its video engines must not be negative", s.Device)
+	case !d.Media.Covers(s.Media):
+		return fmt.Errorf("device %s: more of its video engines wanted than is free", s.Device)
 	}
 	d.Thousandths -= s.Thousandths
 	d.MemoryMiB -= s.MemoryMiB
+	d.Media = d.Media.Minus(s.Media)
 	return nil
 }
 
@@ -127,6 +144,8 @@ func (f *Free) Give(n *model.Node, a Amount) {
 	f.CPUMilli += a.CPUMilli
 	f.MemoryMiB += a.MemoryMiB
 	f.DiskMiB += a.DiskMiB
+	f.Tasks--
+	f.Exclusive = f.Exclusive && !a.Exclusive
 	for _, s := range a.Devices {
 		f.giveDevice(n, s)
 	}
@@ -136,6 +155,7 @@ func (f *Free) giveDevice(n *model.Node, s model.DeviceShare) {
 	if i := DeviceIndex(n, s.Device); i >= 0 {
 		f.Devices[i].Thousandths += s.Thousandths
 		f.Devices[i].MemoryMiB += s.MemoryMiB
+		f.Devices[i].Media = f.Devices[i].Media.Plus(s.Media)
 	}
 }
 
@@ -149,10 +169,13 @@ func Rebuild(n *model.Node, running []*model.Allocation) *Free {
 		f.CPUMilli -= a.CPUMilli
 		f.MemoryMiB -= a.MemoryMiB
 		f.DiskMiB -= a.DiskMiB
+		f.Tasks++
+		f.Exclusive = f.Exclusive || a.Exclusive
 		for _, s := range a.Devices {
 			if i := DeviceIndex(n, s.Device); i >= 0 {
 				f.Devices[i].Thousandths -= s.Thousandths
 				f.Devices[i].MemoryMiB -= s.MemoryMiB
+				f.Devices[i].Media = f.Devices[i].Media.Minus(s.Media)
 			}
 		}
 	}

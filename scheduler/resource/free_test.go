@@ -136,3 +136,56 @@ func TestANodeThatShrankTakesNothingMore(t *testing.T) {
 		t.Errorf("left %+v, want %+v", f, Whole(after))
 	}
 }
+
+func TestANodeToItselfIsTakenEmptyAndThenByNobody(t *testing.T) {
+	n := &model.Node{Name: "n", CPUMilli: 4000}
+	alone, other := Amount{CPUMilli: 1000, Exclusive: true}, Amount{}
+	f := Whole(n)
+	if err := f.Take(n, alone); err != nil {
+		t.Fatal(err)
+	}
+	if f.Take(n, other) == nil || f.Take(n, alone) == nil {
+		t.Error("somebody got in")
+	}
+	f.Give(n, alone)
+	if err := f.Take(n, other); err != nil {
+		t.Error(err)
+	}
+	if f.Take(n, alone) == nil {
+		t.Error("a node in use was given whole, though the task there needs nothing")
+	}
+	f.Give(n, other)
+	if want := Whole(n); !reflect.DeepEqual(f, want) {
+		t.Errorf("left is %+v, want %+v", f, want)
+	}
+	running := []*model.Allocation{{CPUMilli: 1000, Exclusive: true}}
+	if f := Rebuild(n, running); !f.Exclusive || f.Tasks != 1 {
+		t.Errorf("rebuilt as %+v", f)
+	}
+}
+
+func TestVideoEnginesAreTakenLikeMemory(t *testing.T) {
+	attributes := map[string]model.Attribute{
+		model.AttributeSessions: model.Milli(3000), model.AttributeEncode: model.Milli(1000), model.AttributeDecode: model.Text("much"),
+	}
+	n := &model.Node{Name: "n", Devices: []model.Device{{ID: "g", Thousandths: 1000, Attributes: attributes, Healthy: true}}}
+	share := func(m model.Media) Amount {
+		return Amount{Devices: []model.DeviceShare{{Device: "g", Thousandths: 1, Media: m}}}
+	}
+	f := Whole(n)
+	two := share(model.Media{Sessions: 2, EncodeMilli: 600})
+	if err := f.Take(n, two); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []model.Media{{Sessions: 2}, {EncodeMilli: 401}, {DecodeMilli: 1}, {Sessions: -1}} {
+		if f.Take(n, share(m)) == nil {
+			t.Errorf("%+v was taken", m)
+		}
+	}
+	if err := f.Take(n, share(model.Media{Sessions: 1, EncodeMilli: 400})); err != nil {
+		t.Error(err)
+	}
+	if left := f.Devices[0].Media; left != (model.Media{}) {
+		t.Errorf("left is %+v", left)
+	}
+}

@@ -40,7 +40,7 @@ func (s *jobs) SubmitJob(ctx context.Context, r *pb.SubmitJobRequest) (*pb.Submi
 	if err := requestID(r.RequestId); err != nil {
 		return nil, err
 	}
-	spec, err := admit(r.Spec)
+	spec, err := s.admit(r.Spec)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (s *jobs) SubmitJob(ctx context.Context, r *pb.SubmitJobRequest) (*pb.Submi
 // DryRunJob does all that SubmitJob does but store the job, and says where it
 // would run if it were the only one waiting.
 func (s *jobs) DryRunJob(ctx context.Context, r *pb.DryRunJobRequest) (*pb.DryRunJobResponse, error) {
-	spec, err := admit(r.Spec)
+	spec, err := s.admit(r.Spec)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (s *jobs) DryRunJob(ctx context.Context, r *pb.DryRunJobRequest) (*pb.DryRu
 }
 
 // admit converts and checks a spec and fills in what it leaves open.
-func admit(p *pb.JobSpec) (*model.JobSpec, error) {
+func (s *jobs) admit(p *pb.JobSpec) (*model.JobSpec, error) {
 	spec, err := wire.JobSpecFromProto(p)
 	if err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func admit(p *pb.JobSpec) (*model.JobSpec, error) {
 			}
 		}
 	}
-	if faults := model.Validate(spec); len(faults) > 0 {
+	if faults := append(model.Validate(spec), s.truths.Check(spec)...); len(faults) > 0 {
 		return nil, &model.Error{Kind: model.KindInvalid, Subject: spec.Name, Message: "the job has faults", Fields: faults}
 	}
 	return spec, nil

@@ -15,12 +15,14 @@ import (
 
 	pb "caravan/api/caravanv1"
 	"caravan/scheduler/consensus"
+	"caravan/scheduler/core"
 	"caravan/scheduler/feed"
 	"caravan/scheduler/fsm"
 	"caravan/scheduler/leader"
 	"caravan/scheduler/metrics"
 	"caravan/scheduler/model"
 	"caravan/scheduler/state"
+	"caravan/scheduler/truth"
 )
 
 // Config is what New needs. Zero values mean the default named at each field;
@@ -47,6 +49,10 @@ type Config struct {
 	// Heartbeat is how often agents renew the lease. Default: a third of
 	// Lease, so that two may get lost.
 	Heartbeat time.Duration
+	// PriceWeight is what money is worth in time when a variant is chosen: seconds
+	// that an hour of work may take longer to save a unit of currency, 0 to
+	// core.MaxPriceWeight. Default 0: the fastest variant that fits.
+	PriceWeight int64
 	// Version is reported to clients.
 	Version string
 	// Logger receives this server's messages. Default: none.
@@ -56,6 +62,9 @@ type Config struct {
 func (c Config) withDefaults() (Config, error) {
 	if !model.ValidName(c.ID) {
 		return c, fmt.Errorf("server id %q: use 1 to 48 lower-case letters, digits and '-', beginning with a letter", c.ID)
+	}
+	if c.PriceWeight < 0 || c.PriceWeight > core.MaxPriceWeight {
+		return c, fmt.Errorf("price weight %d: use 0 to %d seconds for a unit of currency", c.PriceWeight, core.MaxPriceWeight)
 	}
 	if c.Listener == nil {
 		return c, errors.New("server: Listener is required")
@@ -90,6 +99,7 @@ type Server struct {
 	feed    *feed.Feed
 	leader  *leader.Leader
 	leases  *leader.Leases
+	truths  *truth.Evaluator
 	metrics *metrics.Metrics
 	conns   *connections
 	split   *splitter
@@ -108,6 +118,9 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, feed: feed.New(), conns: newConnections(), leases: leader.NewLeases(cfg.Lease, cfg.KillGrace)}
+	if s.truths, err = truth.New(); err != nil {
+		return nil, errors.Join(err, cfg.Listener.Close())
+	}
 	s.closing, s.close = context.WithCancel(context.Background())
 	s.fsm = fsm.New(fsm.Config{OnCommit: s.publish})
 	cfg.Raft.ServerID, cfg.Raft.StateMachine, cfg.Raft.Logger = cfg.ID, replica{s.fsm}, cfg.Logger.Named("raft")
@@ -118,6 +131,7 @@ func New(cfg Config) (*Server, error) {
 	s.metrics = metrics.New(s.gauges)
 	s.leader = leader.New(leader.Config{
 		Proposer: s, Node: s.node, State: s.fsm.Snapshot, Feed: s.feed, Leases: s.leases, Logger: cfg.Logger.Named("leader"), OnCycle: s.metrics.Cycle,
+		Evaluate: s.truths.Fill, PriceWeight: cfg.PriceWeight,
 	})
 	s.split = newSplitter(cfg.Listener)
 	if err := s.buildAPI(); err != nil {

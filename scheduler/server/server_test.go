@@ -188,6 +188,18 @@ func TestRefusalsCarryKindSubjectAndHint(t *testing.T) {
 			_, err := jobs.SubmitJob(ctx, &pb.SubmitJobRequest{RequestId: "b", Spec: spec})
 			return err
 		}, model.KindNotFound, "nowhere"},
+		{"an expression that asks for what there is not", func(ctx context.Context) error {
+			spec := helloSpec("ok", 1)
+			spec.Groups[0].Constraints = []*pb.Constraint{{Attribute: "node.colour == 1", Operator: pb.Operator_OPERATOR_WHERE}}
+			_, err := jobs.SubmitJob(ctx, &pb.SubmitJobRequest{RequestId: "w", Spec: spec})
+			return err
+		}, model.KindInvalid, "groups[0].constraints[0]"},
+		{"a rule over what no node lies in", func(ctx context.Context) error {
+			spec := helloSpec("ok", 1)
+			spec.Groups[0].Spread = []*pb.Spread{{Over: 9}}
+			_, err := jobs.DryRunJob(ctx, &pb.DryRunJobRequest{Spec: spec})
+			return err
+		}, model.KindInvalid, "spread[0].over"},
 	} {
 		err := wire.ErrorFromStatus(c.call(within(t, 10*time.Second)))
 		if err == nil || err.Kind != c.kind || !strings.Contains(err.Error()+err.Subject, c.want) {

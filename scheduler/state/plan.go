@@ -199,7 +199,7 @@ func (p *placer) edit() {
 
 func (p *placer) amount(pl *Placement) resource.Amount {
 	r := &p.variant.Resources
-	return resource.Amount{CPUMilli: r.CPUMilli, MemoryMiB: r.MemoryMiB, DiskMiB: r.DiskMiB, Devices: pl.Devices}
+	return resource.Amount{CPUMilli: r.CPUMilli, MemoryMiB: r.MemoryMiB, DiskMiB: r.DiskMiB, Devices: pl.Devices, Exclusive: p.group.Exclusive}
 }
 
 func (p *placer) usage(pl *Placement) QueueUsage {
@@ -277,7 +277,8 @@ func (p *placer) commit(pl *Placement) {
 		Job: j.ID, Group: p.set.Group, Ordinal: pl.Ordinal, Attempt: r.Attempts, Epoch: epoch,
 		Variant: p.set.Variant, Node: pl.Node,
 		CPUMilli: res.CPUMilli, MemoryMiB: res.MemoryMiB, DiskMiB: res.DiskMiB, Devices: pl.Devices,
-		State: model.AllocationPlaced, PlacedAt: p.now,
+		Exclusive: p.group.Exclusive,
+		State:     model.AllocationPlaced, PlacedAt: p.now,
 	}
 	r.LastAllocation = a.ID
 	p.tb.tasks.put(key, &r)

@@ -12,7 +12,7 @@ func AllocationToProto(a *model.Allocation, spec *model.JobSpec) *pb.Allocation 
 		Id: a.ID, JobId: a.Job, Ordinal: a.Ordinal, Attempt: a.Attempt, Epoch: a.Epoch, Node: a.Node,
 		CpuMilli: a.CPUMilli, MemoryMib: a.MemoryMiB, DiskMib: a.DiskMiB, Devices: SharesToProto(a.Devices),
 		State: pb.AllocationState(a.State), StopRequested: a.StopRequested, PlacedMs: int64(a.PlacedAt),
-		StartedMs: int64(a.StartedAt), EndedMs: int64(a.EndedAt), Exit: ExitToProto(a.Exit), Usage: UsageToProto(a.Usage),
+		Exclusive: a.Exclusive, StartedMs: int64(a.StartedAt), EndedMs: int64(a.EndedAt), Exit: ExitToProto(a.Exit), Usage: UsageToProto(a.Usage),
 	}
 	if spec != nil && a.Group < len(spec.Groups) {
 		g := &spec.Groups[a.Group]
@@ -30,7 +30,10 @@ func AllocationToProto(a *model.Allocation, spec *model.JobSpec) *pb.Allocation 
 func SharesToProto(ss []model.DeviceShare) []*pb.DeviceShare {
 	var ps []*pb.DeviceShare
 	for _, s := range ss {
-		ps = append(ps, &pb.DeviceShare{DeviceId: s.Device, Thousandths: s.Thousandths, MemoryMib: s.MemoryMiB})
+		ps = append(ps, &pb.DeviceShare{
+			DeviceId: s.Device, Thousandths: s.Thousandths, MemoryMib: s.MemoryMiB,
+			EncoderSessions: s.Media.Sessions, EncodeMilli: s.Media.EncodeMilli, DecodeMilli: s.Media.DecodeMilli,
+		})
 	}
 	return ps
 }
@@ -39,7 +42,10 @@ func SharesToProto(ss []model.DeviceShare) []*pb.DeviceShare {
 func SharesFromProto(ps []*pb.DeviceShare) []model.DeviceShare {
 	var ss []model.DeviceShare
 	for _, p := range ps {
-		ss = append(ss, model.DeviceShare{Device: p.DeviceId, Thousandths: p.Thousandths, MemoryMiB: p.MemoryMib})
+		ss = append(ss, model.DeviceShare{
+			Device: p.DeviceId, Thousandths: p.Thousandths, MemoryMiB: p.MemoryMib,
+			Media: model.Media{Sessions: p.EncoderSessions, EncodeMilli: p.EncodeMilli, DecodeMilli: p.DecodeMilli},
+		})
 	}
 	return ss
 }

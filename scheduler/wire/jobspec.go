@@ -47,6 +47,7 @@ func groupFromProto(p *pb.TaskGroup) model.TaskGroup {
 		Name: p.Name, MaxRunning: p.MaxRunning, Gang: p.Gang, Constraints: constraintsFromProto(p.Constraints),
 		Env: p.Env, Verify: p.Verify, TimeLimit: model.Duration(p.TimeLimitMs), Retries: p.Retries,
 		SameVariant: p.SameVariant, KillGrace: model.Duration(p.KillGraceMs), Workdir: p.Workdir,
+		Exclusive: p.Exclusive, Spread: spreadFromProto(p.Spread), Apart: apartFromProto(p.ApartFrom),
 	}
 	g.Indices.Chunk = int64(max(1, p.Chunk))
 	for _, r := range p.Indices {
@@ -101,7 +102,8 @@ func variantFromProto(p *pb.Variant) model.Variant {
 func deviceRequestFromProto(p *pb.DeviceRequest) model.DeviceRequest {
 	d := model.DeviceRequest{
 		Kind: p.Kind, Count: p.Count, Thousandths: p.Thousandths, MemoryMiB: p.MemoryMib,
-		Constraints: constraintsFromProto(p.Constraints),
+		Constraints: constraintsFromProto(p.Constraints), Image: p.Image,
+		Media: model.Media{Sessions: p.EncoderSessions, EncodeMilli: p.EncodeMilli, DecodeMilli: p.DecodeMilli},
 	}
 	if d.Count == 0 {
 		d.Count = 1
@@ -141,6 +143,7 @@ func GroupToProto(s *model.JobSpec, i int) *pb.TaskGroup {
 		Constraints: constraintsToProto(g.Constraints), Env: g.Env, Verify: g.Verify,
 		TimeLimitMs: int64(g.TimeLimit), Retries: g.Retries, SameVariant: g.SameVariant,
 		KillGraceMs: int64(g.KillGrace), Workdir: g.Workdir,
+		Exclusive: g.Exclusive, Spread: spreadToProto(g.Spread), ApartFrom: apartToProto(g.Apart),
 	}
 	for _, r := range g.Indices.Ranges {
 		p.Indices = append(p.Indices, &pb.IndexRange{First: r.First, Last: r.Last, Step: r.Step})
@@ -168,7 +171,8 @@ func VariantToProto(v *model.Variant) *pb.Variant {
 	for _, d := range v.Resources.Devices {
 		p.Resources.Devices = append(p.Resources.Devices, &pb.DeviceRequest{
 			Kind: d.Kind, Count: d.Count, Thousandths: d.Thousandths, MemoryMib: d.MemoryMiB,
-			Constraints: constraintsToProto(d.Constraints),
+			Constraints: constraintsToProto(d.Constraints), Image: d.Image,
+			EncoderSessions: d.Media.Sessions, EncodeMilli: d.Media.EncodeMilli, DecodeMilli: d.Media.DecodeMilli,
 		})
 	}
 	return p

@@ -97,9 +97,11 @@ func NodeToProto(n *model.Node, free *resource.Free, allocations int64) *pb.Node
 	}
 	for i := range n.Devices {
 		d := &n.Devices[i]
+		media := d.Media().Minus(free.Devices[i].Media)
 		if used := d.Thousandths - free.Devices[i].Thousandths; used != 0 {
 			p.UsedDevices = append(p.UsedDevices, &pb.DeviceShare{
 				DeviceId: d.ID, Thousandths: used, MemoryMib: d.MemoryMiB - free.Devices[i].MemoryMiB,
+				EncoderSessions: media.Sessions, EncodeMilli: media.EncodeMilli, DecodeMilli: media.DecodeMilli,
 			})
 		}
 	}

@@ -114,6 +114,9 @@ func Main(args []string) error {
 	return sdk.Serve(sdk.Config{Name: "sim", Version: "1", Plugin: p, LookInterval: lookInterval})
 }
 
+// sessions is how many encoder sessions a card with video engines pretends.
+const sessions = 16
+
 // device describes a device, or the slice of one that the machine has.
 func device(i int, part family.Part, thousandths int64) *pluginv1.Device {
 	d := &pluginv1.Device{
@@ -128,6 +131,11 @@ func device(i int, part family.Part, thousandths int64) *pluginv1.Device {
 	} {
 		if milli > 0 {
 			d.Attributes[name] = &pluginv1.Attribute{Value: &pluginv1.Attribute_Milli{Milli: milli}}
+		}
+	}
+	if part.MediaEngine == family.Yes {
+		for name, whole := range map[string]int64{"encoder_sessions": sessions * 1000, "encode": 1000, "decode": 1000} {
+			d.Attributes[name] = &pluginv1.Attribute{Value: &pluginv1.Attribute_Milli{Milli: whole * thousandths / family.Whole}}
 		}
 	}
 	if part.Kind == family.FPGA {

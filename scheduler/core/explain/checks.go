@@ -13,7 +13,8 @@ import (
 
 // The checks that a node must pass, in the fixed order in which they are made
 // and reported: its state, its sort, the constraints of the group and of the
-// variant, each device request, then cores, memory and disk.
+// variant, each device request, then cores, memory and disk, and last who else
+// is on it.
 const (
 	checkLost = iota
 	checkDraining
@@ -34,7 +35,8 @@ func (k *checks) firstDevice() int { return firstConstraint + len(k.class.Constr
 func (k *checks) cores() int       { return k.firstDevice() + len(k.class.Devices) }
 func (k *checks) memory() int      { return k.cores() + 1 }
 func (k *checks) disk() int        { return k.cores() + 2 }
-func (k *checks) count() int       { return k.cores() + 3 }
+func (k *checks) alone() int       { return k.cores() + 3 }
+func (k *checks) count() int       { return k.cores() + 4 }
 
 // label names a check as it is shown.
 func (k *checks) label(check int) string {
@@ -57,6 +59,10 @@ func (k *checks) label(check int) string {
 		return model.FormatMilli(k.class.CPUMilli) + " cores"
 	case check == k.memory():
 		return model.FormatMiB(k.class.MemoryMiB) + " memory"
+	case check == k.alone() && k.class.Exclusive:
+		return "exclusive: a node to itself"
+	case check == k.alone():
+		return "a node that no task has to itself"
 	}
 	return model.FormatMiB(k.class.DiskMiB) + " disk"
 }
@@ -67,6 +73,10 @@ func requestLabel(r *model.DeviceRequest) string {
 	var with []string
 	if r.MemoryMiB > 0 {
 		with = append(with, model.FormatMiB(r.MemoryMiB))
+	}
+	with = append(with, engineWords(r.Media)...)
+	if r.Image != "" {
+		with = append(with, "image "+r.Image)
 	}
 	for i := range r.Constraints {
 		with = append(with, r.Constraints[i].String())
@@ -111,6 +121,8 @@ func (k *checks) hostLeft(free *resource.Free) int {
 		return k.memory()
 	case k.class.DiskMiB > free.DiskMiB:
 		return k.disk()
+	case !pack.Alone(k.class, free):
+		return k.alone()
 	}
 	return -1
 }

@@ -62,8 +62,8 @@ func (e *Explainer) Alike(groups Groups, plain func(*request.Class) bool) {
 
 // Group fills in the code and the variants of a group whose next `need` tasks
 // together found no room: 1, or all members of a gang. Names stand parallel to
-// classes.
-func (e *Explainer) Group(t *GroupTrace, names []string, classes []*request.Class, need int64) {
+// classes. bars are the rules that close nodes to the group, nil for none.
+func (e *Explainer) Group(t *GroupTrace, names []string, classes []*request.Class, need int64, bars *Bars) {
 	takers, never := false, true
 	for i, c := range classes {
 		v := e.class(c)
@@ -73,6 +73,9 @@ func (e *Explainer) Group(t *GroupTrace, names []string, classes []*request.Clas
 		shown.Variant = names[i]
 		if need > 1 && v.now < need && v.examined {
 			shown.Hint = gangHint(v, need)
+		}
+		if bars != nil && v.examined {
+			e.bar(&shown, c, need, bars)
 		}
 		t.Variants = append(t.Variants, shown)
 	}

@@ -44,6 +44,8 @@ func (k *checks) shortfall(check int, n *fleet.Node) int64 {
 		return missing(free.CPUMilli, k.class.CPUMilli)
 	case check == k.memory():
 		return missing(free.MemoryMiB, k.class.MemoryMiB)
+	case check == k.alone():
+		return 1000
 	}
 	return missing(free.DiskMiB, k.class.DiskMiB)
 }
@@ -73,7 +75,7 @@ func (k *checks) shortfallOf(check int, n *fleet.Node, f *fixed) int64 {
 	r := &k.class.Devices[check-k.firstDevice()]
 	memory, ready := request.Memory(r, &n.Node.Devices[0]), int64(0)
 	for i := range n.Free.Devices {
-		if d := &n.Free.Devices[i]; d.Healthy && d.Thousandths >= r.Thousandths && d.MemoryMiB >= memory {
+		if d := &n.Free.Devices[i]; d.Healthy && d.Thousandths >= r.Thousandths && d.MemoryMiB >= memory && d.Media.Covers(r.Media) {
 			ready++
 		}
 	}
@@ -121,6 +123,10 @@ func (k *checks) lacks(check int, n *fleet.Node) string {
 		return amount(model.FormatMilli(max(0, free.CPUMilli)), model.FormatMilli(k.class.CPUMilli), "cores free")
 	case check == k.memory():
 		return "memory " + amount(model.FormatMiB(max(0, free.MemoryMiB)), model.FormatMiB(k.class.MemoryMiB), "free")
+	case check == k.alone() && k.class.Exclusive:
+		return fmt.Sprintf("a node to itself: %d tasks run there", free.Tasks)
+	case check == k.alone():
+		return "a task there has the node to itself"
 	}
 	return "disk " + amount(model.FormatMiB(max(0, free.DiskMiB)), model.FormatMiB(k.class.DiskMiB), "free")
 }
@@ -128,6 +134,9 @@ func (k *checks) lacks(check int, n *fleet.Node) string {
 // unmet writes an attribute that does not satisfy a constraint: "gpu memory
 // 8GiB of 12GiB" or "family c4, wanted family ga1|gn5".
 func unmet(what string, c *model.Constraint, a model.Attribute, ok bool) string {
+	if c.Operator == model.Where {
+		return "not so: " + c.String()
+	}
 	if !ok {
 		return fmt.Sprintf("no %s, wanted %s", what, c.String())
 	}
@@ -141,6 +150,14 @@ func unmet(what string, c *model.Constraint, a model.Attribute, ok bool) string 
 	return fmt.Sprintf("%s %s, wanted %s", what, have, c.String())
 }
 
+// What a device may lack for good, beside its constraints.
+const (
+	unmetShare = -1 - iota
+	unmetMemory
+	unmetEngines
+	unmetImage
+)
+
 // near tells how close a node's devices come to serving a request.
 type near struct {
 	// kind counts the devices of the kind, suited those that could ever serve
@@ -148,7 +165,7 @@ type near struct {
 	kind, suited, ready int32
 	// unsuited is the device that fails the fewest conditions, unmet its first.
 	unsuited *model.Device
-	unmet    int // -1 too few thousandths, -2 too little memory, else a constraint
+	unmet    int // one of the negative numbers below, else a constraint
 	short    int64
 	// busiest of what is left on one suited device
 	left *resource.DeviceFree
@@ -179,7 +196,7 @@ func nearestDevice(r *model.DeviceRequest, n *model.Node, free *resource.Free) n
 
 // consider counts a suited device as ready, or remembers the one with most left.
 func (q *near) consider(r *model.DeviceRequest, left *resource.DeviceFree, memory int64) {
-	if left.Healthy && left.Thousandths >= r.Thousandths && left.MemoryMiB >= memory {
+	if left.Healthy && left.Thousandths >= r.Thousandths && left.MemoryMiB >= memory && left.Media.Covers(r.Media) {
 		q.ready++
 		return
 	}
@@ -196,10 +213,15 @@ func deviceUnmet(r *model.DeviceRequest, d *model.Device) (unmet int, short int6
 			return i, constraintShortfall(&r.Constraints[i], a, ok)
 		}
 	}
-	if d.Thousandths < r.Thousandths {
-		return -1, missing(int64(d.Thousandths), int64(r.Thousandths))
+	switch {
+	case d.Thousandths < r.Thousandths:
+		return unmetShare, missing(int64(d.Thousandths), int64(r.Thousandths))
+	case d.MemoryMiB < r.MemoryMiB:
+		return unmetMemory, missing(d.MemoryMiB, r.MemoryMiB)
+	case !request.HasEngines(r, d):
+		return unmetEngines, 1000
 	}
-	return -2, missing(d.MemoryMiB, r.MemoryMiB)
+	return unmetImage, 1000
 }
 
 func deviceShortfall(q near) int64 {
@@ -226,6 +248,8 @@ func deviceLacks(r *model.DeviceRequest, q near) string {
 		return r.Kind + " out of service"
 	case !r.Fraction():
 		return fmt.Sprintf("%d of %d %s free", q.ready, q.want, r.Kind)
+	case q.left.Thousandths >= r.Thousandths && !q.left.Media.Covers(r.Media):
+		return r.Kind + " video engines " + enginesOf(q.left.Media, r.Media) + " free"
 	case q.left.Thousandths < r.Thousandths:
 		return amount(model.FormatMilli(int64(max(0, q.left.Thousandths))), model.FormatMilli(int64(r.Thousandths)), r.Kind+" free")
 	}
@@ -234,10 +258,14 @@ func deviceLacks(r *model.DeviceRequest, q near) string {
 
 func unsuited(r *model.DeviceRequest, q near) string {
 	switch q.unmet {
-	case -1:
+	case unmetShare:
 		return amount(model.FormatMilli(int64(q.unsuited.Thousandths)), model.FormatMilli(int64(r.Thousandths)), r.Kind)
-	case -2:
+	case unmetMemory:
 		return r.Kind + " memory " + model.FormatMiB(q.unsuited.MemoryMiB) + " of " + model.FormatMiB(r.MemoryMiB)
+	case unmetEngines:
+		return r.Kind + " video engines " + enginesOf(q.unsuited.Media(), r.Media)
+	case unmetImage:
+		return fmt.Sprintf("no %s that has image %s or can be programmed with it", r.Kind, r.Image)
 	}
 	c := &r.Constraints[q.unmet]
 	a, ok := q.unsuited.Attribute(c.Attribute)

@@ -158,10 +158,10 @@ func (k *checks) fix(n *fleet.Node, whole *resource.Free, uniform bool) fixed {
 // emptied writes what a node offers when nothing runs on it.
 func emptied(f *resource.Free, n *model.Node) {
 	f.CPUMilli, f.MemoryMiB, f.DiskMiB = n.CPUMilli, n.MemoryMiB, n.DiskMiB
-	f.Devices = f.Devices[:0]
+	f.Tasks, f.Exclusive, f.Devices = 0, false, f.Devices[:0]
 	for i := range n.Devices {
 		d := &n.Devices[i]
-		f.Devices = append(f.Devices, resource.DeviceFree{Thousandths: d.Thousandths, MemoryMiB: d.MemoryMiB, Healthy: d.Healthy})
+		f.Devices = append(f.Devices, resource.DeviceFree{Thousandths: d.Thousandths, MemoryMiB: d.MemoryMiB, Media: d.Media(), Healthy: d.Healthy})
 	}
 }
 

@@ -54,13 +54,20 @@ type pick struct {
 	device      int
 	thousandths int32
 	memoryMiB   int64
+	media       model.Media
 }
 
 // Fits reports whether one task of class c fits into free on node n, whose
 // match is m.
 func (f *Fitter) Fits(c *request.Class, m Match, n *model.Node, free *resource.Free) bool {
-	return c.CPUMilli <= free.CPUMilli && c.MemoryMiB <= free.MemoryMiB && c.DiskMiB <= free.DiskMiB &&
+	return Alone(c, free) && c.CPUMilli <= free.CPUMilli && c.MemoryMiB <= free.MemoryMiB && c.DiskMiB <= free.DiskMiB &&
 		f.Devices(c, m, n, free)
+}
+
+// Alone reports whether nobody on the node stands against a task of class c:
+// no task has the node to itself, and none is there if this one wants it so.
+func Alone(c *request.Class, free *resource.Free) bool {
+	return !free.Exclusive && (!c.Exclusive || free.Tasks <= 0)
 }
 
 // Devices chooses devices for one task of class c, each at most once. It
@@ -116,7 +123,7 @@ func (a rank) before(b rank) bool {
 // rate returns how well a device serves a request and the memory it would give
 // up; ok is false when it has not enough left.
 func rate(req *model.DeviceRequest, d *model.Device, left *resource.DeviceFree) (k rank, memoryMiB int64, ok bool) {
-	if !left.Healthy || left.Thousandths < req.Thousandths {
+	if !left.Healthy || left.Thousandths < req.Thousandths || !left.Media.Covers(req.Media) {
 		return rank{}, 0, false
 	}
 	memoryMiB = request.Memory(req, d)
@@ -151,7 +158,7 @@ func (f *Fitter) choose(req *model.DeviceRequest, match []uint64, n *model.Node,
 
 // pick enters a device for one unit of a request.
 func (f *Fitter) pick(req *model.DeviceRequest, device int, k rank, memory int64) {
-	f.picks = append(f.picks, pick{device: device, thousandths: req.Thousandths, memoryMiB: memory})
+	f.picks = append(f.picks, pick{device: device, thousandths: req.Thousandths, memoryMiB: memory, media: req.Media})
 	f.thousandths += int64(req.Thousandths)
 	f.memoryLeft += k.memoryMiB - memory
 	if !req.Fraction() {

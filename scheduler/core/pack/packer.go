@@ -162,7 +162,7 @@ func (p *Packer) Place(x *Index) (Spot, bool) {
 	}
 	spot := Spot{Node: node, Devices: p.Devices(x, node)}
 	p.fleet.Take(node, resource.Amount{
-		CPUMilli: x.class.CPUMilli, MemoryMiB: x.class.MemoryMiB, DiskMiB: x.class.DiskMiB, Devices: spot.Devices,
+		CPUMilli: x.class.CPUMilli, MemoryMiB: x.class.MemoryMiB, DiskMiB: x.class.DiskMiB, Devices: spot.Devices, Exclusive: x.class.Exclusive,
 	})
 	p.repair(x)
 	return spot, true
@@ -187,7 +187,7 @@ func (p *Packer) share(n *model.Node) []model.DeviceShare {
 	}
 	at := len(p.shares)
 	for _, d := range p.fitter.picks {
-		p.shares = append(p.shares, model.DeviceShare{Device: n.Devices[d.device].ID, Thousandths: d.thousandths, MemoryMiB: d.memoryMiB})
+		p.shares = append(p.shares, model.DeviceShare{Device: n.Devices[d.device].ID, Thousandths: d.thousandths, MemoryMiB: d.memoryMiB, Media: d.media})
 	}
 	return p.shares[at:len(p.shares):len(p.shares)]
 }

@@ -16,6 +16,12 @@ func Room(c *request.Class, m Match, n *model.Node, free *resource.Free, limit i
 	room = min(room, times(free.CPUMilli, c.CPUMilli, limit))
 	room = min(room, times(free.MemoryMiB, c.MemoryMiB, limit))
 	room = min(room, times(free.DiskMiB, c.DiskMiB, limit))
+	if c.Exclusive {
+		room = min(room, 1)
+	}
+	if !Alone(c, free) {
+		return 0
+	}
 	w := words(n)
 	for r := range c.Devices {
 		if room <= 0 {
@@ -45,7 +51,10 @@ func units(req *model.DeviceRequest, match []uint64, n *model.Node, free *resour
 				continue
 			}
 			k := int64(left.Thousandths / req.Thousandths)
-			sum += min(k, times(left.MemoryMiB, request.Memory(req, &n.Devices[d]), k))
+			k = min(k, times(left.MemoryMiB, request.Memory(req, &n.Devices[d]), k))
+			k = min(k, times(int64(left.Media.Sessions), int64(req.Media.Sessions), k))
+			k = min(k, times(int64(left.Media.EncodeMilli), int64(req.Media.EncodeMilli), k))
+			sum += min(k, times(int64(left.Media.DecodeMilli), int64(req.Media.DecodeMilli), k))
 		}
 	}
 	return sum

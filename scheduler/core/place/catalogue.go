@@ -216,6 +216,6 @@ func (k *catalogue) request(c *request.Class) potential.Request {
 
 // describable reports whether the potential has words for a class, but for its conditions.
 func describable(c *request.Class) bool {
-	return len(c.Devices) == 0 || len(c.Devices) == 1 && c.Devices[0].Count <= potential.MaxDevices &&
-		(c.Devices[0].Count == 1 || !c.Devices[0].Fraction())
+	return !c.Special() && (len(c.Devices) == 0 || len(c.Devices) == 1 && c.Devices[0].Count <= potential.MaxDevices &&
+		(c.Devices[0].Count == 1 || !c.Devices[0].Fraction()))
 }

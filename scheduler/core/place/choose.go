@@ -39,7 +39,7 @@ func (p *Placer) Best(c *request.Class) (f Found, ok bool) {
 func (p *Placer) Take(c *request.Class, f Found) pack.Spot {
 	p.steps++
 	spot := pack.Spot{Node: f.Node, Devices: p.Devices(c, f)}
-	a := resource.Amount{CPUMilli: c.CPUMilli, MemoryMiB: c.MemoryMiB, DiskMiB: c.DiskMiB, Devices: spot.Devices}
+	a := resource.Amount{CPUMilli: c.CPUMilli, MemoryMiB: c.MemoryMiB, DiskMiB: c.DiskMiB, Devices: spot.Devices, Exclusive: c.Exclusive}
 	if f.index != nil {
 		p.fleet.Take(f.Node, a)
 	} else {

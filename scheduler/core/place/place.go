@@ -226,9 +226,9 @@ func (p *Placer) set(i int) {
 		return
 	}
 	n := p.fleet.At(i)
-	h := potential.Host{Shape: s.shape, Off: !n.Usable}
+	h := potential.Host{Shape: s.shape, Off: !n.Usable || n.Free.Exclusive}
 	p.left = p.left[:0]
-	if n.Usable {
+	if !h.Off {
 		h.CPUMilli, h.MemoryMiB, h.DiskMiB = n.Free.CPUMilli, n.Free.MemoryMiB, n.Free.DiskMiB
 		for d := range n.Free.Devices {
 			p.left = append(p.left, leftOf(&n.Free.Devices[d], &p.catalogue.offers[s.model]))

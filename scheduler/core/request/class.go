@@ -28,6 +28,8 @@ type Class struct {
 	Devices []model.DeviceRequest
 	// Competing says that two requests are for the same kind of device.
 	Competing bool
+	// Exclusive tasks have their node to themselves.
+	Exclusive bool
 	// Constraints are the group's, then the variant's.
 	Constraints []model.Constraint
 }
@@ -39,6 +41,16 @@ func (c *Class) DevicesMilli() int64 {
 		n += int64(c.Devices[i].Count) * int64(c.Devices[i].Thousandths)
 	}
 	return n
+}
+
+// Special reports whether the class asks for what only single nodes and devices
+// can tell: a node to itself, an image, or video engines.
+func (c *Class) Special() bool {
+	special := c.Exclusive
+	for i := range c.Devices {
+		special = special || c.Devices[i].Image != "" || c.Devices[i].Media != (model.Media{})
+	}
+	return special
 }
 
 // Asks reports whether the class asks for a device of that kind.
@@ -87,6 +99,7 @@ func build(key string, g *model.TaskGroup, v *model.Variant) *Class {
 		CPUMilli:  max(0, v.Resources.CPUMilli),
 		MemoryMiB: max(0, v.Resources.MemoryMiB),
 		DiskMiB:   max(0, v.Resources.DiskMiB),
+		Exclusive: g.Exclusive,
 	}
 	for _, d := range v.Resources.Devices {
 		c.Competing = c.Competing || c.Asks(d.Kind)
@@ -104,15 +117,21 @@ func normal(d model.DeviceRequest) model.DeviceRequest {
 		d.Thousandths = 1000
 	}
 	d.MemoryMiB = max(0, d.MemoryMiB)
+	d.Media = model.Media{
+		Sessions: max(0, d.Media.Sessions), EncodeMilli: max(0, d.Media.EncodeMilli), DecodeMilli: max(0, d.Media.DecodeMilli),
+	}
 	return d
 }
 
 func appendKey(b []byte, g *model.TaskGroup, v *model.Variant) []byte {
-	sim := byte(0)
+	flags := byte(0)
 	if v.Driver == model.DriverSim {
-		sim = 1
+		flags |= 1
 	}
-	b = append(b, sim)
+	if g.Exclusive {
+		flags |= 2
+	}
+	b = append(b, flags)
 	b = binary.AppendVarint(b, v.Resources.CPUMilli)
 	b = binary.AppendVarint(b, v.Resources.MemoryMiB)
 	b = binary.AppendVarint(b, v.Resources.DiskMiB)
@@ -123,6 +142,10 @@ func appendKey(b []byte, g *model.TaskGroup, v *model.Variant) []byte {
 		b = binary.AppendVarint(b, int64(d.Count))
 		b = binary.AppendVarint(b, int64(d.Thousandths))
 		b = binary.AppendVarint(b, d.MemoryMiB)
+		b = appendText(b, d.Image)
+		for _, n := range [...]int32{d.Media.Sessions, d.Media.EncodeMilli, d.Media.DecodeMilli} {
+			b = binary.AppendVarint(b, int64(n))
+		}
 		b = binary.AppendUvarint(b, uint64(len(d.Constraints)))
 		b = appendConstraints(b, d.Constraints)
 	}

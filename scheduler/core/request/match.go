@@ -1,6 +1,11 @@
 package request
 
-import "caravan/scheduler/model"
+import (
+	"slices"
+	"strings"
+
+	"caravan/scheduler/model"
+)
 
 // Serves reports whether a node can serve the class at all, whatever it has
 // left: simulated or real as the class wants, and every constraint met. When
@@ -19,12 +24,12 @@ func (c *Class) Serves(n *model.Node) (failing int, ok bool) {
 }
 
 // Share returns what request r takes of device d, and whether the device
-// could ever give it: right kind, constraints met, and large enough when
-// nothing else is on it. A device that offers less than 1000 thousandths
+// could ever give it: right kind, constraints met, fit for the image, and large
+// enough when nothing else is on it. A device that offers less than 1000 thousandths
 // serves no request for a whole one; memory that is asked for in proportion
 // is in proportion to what the device offers, rounded up.
 func Share(r *model.DeviceRequest, d *model.Device) (thousandths int32, memoryMiB int64, ok bool) {
-	if d.Kind != r.Kind || d.Thousandths < r.Thousandths || d.MemoryMiB < r.MemoryMiB {
+	if d.Kind != r.Kind || d.Thousandths < r.Thousandths || d.MemoryMiB < r.MemoryMiB || !HasEngines(r, d) || !TakesImage(r, d) {
 		return 0, 0, false
 	}
 	for i := range r.Constraints {
@@ -33,6 +38,26 @@ func Share(r *model.DeviceRequest, d *model.Device) (thousandths int32, memoryMi
 		}
 	}
 	return r.Thousandths, Memory(r, d), true
+}
+
+// HasEngines reports whether a device's video engines could serve a request when
+// nothing else uses them.
+func HasEngines(r *model.DeviceRequest, d *model.Device) bool {
+	return r.Media == model.Media{} || d.Media().Covers(r.Media)
+}
+
+// TakesImage reports whether a device has the image of a request loaded, or can
+// be programmed with it: it has a region for images and, where the host lists
+// those it knows, the image is among them.
+func TakesImage(r *model.DeviceRequest, d *model.Device) bool {
+	if r.Image == "" || d.Attributes[model.AttributeImage] == model.Text(r.Image) {
+		return true
+	}
+	if _, region := d.Attributes[model.AttributeRegion]; !region {
+		return false
+	}
+	images, listed := d.Attributes[model.AttributeImages]
+	return !listed || slices.Contains(strings.Split(strings.ReplaceAll(images.Text, " ", ""), ","), r.Image)
 }
 
 // Memory returns the device memory that request r holds on device d: all of it

@@ -1,6 +1,7 @@
 package variant
 
 import (
+	"math"
 	"reflect"
 	"testing"
 
@@ -10,8 +11,11 @@ import (
 
 func TestFasterVariantsComeFirstAndEqualOnesTogether(t *testing.T) {
 	g := &model.TaskGroup{Variants: []model.Variant{{SpeedPermille: 500}, {}, {SpeedPermille: 4000}, {SpeedPermille: 1000}}}
-	if got, want := Tiers(g), [][]int{{2}, {1, 3}, {0}}; !reflect.DeepEqual(got, want) {
+	if got, want := Tiers(g, 0), [][]int{{2}, {1, 3}, {0}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("tiers %v, want %v", got, want)
+	}
+	if got, want := Tiers(g, 1), [][]int{{2, 1, 3, 0}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("with a price weight %v, want %v", got, want)
 	}
 }
 
@@ -45,9 +49,37 @@ func TestAmongEquallyFastTheCheapestThenTheReadiestThenTheFirst(t *testing.T) {
 	}
 	for i := range best {
 		for k := range best {
-			if got := Better(best[i], best[k]); got != (i < k) {
+			if got := Better(best[i], best[k], 0); got != (i < k) {
 				t.Errorf("Better(%+v, %+v) is %v", best[i], best[k], got)
 			}
+		}
+	}
+}
+
+// With the weight W an hour at P units is worth 3600 s + W s * P, over the speed.
+func TestThePriceWeightSaysWhatMoneyIsWorthInTime(t *testing.T) {
+	fast := Offer{Variant: 0, Speed: 4000, PriceMicro: 8_000_000}
+	slow := Offer{Variant: 1, Speed: 1000, PriceMicro: 500_000}
+	unknown := Offer{Variant: 2, Speed: 8000, PriceMicro: math.MaxInt64}
+	for _, c := range []struct {
+		weight int64
+		want   Offer
+	}{
+		{1, fast},
+		{1799, fast}, // (3600 + 1799*8)/4 = 4498 < 3600 + 899.5
+		{1801, slow}, // (3600 + 1801*8)/4 = 4502 > 3600 + 900.5
+		{MaxPriceWeight, slow},
+		{math.MaxInt64, slow},
+	} {
+		got := slow
+		if Better(fast, slow, c.weight) {
+			got = fast
+		}
+		if got != c.want || Better(got, got, c.weight) {
+			t.Errorf("weight %d takes variant %d, want %d", c.weight, got.Variant, c.want.Variant)
+		}
+		if Better(unknown, slow, c.weight) || !Better(fast, unknown, c.weight) {
+			t.Errorf("weight %d prefers a node whose price nobody knows", c.weight)
 		}
 	}
 }

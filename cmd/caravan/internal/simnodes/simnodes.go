@@ -8,6 +8,7 @@ import (
 
 	pb "caravan/api/caravanv1"
 	"caravan/scheduler/family"
+	"caravan/scheduler/model"
 )
 
 // racks is how many racks each family's nodes are spread over.
@@ -55,6 +56,10 @@ func node(t family.Type, i int) *pb.NodeInfo {
 	return n
 }
 
+// sessions is how many encoder sessions a simulated card with video engines has:
+// a round number, for real ones report theirs.
+const sessions = 16
+
 // device describes a device, or the slice of one that the machine has.
 func device(node string, i int, p family.Part, thousandths int64) *pb.Device {
 	d := &pb.Device{
@@ -69,6 +74,14 @@ func device(node string, i int, p family.Part, thousandths int64) *pb.Device {
 	} {
 		if value > 0 {
 			d.Attributes[name] = milli(value)
+		}
+	}
+	if p.Kind == family.FPGA {
+		d.Attributes[model.AttributeRegion] = &pb.AttributeValue{Value: &pb.AttributeValue_Text{Text: "empty"}}
+	}
+	if p.MediaEngine == family.Yes {
+		for name, whole := range map[string]int64{model.AttributeSessions: sessions * 1000, model.AttributeEncode: 1000, model.AttributeDecode: 1000} {
+			d.Attributes[name] = milli(whole * thousandths / family.Whole)
 		}
 	}
 	return d

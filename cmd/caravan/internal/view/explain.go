@@ -94,6 +94,8 @@ func columnOf(part string) string {
 		return "rest"
 	case "device-memory":
 		return "device mem"
+	case "image":
+		return "image loaded"
 	}
 	return strings.ReplaceAll(part, "-", " ")
 }

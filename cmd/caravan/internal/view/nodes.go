@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	pb "caravan/api/caravanv1"
+	"caravan/scheduler/model"
 )
 
 // Nodes writes a list of nodes.
@@ -43,7 +44,8 @@ func nodeState(n *pb.Node) string {
 	return Word(n.State)
 }
 
-// deviceSummary counts devices by kind: "1.5/4 gpu, 1 unhealthy".
+// deviceSummary counts devices by kind, and what video engines offer: "1.5/4 gpu
+// (1 unhealthy), 2/12 encoder sessions".
 func deviceSummary(n *pb.Node) string {
 	used := usedShares(n)
 	type sum struct{ used, have, sick int64 }
@@ -69,16 +71,59 @@ func deviceSummary(n *pb.Node) string {
 		}
 		parts = append(parts, part)
 	}
+	var taken, offered engines
+	for _, d := range n.Info.GetDevices() {
+		offered = offered.plus(enginesOf(d))
+		taken = taken.plus(used[d.Id].engines)
+	}
+	if offered.sessions > 0 {
+		parts = append(parts, fmt.Sprintf("%d/%d encoder sessions", taken.sessions, offered.sessions))
+	}
 	return strings.Join(parts, ", ")
 }
 
-type share struct{ thousandths, memoryMiB int64 }
+// engines is what video engines offer, or what of it is used.
+type engines struct{ sessions, encodeMilli, decodeMilli int64 }
+
+func (e engines) plus(o engines) engines {
+	return engines{e.sessions + o.sessions, e.encodeMilli + o.encodeMilli, e.decodeMilli + o.decodeMilli}
+}
+
+func enginesOf(d *pb.Device) engines {
+	return engines{
+		sessions:    d.Attributes[model.AttributeSessions].GetMilli() / 1000,
+		encodeMilli: d.Attributes[model.AttributeEncode].GetMilli(), decodeMilli: d.Attributes[model.AttributeDecode].GetMilli(),
+	}
+}
+
+// video writes what of a device's video engines is used, empty without any:
+// "2/3 sessions, 0.5/1 encode, 0/1 decode".
+func video(used, have engines) string {
+	var parts []string
+	for _, e := range []struct {
+		what       string
+		used, have int64
+	}{
+		{"sessions", used.sessions * 1000, have.sessions * 1000}, {"encode", used.encodeMilli, have.encodeMilli}, {"decode", used.decodeMilli, have.decodeMilli},
+	} {
+		if e.have > 0 {
+			parts = append(parts, milli(e.used)+"/"+milli(e.have)+" "+e.what)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+type share struct {
+	thousandths, memoryMiB int64
+	engines                engines
+}
 
 func usedShares(n *pb.Node) map[string]share {
 	used := map[string]share{}
 	for _, d := range n.UsedDevices {
 		u := used[d.DeviceId]
-		used[d.DeviceId] = share{u.thousandths + int64(d.Thousandths), u.memoryMiB + d.MemoryMib}
+		held := engines{int64(d.EncoderSessions), int64(d.EncodeMilli), int64(d.DecodeMilli)}
+		used[d.DeviceId] = share{u.thousandths + int64(d.Thousandths), u.memoryMiB + d.MemoryMib, u.engines.plus(held)}
 	}
 	return used
 }
@@ -125,15 +170,25 @@ func nodeDevices(w io.Writer, s Style, n *pb.Node) {
 	}
 	used := usedShares(n)
 	fmt.Fprintln(w)
-	t := newTable(w, s, "DEVICE", "KIND", "MODEL", "USED", "MEMORY", "HEALTH")
+	header := []string{"DEVICE", "KIND", "MODEL", "USED", "MEMORY", "HEALTH"}
+	if slices.ContainsFunc(n.Info.Devices, func(d *pb.Device) bool { return enginesOf(d) != engines{} }) {
+		header = append(header, "VIDEO")
+	}
+	t := newTable(w, s, header...)
 	for _, d := range n.Info.Devices {
 		health := "ok"
 		if !d.Healthy {
 			health = or(d.HealthReason, "unhealthy")
 		}
 		u := used[d.Id]
-		t.row(d.Id, d.Kind, strings.TrimSpace(d.Vendor+" "+d.Model), milli(u.thousandths)+"/"+milli(int64(d.Thousandths)),
-			mib(u.memoryMiB)+"/"+mib(d.MemoryMib), health)
+		row := []string{
+			d.Id, d.Kind, strings.TrimSpace(d.Vendor + " " + d.Model), milli(u.thousandths) + "/" + milli(int64(d.Thousandths)),
+			mib(u.memoryMiB) + "/" + mib(d.MemoryMib), health,
+		}
+		if len(header) > len(row) {
+			row = append(row, video(u.engines, enginesOf(d)))
+		}
+		t.row(row...)
 	}
 	t.flush()
 }
