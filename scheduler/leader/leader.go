@@ -57,6 +57,9 @@ type Config struct {
 	KeepRequests time.Duration
 	// KeepJobs is how long ended jobs are kept. Default 7 days.
 	KeepJobs time.Duration
+	// KeepHealth is how long the history of a device is kept after its last line. Default 90
+	// days: what is due for a repair is found out within a quarter.
+	KeepHealth time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -71,6 +74,7 @@ func (c Config) withDefaults() Config {
 	fill(&c.SweepEvery, time.Minute)
 	fill(&c.KeepRequests, 25*time.Hour)
 	fill(&c.KeepJobs, 7*24*time.Hour)
+	fill(&c.KeepHealth, 90*24*time.Hour)
 	return c
 }
 

@@ -298,7 +298,12 @@ type Device struct {
 	Attributes       map[string]*Attribute `protobuf:"bytes,8,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	Health           *Health               `protobuf:"bytes,9,opt,name=health,proto3" json:"health,omitempty"`
 	// Set for a device that takes images.
-	Region        *Region `protobuf:"bytes,10,opt,name=region,proto3" json:"region,omitempty"`
+	Region *Region `protobuf:"bytes,10,opt,name=region,proto3" json:"region,omitempty"`
+	// Names the device for ever and on any host: its UUID or serial number. Empty if it has none.
+	Identity string `protobuf:"bytes,11,opt,name=identity,proto3" json:"identity,omitempty"`
+	// The id that the whole has, or would have, of which this is a part; empty for a whole. Parts
+	// that make room for other parts, or for the whole, have not been lost.
+	PartOf        string `protobuf:"bytes,12,opt,name=part_of,json=partOf,proto3" json:"part_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -401,6 +406,20 @@ func (x *Device) GetRegion() *Region {
 		return x.Region
 	}
 	return nil
+}
+
+func (x *Device) GetIdentity() string {
+	if x != nil {
+		return x.Identity
+	}
+	return ""
+}
+
+func (x *Device) GetPartOf() string {
+	if x != nil {
+		return x.PartOf
+	}
+	return ""
 }
 
 type Attribute struct {
@@ -1532,6 +1551,202 @@ func (x *HealthResponse) GetDevices() map[string]*Health {
 	return nil
 }
 
+type ResetRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	DeviceId string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// 0 means the plugin's own limit.
+	TimeoutMs     int64 `protobuf:"varint,2,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResetRequest) Reset() {
+	*x = ResetRequest{}
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResetRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResetRequest) ProtoMessage() {}
+
+func (x *ResetRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResetRequest.ProtoReflect.Descriptor instead.
+func (*ResetRequest) Descriptor() ([]byte, []int) {
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ResetRequest) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *ResetRequest) GetTimeoutMs() int64 {
+	if x != nil {
+		return x.TimeoutMs
+	}
+	return 0
+}
+
+type ResetResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResetResponse) Reset() {
+	*x = ResetResponse{}
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResetResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResetResponse) ProtoMessage() {}
+
+func (x *ResetResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResetResponse.ProtoReflect.Descriptor instead.
+func (*ResetResponse) Descriptor() ([]byte, []int) {
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{26}
+}
+
+type CleanRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DeviceId      string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CleanRequest) Reset() {
+	*x = CleanRequest{}
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CleanRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CleanRequest) ProtoMessage() {}
+
+func (x *CleanRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CleanRequest.ProtoReflect.Descriptor instead.
+func (*CleanRequest) Descriptor() ([]byte, []int) {
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *CleanRequest) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+type CleanResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Processes that use the device, as the host numbers them.
+	Pids []int64 `protobuf:"varint,1,rep,packed,name=pids,proto3" json:"pids,omitempty"`
+	// Memory in use beyond what an idle device uses.
+	MemoryLeftBytes int64 `protobuf:"varint,2,opt,name=memory_left_bytes,json=memoryLeftBytes,proto3" json:"memory_left_bytes,omitempty"`
+	// Modes that could not be set back, such as "compute mode is exclusive".
+	Modes         []string `protobuf:"bytes,3,rep,name=modes,proto3" json:"modes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CleanResponse) Reset() {
+	*x = CleanResponse{}
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CleanResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CleanResponse) ProtoMessage() {}
+
+func (x *CleanResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CleanResponse.ProtoReflect.Descriptor instead.
+func (*CleanResponse) Descriptor() ([]byte, []int) {
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *CleanResponse) GetPids() []int64 {
+	if x != nil {
+		return x.Pids
+	}
+	return nil
+}
+
+func (x *CleanResponse) GetMemoryLeftBytes() int64 {
+	if x != nil {
+		return x.MemoryLeftBytes
+	}
+	return 0
+}
+
+func (x *CleanResponse) GetModes() []string {
+	if x != nil {
+		return x.Modes
+	}
+	return nil
+}
+
 var File_caravan_plugin_v1_device_proto protoreflect.FileDescriptor
 
 const file_caravan_plugin_v1_device_proto_rawDesc = "" +
@@ -1546,7 +1761,7 @@ const file_caravan_plugin_v1_device_proto_rawDesc = "" +
 	"\tInventory\x123\n" +
 	"\adevices\x18\x01 \x03(\v2\x19.caravan.plugin.v1.DeviceR\adevices\x12\x18\n" +
 	"\areasons\x18\x02 \x03(\tR\areasons\x12-\n" +
-	"\x05links\x18\x03 \x03(\v2\x17.caravan.plugin.v1.LinkR\x05links\"\xd6\x03\n" +
+	"\x05links\x18\x03 \x03(\v2\x17.caravan.plugin.v1.LinkR\x05links\"\x8b\x04\n" +
 	"\x06Device\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x16\n" +
@@ -1561,7 +1776,9 @@ const file_caravan_plugin_v1_device_proto_rawDesc = "" +
 	"attributes\x121\n" +
 	"\x06health\x18\t \x01(\v2\x19.caravan.plugin.v1.HealthR\x06health\x121\n" +
 	"\x06region\x18\n" +
-	" \x01(\v2\x19.caravan.plugin.v1.RegionR\x06region\x1a[\n" +
+	" \x01(\v2\x19.caravan.plugin.v1.RegionR\x06region\x12\x1a\n" +
+	"\bidentity\x18\v \x01(\tR\bidentity\x12\x17\n" +
+	"\apart_of\x18\f \x01(\tR\x06partOf\x1a[\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x122\n" +
 	"\x05value\x18\x02 \x01(\v2\x1c.caravan.plugin.v1.AttributeR\x05value:\x028\x01\"B\n" +
@@ -1640,7 +1857,18 @@ const file_caravan_plugin_v1_device_proto_rawDesc = "" +
 	"\adevices\x18\x01 \x03(\v2..caravan.plugin.v1.HealthResponse.DevicesEntryR\adevices\x1aU\n" +
 	"\fDevicesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12/\n" +
-	"\x05value\x18\x02 \x01(\v2\x19.caravan.plugin.v1.HealthR\x05value:\x028\x01*\xc5\x01\n" +
+	"\x05value\x18\x02 \x01(\v2\x19.caravan.plugin.v1.HealthR\x05value:\x028\x01\"J\n" +
+	"\fResetRequest\x12\x1b\n" +
+	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1d\n" +
+	"\n" +
+	"timeout_ms\x18\x02 \x01(\x03R\ttimeoutMs\"\x0f\n" +
+	"\rResetResponse\"+\n" +
+	"\fCleanRequest\x12\x1b\n" +
+	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\"e\n" +
+	"\rCleanResponse\x12\x12\n" +
+	"\x04pids\x18\x01 \x03(\x03R\x04pids\x12*\n" +
+	"\x11memory_left_bytes\x18\x02 \x01(\x03R\x0fmemoryLeftBytes\x12\x14\n" +
+	"\x05modes\x18\x03 \x03(\tR\x05modes*\xc5\x01\n" +
 	"\vRegionState\x12\x1c\n" +
 	"\x18REGION_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12REGION_STATE_EMPTY\x10\x01\x12\x1c\n" +
@@ -1648,7 +1876,7 @@ const file_caravan_plugin_v1_device_proto_rawDesc = "" +
 	"\x12REGION_STATE_READY\x10\x03\x12\x17\n" +
 	"\x13REGION_STATE_IN_USE\x10\x04\x12\x19\n" +
 	"\x15REGION_STATE_DRAINING\x10\x05\x12\x16\n" +
-	"\x12REGION_STATE_ERROR\x10\x062\xcd\x04\n" +
+	"\x12REGION_STATE_ERROR\x10\x062\xe5\x05\n" +
 	"\rDeviceService\x12S\n" +
 	"\bDescribe\x12\".caravan.plugin.v1.DescribeRequest\x1a#.caravan.plugin.v1.DescribeResponse\x12T\n" +
 	"\vFingerprint\x12%.caravan.plugin.v1.FingerprintRequest\x1a\x1c.caravan.plugin.v1.Inventory0\x01\x12P\n" +
@@ -1656,7 +1884,9 @@ const file_caravan_plugin_v1_device_proto_rawDesc = "" +
 	"\aRelease\x12!.caravan.plugin.v1.ReleaseRequest\x1a\".caravan.plugin.v1.ReleaseResponse\x12J\n" +
 	"\x05Stats\x12\x1f.caravan.plugin.v1.StatsRequest\x1a\x1e.caravan.plugin.v1.StatsSample0\x01\x12R\n" +
 	"\aProgram\x12!.caravan.plugin.v1.ProgramRequest\x1a\".caravan.plugin.v1.ProgramProgress0\x01\x12M\n" +
-	"\x06Health\x12 .caravan.plugin.v1.HealthRequest\x1a!.caravan.plugin.v1.HealthResponseB'Z%caravan/plugins/sdk/pluginv1;pluginv1b\x06proto3"
+	"\x06Health\x12 .caravan.plugin.v1.HealthRequest\x1a!.caravan.plugin.v1.HealthResponse\x12J\n" +
+	"\x05Reset\x12\x1f.caravan.plugin.v1.ResetRequest\x1a .caravan.plugin.v1.ResetResponse\x12J\n" +
+	"\x05Clean\x12\x1f.caravan.plugin.v1.CleanRequest\x1a .caravan.plugin.v1.CleanResponseB'Z%caravan/plugins/sdk/pluginv1;pluginv1b\x06proto3"
 
 var (
 	file_caravan_plugin_v1_device_proto_rawDescOnce sync.Once
@@ -1671,7 +1901,7 @@ func file_caravan_plugin_v1_device_proto_rawDescGZIP() []byte {
 }
 
 var file_caravan_plugin_v1_device_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_caravan_plugin_v1_device_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_caravan_plugin_v1_device_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_caravan_plugin_v1_device_proto_goTypes = []any{
 	(RegionState)(0),           // 0: caravan.plugin.v1.RegionState
 	(*DescribeRequest)(nil),    // 1: caravan.plugin.v1.DescribeRequest
@@ -1699,14 +1929,18 @@ var file_caravan_plugin_v1_device_proto_goTypes = []any{
 	(*ProgramProgress)(nil),    // 23: caravan.plugin.v1.ProgramProgress
 	(*HealthRequest)(nil),      // 24: caravan.plugin.v1.HealthRequest
 	(*HealthResponse)(nil),     // 25: caravan.plugin.v1.HealthResponse
-	nil,                        // 26: caravan.plugin.v1.Device.AttributesEntry
-	nil,                        // 27: caravan.plugin.v1.DeviceStats.ValuesEntry
-	nil,                        // 28: caravan.plugin.v1.HealthResponse.DevicesEntry
+	(*ResetRequest)(nil),       // 26: caravan.plugin.v1.ResetRequest
+	(*ResetResponse)(nil),      // 27: caravan.plugin.v1.ResetResponse
+	(*CleanRequest)(nil),       // 28: caravan.plugin.v1.CleanRequest
+	(*CleanResponse)(nil),      // 29: caravan.plugin.v1.CleanResponse
+	nil,                        // 30: caravan.plugin.v1.Device.AttributesEntry
+	nil,                        // 31: caravan.plugin.v1.DeviceStats.ValuesEntry
+	nil,                        // 32: caravan.plugin.v1.HealthResponse.DevicesEntry
 }
 var file_caravan_plugin_v1_device_proto_depIdxs = []int32{
 	5,  // 0: caravan.plugin.v1.Inventory.devices:type_name -> caravan.plugin.v1.Device
 	10, // 1: caravan.plugin.v1.Inventory.links:type_name -> caravan.plugin.v1.Link
-	26, // 2: caravan.plugin.v1.Device.attributes:type_name -> caravan.plugin.v1.Device.AttributesEntry
+	30, // 2: caravan.plugin.v1.Device.attributes:type_name -> caravan.plugin.v1.Device.AttributesEntry
 	7,  // 3: caravan.plugin.v1.Device.health:type_name -> caravan.plugin.v1.Health
 	9,  // 4: caravan.plugin.v1.Device.region:type_name -> caravan.plugin.v1.Region
 	8,  // 5: caravan.plugin.v1.Health.signals:type_name -> caravan.plugin.v1.Signal
@@ -1716,8 +1950,8 @@ var file_caravan_plugin_v1_device_proto_depIdxs = []int32{
 	15, // 9: caravan.plugin.v1.Edits.device_nodes:type_name -> caravan.plugin.v1.DeviceNode
 	16, // 10: caravan.plugin.v1.Edits.mounts:type_name -> caravan.plugin.v1.Mount
 	21, // 11: caravan.plugin.v1.StatsSample.devices:type_name -> caravan.plugin.v1.DeviceStats
-	27, // 12: caravan.plugin.v1.DeviceStats.values:type_name -> caravan.plugin.v1.DeviceStats.ValuesEntry
-	28, // 13: caravan.plugin.v1.HealthResponse.devices:type_name -> caravan.plugin.v1.HealthResponse.DevicesEntry
+	31, // 12: caravan.plugin.v1.DeviceStats.values:type_name -> caravan.plugin.v1.DeviceStats.ValuesEntry
+	32, // 13: caravan.plugin.v1.HealthResponse.devices:type_name -> caravan.plugin.v1.HealthResponse.DevicesEntry
 	6,  // 14: caravan.plugin.v1.Device.AttributesEntry.value:type_name -> caravan.plugin.v1.Attribute
 	7,  // 15: caravan.plugin.v1.HealthResponse.DevicesEntry.value:type_name -> caravan.plugin.v1.Health
 	1,  // 16: caravan.plugin.v1.DeviceService.Describe:input_type -> caravan.plugin.v1.DescribeRequest
@@ -1727,15 +1961,19 @@ var file_caravan_plugin_v1_device_proto_depIdxs = []int32{
 	19, // 20: caravan.plugin.v1.DeviceService.Stats:input_type -> caravan.plugin.v1.StatsRequest
 	22, // 21: caravan.plugin.v1.DeviceService.Program:input_type -> caravan.plugin.v1.ProgramRequest
 	24, // 22: caravan.plugin.v1.DeviceService.Health:input_type -> caravan.plugin.v1.HealthRequest
-	2,  // 23: caravan.plugin.v1.DeviceService.Describe:output_type -> caravan.plugin.v1.DescribeResponse
-	4,  // 24: caravan.plugin.v1.DeviceService.Fingerprint:output_type -> caravan.plugin.v1.Inventory
-	13, // 25: caravan.plugin.v1.DeviceService.Reserve:output_type -> caravan.plugin.v1.ReserveResponse
-	18, // 26: caravan.plugin.v1.DeviceService.Release:output_type -> caravan.plugin.v1.ReleaseResponse
-	20, // 27: caravan.plugin.v1.DeviceService.Stats:output_type -> caravan.plugin.v1.StatsSample
-	23, // 28: caravan.plugin.v1.DeviceService.Program:output_type -> caravan.plugin.v1.ProgramProgress
-	25, // 29: caravan.plugin.v1.DeviceService.Health:output_type -> caravan.plugin.v1.HealthResponse
-	23, // [23:30] is the sub-list for method output_type
-	16, // [16:23] is the sub-list for method input_type
+	26, // 23: caravan.plugin.v1.DeviceService.Reset:input_type -> caravan.plugin.v1.ResetRequest
+	28, // 24: caravan.plugin.v1.DeviceService.Clean:input_type -> caravan.plugin.v1.CleanRequest
+	2,  // 25: caravan.plugin.v1.DeviceService.Describe:output_type -> caravan.plugin.v1.DescribeResponse
+	4,  // 26: caravan.plugin.v1.DeviceService.Fingerprint:output_type -> caravan.plugin.v1.Inventory
+	13, // 27: caravan.plugin.v1.DeviceService.Reserve:output_type -> caravan.plugin.v1.ReserveResponse
+	18, // 28: caravan.plugin.v1.DeviceService.Release:output_type -> caravan.plugin.v1.ReleaseResponse
+	20, // 29: caravan.plugin.v1.DeviceService.Stats:output_type -> caravan.plugin.v1.StatsSample
+	23, // 30: caravan.plugin.v1.DeviceService.Program:output_type -> caravan.plugin.v1.ProgramProgress
+	25, // 31: caravan.plugin.v1.DeviceService.Health:output_type -> caravan.plugin.v1.HealthResponse
+	27, // 32: caravan.plugin.v1.DeviceService.Reset:output_type -> caravan.plugin.v1.ResetResponse
+	29, // 33: caravan.plugin.v1.DeviceService.Clean:output_type -> caravan.plugin.v1.CleanResponse
+	25, // [25:34] is the sub-list for method output_type
+	16, // [16:25] is the sub-list for method input_type
 	16, // [16:16] is the sub-list for extension type_name
 	16, // [16:16] is the sub-list for extension extendee
 	0,  // [0:16] is the sub-list for field type_name
@@ -1756,7 +1994,7 @@ func file_caravan_plugin_v1_device_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_plugin_v1_device_proto_rawDesc), len(file_caravan_plugin_v1_device_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   28,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
