@@ -2679,7 +2679,7 @@ type AllocationUpdate struct {
 	// is to be stopped.
 	Full  bool   `protobuf:"varint,2,opt,name=full,proto3" json:"full,omitempty"`
 	Index uint64 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
-	// All orders that have not been obeyed yet; not set means nothing new.
+	// Orders that have not been obeyed yet and were not sent before on this stream.
 	Orders        []*HealthOrder `protobuf:"bytes,4,rep,name=orders,proto3" json:"orders,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
