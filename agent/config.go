@@ -127,6 +127,9 @@ const defaultReservedMemoryMiB = 256
 
 // withDefaults checks the configuration and fills in what is left open.
 func (c Config) withDefaults() (Config, error) {
+	if err := errors.Join(c.SelfTest.Check(), c.Prolog.Check(), c.Epilog.Check()); err != nil {
+		return c, fmt.Errorf("agent: %w", err)
+	}
 	if !filepath.IsAbs(c.DataDir) {
 		return c, fmt.Errorf("agent: data directory %q must be absolute", c.DataDir)
 	}
