@@ -151,7 +151,7 @@ func (p *plugin) repeat(ctx context.Context, c *client.Client) error {
 func (p *plugin) up(inv *pluginv1.Inventory) {
 	m := p.manager
 	m.mu.Lock()
-	before := p.inventory
+	before, fresh := p.inventory, p.inventory == nil || !p.downSince.IsZero()
 	p.inventory, p.downSince, p.failure, p.silent = inv, time.Time{}, "", false
 	var gone []*pluginv1.Device
 	for _, d := range before.GetDevices() {
@@ -169,7 +169,7 @@ func (p *plugin) up(inv *pluginv1.Inventory) {
 	}
 	m.seen(inv, gone)
 	m.mu.Unlock()
-	if before == nil {
+	if fresh {
 		m.cfg.Logger.Info("device plugin runs", "plugin", p.Name, "devices", len(inv.Devices), "reasons", inv.Reasons)
 	}
 	m.tell()

@@ -215,7 +215,7 @@ type NodeInfo struct {
 	// Price of the whole node in millionths of the currency unit per hour; 0 unknown.
 	PriceMicroPerHour int64 `protobuf:"varint,15,opt,name=price_micro_per_hour,json=priceMicroPerHour,proto3" json:"price_micro_per_hour,omitempty"`
 	// Of the host itself; unset means healthy.
-	Health        *Health `protobuf:"bytes,16,opt,name=health,proto3" json:"health,omitempty"`
+	Health        *Health `protobuf:"bytes,17,opt,name=health,proto3" json:"health,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1070,7 +1070,7 @@ const file_caravan_v1_node_proto_rawDesc = "" +
 	"\aversion\x18\r \x01(\tR\aversion\x12\x1c\n" +
 	"\tsimulated\x18\x0e \x01(\bR\tsimulated\x12/\n" +
 	"\x14price_micro_per_hour\x18\x0f \x01(\x03R\x11priceMicroPerHour\x12*\n" +
-	"\x06health\x18\x10 \x01(\v2\x12.caravan.v1.HealthR\x06health\x1aY\n" +
+	"\x06health\x18\x11 \x01(\v2\x12.caravan.v1.HealthR\x06health\x1aY\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x120\n" +
 	"\x05value\x18\x02 \x01(\v2\x1a.caravan.v1.AttributeValueR\x05value:\x028\x01\"\xc1\x03\n" +
