@@ -160,8 +160,8 @@ func (r *rig) tells(plugin string) bool {
 		return false
 	}
 	log := string(raw)
-	failed := strings.LastIndex(log, "a device plugin failed, starting it again: plugin="+plugin+" ")
-	return failed >= 0 && strings.LastIndex(log, "device plugin runs: plugin="+plugin+" ") > failed
+	failed := strings.LastIndex(log, "a device plugin failed, starting it again: plugin="+plugin)
+	return failed >= 0 && strings.LastIndex(log, "device plugin runs: plugin="+plugin) > failed
 }
 
 func keys(all map[string]*pb.Device) []string {

@@ -2,6 +2,7 @@ package core
 
 import (
 	"caravan/scheduler/core/explain"
+	"caravan/scheduler/core/gang"
 	"caravan/scheduler/core/order"
 	"caravan/scheduler/core/place"
 	"caravan/scheduler/core/potential"
@@ -55,6 +56,7 @@ func (w *Workspace) Solve(in Input) (Plan, Trace) {
 // cycle is the state of one call of Solve.
 type cycle struct {
 	limits Limits
+	now    model.Time
 	placer *place.Placer
 	ledger *quota.Ledger
 
@@ -66,6 +68,9 @@ type cycle struct {
 	unexplained []noRoom
 	// found is what is known of each class, by its id.
 	found []found
+	// shunned are the devices that gangs take last; see offenders.
+	shunned      []gang.Offender
+	metOffenders bool
 	// tiers and held are scratch of options, block of record.
 	tiers [][]option
 	held  []option
@@ -93,7 +98,7 @@ func (w *Workspace) begin(in Input) *cycle {
 	limits := in.Limits.withDefaults()
 	w.placer.Begin(place.Input{Nodes: in.Nodes, Jobs: in.Jobs, Mix: in.Mix, MaxSteps: limits.MaxSteps})
 	clear(w.found)
-	return &cycle{limits: limits, placer: w.placer, ledger: quota.New(in.Queues), found: w.found}
+	return &cycle{limits: limits, now: in.Now, placer: w.placer, ledger: quota.New(in.Queues), found: w.found}
 }
 
 // exhausted reports whether the cycle has done all it may.
