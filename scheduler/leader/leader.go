@@ -11,6 +11,7 @@ import (
 	pb "caravan/api/caravanv1"
 	"caravan/scheduler/consensus"
 	"caravan/scheduler/core"
+	"caravan/scheduler/core/blackhole"
 	"caravan/scheduler/feed"
 	"caravan/scheduler/state"
 )
@@ -40,6 +41,9 @@ type Config struct {
 	// OnCycle, if set, is told of every cycle that had work: how long it took,
 	// and how many placements were taken and were stale.
 	OnCycle func(took time.Duration, placed, stale int64)
+
+	// BlackHole says when a place is held for one that makes jobs fail. Default: off, the zero value.
+	BlackHole blackhole.Policy
 
 	// Limits bound one cycle. Default: core's.
 	Limits core.Limits
@@ -124,6 +128,7 @@ func (l *Leader) lead(ctx context.Context, term uint64) (stop func()) {
 	g.Go(func() error { l.cycles(ctx); return nil })
 	g.Go(func() error { l.watchLeases(ctx); return nil })
 	g.Go(func() error { l.sweeps(ctx); return nil })
+	g.Go(func() error { l.watchEnds(ctx); return nil })
 	return func() {
 		cancel()
 		_ = g.Wait()
