@@ -41,13 +41,19 @@ func (m *Manager) Reserve(ctx context.Context, allocation string, shares []*pb.D
 		if err != nil {
 			m.Release(allocation)
 			err = fmt.Errorf("devices of plugin %s: %w", p.Name, err)
-			if errors.Is(err, errDown) || status.Code(errors.Unwrap(err)) == codes.NotFound {
+			if errors.Is(err, errDown) || pluginsFault(status.Code(errors.Unwrap(err))) {
 				err = &driver.Fault{Reason: driver.ReasonDeviceFault, Detail: err.Error()}
 			}
 			return driver.Grant{}, err
 		}
 	}
 	return grant, nil
+}
+
+// pluginsFault reports whether a plugin's answer means that the device, or the plugin, is not as it
+// should be, rather than that the share could not be given.
+func pluginsFault(c codes.Code) bool {
+	return c == codes.NotFound || c == codes.Unavailable || c == codes.DeadlineExceeded
 }
 
 // byPlugin sorts shares by who owns their devices. What is out of service is not given.
@@ -101,7 +107,11 @@ func (m *Manager) Adopt(allocation string, shares []*pb.DeviceShare) {
 	}
 	h.shares = shares
 	for _, id := range append(h.devices(), host) {
-		m.apply(id, m.record(id), health.Used{Busy: true, At: now()})
+		r := m.record(id)
+		m.apply(id, r, health.Used{Busy: true, At: now()})
+		if r.Health.Evicts() {
+			m.evict(id, r.Health.Describe()) // the agent before was about to
+		}
 	}
 	m.mu.Unlock()
 	m.tell()

@@ -54,7 +54,9 @@ func TestAFaultReachesAsFarAsItsScope(t *testing.T) {
 	}
 	b.fault("devices: {" + id(5) + ": {signals: {sxid-fatal: the switch}}}")
 	b.awaitOut(id(0), id(1), id(2), id(3), id(4), id(5), id(6), id(7))
-	b.await("the host ill", func() bool { return strings.Contains(b.Host().GetReason(), "sxid-fatal of "+id(5)) || b.Host().GetState() >= pb.HealthState_HEALTH_STATE_QUARANTINED })
+	b.await("the host ill", func() bool {
+		return strings.Contains(b.Host().GetReason(), "sxid-fatal of "+id(5)) || b.Host().GetState() >= pb.HealthState_HEALTH_STATE_QUARANTINED
+	})
 	var fault *driver.Fault
 	if _, err := b.Reserve(b.ctx, "job-1", nil); !errors.As(err, &fault) || fault.Reason != driver.ReasonHostFault {
 		t.Errorf("an ill host took a task: %v", err)
@@ -160,6 +162,11 @@ func TestWhatIsIllStaysIllWithTheNextAgent(t *testing.T) {
 	stop()
 	b, stop = newBench(t, dir)
 	b.awaitOut(id(2))
+	b.Adopt("job-1", whole(2))
+	if f := b.fateOf("job-1"); f == nil || !strings.Contains(f.Detail, "by order") {
+		t.Errorf("what still runs there is evicted for %v", f)
+	}
+	b.Release("job-1")
 	if d := b.device(2); d.Health.Order != 7 || d.HealthReason != "quarantined: by order: noise (ann)" {
 		t.Errorf("it is kept as %v", d)
 	}

@@ -37,7 +37,9 @@ func TestADeviceThatEatsJobsIsFoundAndAnOperatorsWordHolds(t *testing.T) {
 	job, goFile := r.submit("hold", 4, "gpu")
 	before := r.awaitTasks(job, "running", func([]*pb.Task) bool { return true })
 	r.order(0, "quarantine", hole)
-	r.await(0, "quarantined", func(all map[string]*pb.Device) bool { return all[hole].GetHealth().GetOrder() > 0 && !all[hole].Healthy })
+	r.await(0, "quarantined", func(all map[string]*pb.Device) bool {
+		return all[hole].GetHealth().GetOrder() > 0 && !all[hole].Healthy
+	})
 	r.c.Agents[0].Kill()
 	if err := r.c.Agents[0].Restart(r.ctx); err != nil {
 		t.Fatal(err)

@@ -50,7 +50,7 @@ type rig struct {
 // newRig starts a server and agents with the flags that agent returns for each.
 func newRig(t *testing.T, dir string, agents int, flags func(agent int) []string) *rig {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	t.Cleanup(cancel)
 	c, err := harness.Start(ctx, harness.Options{
 		Bin: bin, Dir: dir, Servers: 1, Agents: agents, ServerFlags: []string{"--timing", "lan"}, FlagsOfAgent: flags,

@@ -100,6 +100,7 @@ func Apply(p *Policy, r Record, e Event) (Record, []Effect) {
 		} else {
 			r, effects = r.move(p, banned, CodeOperator, reason, now)
 		}
+		r.Finish = e.Finish
 		if r.Busy && !e.Finish {
 			effects = append(effects, Evict)
 		}
@@ -163,8 +164,11 @@ func (r Record) raised(p *Policy, e Raised) (Record, []Effect) {
 	if do == Quarantine && rule.reset {
 		r.ToReset = true
 	}
-	if r.Busy && !rule.finish && do >= Quarantine && (r.State == model.Quarantined || r.State == model.RMA) {
-		effects = append(effects, Evict)
+	if do >= Quarantine {
+		r.Finish = rule.finish
+		if r.Busy && r.Evicts() {
+			effects = append(effects, Evict)
+		}
 	}
 	return r, effects
 }

@@ -33,6 +33,8 @@ type Record struct {
 	Busy bool `json:"-"`
 	// Held: an operator has quarantined it, and only an operator's return leads out.
 	Held bool `json:"held,omitempty"`
+	// Finish: what runs on it while it is quarantined may end by itself.
+	Finish bool `json:"finish,omitempty"`
 	// Present are the codes seen now, sorted, Calm since when none that counts is.
 	Present []string   `json:"present,omitempty"`
 	Calm    model.Time `json:"calm_ms,omitempty"`
@@ -54,6 +56,11 @@ type Record struct {
 
 // maxHistory bounds what the servers are told at a time; they keep more.
 const maxHistory = 16
+
+// Evicts reports whether nothing may go on running on it.
+func (r Record) Evicts() bool {
+	return (r.State == model.Quarantined || r.State == model.RMA) && !r.Finish
+}
 
 // Ill reports whether there is anything about the record that has to outlive the agent.
 func (r Record) Ill() bool {
