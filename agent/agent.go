@@ -76,7 +76,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	devices, err := a.newDevices(info)
+	var run *runner.Runner // set before it starts anything, and so before anything is evicted
+	devices, err := a.newDevices(info, func(id string, fault *driver.Fault) { run.Evict(id, fault) })
 	if err != nil {
 		return err
 	}
@@ -85,41 +86,50 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer servers.Close()
-	return a.serve(ctx, listener, devices, servers, processes)
-}
-
-// serve wires the parts together and runs them.
-func (a *Agent) serve(ctx context.Context, listener net.Listener, devices *devices, servers *link.Servers, processes *exec.Driver) error {
-	open, err := openDevices(a.cfg.OpenDevices)
+	var session *link.Session // set before the runner runs, and so before it reports
+	adopted := make(chan struct{})
+	run, err = a.newRunner(devices, processes, func(r *pb.AllocationReport) { session.Report(r) }, func() { close(adopted) })
 	if err != nil {
 		return err
 	}
-	var session *link.Session // set before the runner runs, and so before it reports
-	adopted := make(chan struct{})
-	run, err := runner.New(runner.Config{
+	if session, err = a.newSession(servers, devices, run); err != nil {
+		return err
+	}
+	return a.serve(ctx, listener, devices, run, session, adopted)
+}
+
+// newRunner makes what runs the allocations.
+func (a *Agent) newRunner(devices *devices, processes *exec.Driver, report func(*pb.AllocationReport), ready func()) (*runner.Runner, error) {
+	open, err := openDevices(a.cfg.OpenDevices)
+	if err != nil {
+		return nil, err
+	}
+	return runner.New(runner.Config{
 		Dir:     filepath.Join(a.cfg.DataDir, allocsDir),
 		Drivers: map[string]driver.Driver{exec.Name: processes, sim.Name: sim.New()},
-		Report:  func(r *pb.AllocationReport) { session.Report(r) }, Ready: func() { close(adopted) },
+		Report:  report, Ready: ready,
 		Devices: devices, OpenDevices: open, Limits: a.limits(processes), OutputRoots: a.cfg.OutputRoots,
 		Launches: a.cfg.Launches, Publications: a.cfg.Publications, Retention: a.cfg.Retention,
 		Logger: a.cfg.Logger.Named("runner"),
 	})
-	if err != nil {
-		return err
-	}
+}
+
+// newSession makes the link to the servers.
+func (a *Agent) newSession(servers *link.Servers, devices *devices, run *runner.Runner) (*link.Session, error) {
 	node := Node{Name: devices.host.Name, Address: devices.host.Address}
-	session, err = link.New(link.Config{
+	return link.New(link.Config{
 		Servers: servers, Info: devices.info, Changed: devices.changed, Logger: a.cfg.Logger.Named("link"),
-		Handler: &handler{Runner: run, ready: func() {
+		Handler: &handler{Runner: run, obey: devices.Obey, ready: func() {
 			a.cfg.Logger.Info("registered", "node", node.Name, "address", node.Address)
 			if a.cfg.Ready != nil {
 				a.cfg.Ready(node)
 			}
 		}},
 	})
-	if err != nil {
-		return err
-	}
+}
+
+// serve runs the parts until ctx ends.
+func (a *Agent) serve(ctx context.Context, listener net.Listener, devices *devices, run *runner.Runner, session *link.Session, adopted <-chan struct{}) error {
 	service, err := tasks.New(tasks.Config{Source: source{run}, Logger: a.cfg.Logger.Named("tasks")})
 	if err != nil {
 		return err
@@ -250,9 +260,17 @@ type handler struct {
 	*runner.Runner
 	once  sync.Once
 	ready func()
+	// obey carries out orders about the health of devices.
+	obey func([]*pb.HealthOrder)
 }
 
 var _ link.Handler = (*handler)(nil)
+
+// Update obeys what the servers order, then passes the list on.
+func (h *handler) Update(ctx context.Context, u *pb.AllocationUpdate) {
+	h.obey(u.Orders)
+	h.Runner.Update(ctx, u)
+}
 
 // Registered passes the word on and, the first time, tells that the agent is ready.
 func (h *handler) Registered() {

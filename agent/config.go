@@ -12,6 +12,7 @@ import (
 
 	"caravan/agent/device"
 	"caravan/agent/device/health"
+	"caravan/agent/device/hook"
 	"caravan/agent/fingerprint"
 	"caravan/agent/runner"
 	"caravan/scheduler/model"
@@ -54,6 +55,9 @@ type Config struct {
 	DevicePlugins []device.Plugin
 	// HealthPolicy judges what is seen of devices; default the embedded one.
 	HealthPolicy *health.Policy
+	// SelfTest tests a repaired device before it takes work again; Prolog and Epilog are run before
+	// and after every real task. Their exit status 0 is yes. Default none.
+	SelfTest, Prolog, Epilog hook.Program
 	// DeviceTiming bounds the calls of plugins and their restarts; the zero value means the
 	// defaults of package device.
 	DeviceTiming DeviceTiming
@@ -107,7 +111,7 @@ type Config struct {
 
 // DeviceTiming is how patient the agent is with device plugins; see device.Config.
 type DeviceTiming struct {
-	Call, Health, DownGrace, RetryMin, RetryMax time.Duration
+	Call, Answer, Health, DownGrace, Clean, RetryMin, RetryMax time.Duration
 }
 
 // Node is what a ready agent is known by.
@@ -123,6 +127,9 @@ const defaultReservedMemoryMiB = 256
 
 // withDefaults checks the configuration and fills in what is left open.
 func (c Config) withDefaults() (Config, error) {
+	if err := errors.Join(c.SelfTest.Check(), c.Prolog.Check(), c.Epilog.Check()); err != nil {
+		return c, fmt.Errorf("agent: %w", err)
+	}
 	if !filepath.IsAbs(c.DataDir) {
 		return c, fmt.Errorf("agent: data directory %q must be absolute", c.DataDir)
 	}

@@ -136,7 +136,7 @@ func TestADeviceIsGivenOnceAtATimeAndAgain(t *testing.T) {
 	if rep := r.await(id(rival), failed); rep.Exit.Reason != "launch-failed" || !strings.Contains(rep.Exit.Message, "are left") {
 		t.Errorf("a device that is taken: %v", rep)
 	}
-	if rep := r.await(id(ghost), failed); rep.Exit.Reason != "launch-failed" || !strings.Contains(rep.Exit.Message, "sim-m40-7") {
+	if rep := r.await(id(ghost), lost); rep.Exit.Reason != "device-fault" || !strings.Contains(rep.Exit.Message, "sim-m40-7") {
 		t.Errorf("a device that does not exist: %v", rep)
 	}
 	r.servers.RequestStop(node, id(holder))

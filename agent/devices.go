@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,9 @@ import (
 	pb "caravan/api/caravanv1"
 )
 
+// healthFile keeps what is ill within the data directory.
+const healthFile = "health.json"
+
 // devices is the device manager together with the rest of what the node registers.
 type devices struct {
 	*device.Manager
@@ -23,13 +27,15 @@ type devices struct {
 	changed chan struct{}
 }
 
-func (a *Agent) newDevices(host *pb.NodeInfo) (*devices, error) {
+// newDevices makes the device manager. What it evicts goes to evict.
+func (a *Agent) newDevices(host *pb.NodeInfo, evict func(string, *driver.Fault)) (*devices, error) {
 	d := &devices{host: host, changed: make(chan struct{}, 1)}
 	t := a.cfg.DeviceTiming
 	var err error
 	d.Manager, err = device.New(device.Config{
-		Plugins: a.cfg.DevicePlugins, Policy: a.cfg.HealthPolicy, Logger: a.cfg.Logger.Named("device"),
-		CallTimeout: t.Call, HealthInterval: t.Health, DownGrace: t.DownGrace, RetryMin: t.RetryMin, RetryMax: t.RetryMax,
+		Plugins: a.cfg.DevicePlugins, Policy: a.cfg.HealthPolicy, Keep: filepath.Join(a.cfg.DataDir, healthFile),
+		SelfTest: a.cfg.SelfTest, Prolog: a.cfg.Prolog, Epilog: a.cfg.Epilog, Evict: evict, Logger: a.cfg.Logger.Named("device"),
+		CallTimeout: t.Call, AnswerTimeout: t.Answer, HealthInterval: t.Health, CleanTimeout: t.Clean, DownGrace: t.DownGrace, RetryMin: t.RetryMin, RetryMax: t.RetryMax,
 		Changed: func() {
 			select {
 			case d.changed <- struct{}{}:
@@ -44,6 +50,7 @@ func (a *Agent) newDevices(host *pb.NodeInfo) (*devices, error) {
 func (d *devices) info() *pb.NodeInfo {
 	info := proto.CloneOf(d.host)
 	info.Devices = append(info.Devices, d.Devices()...)
+	info.Health = d.Host()
 	return info
 }
 

@@ -9,13 +9,16 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"caravan/agent/device/health"
 	"caravan/agent/driver"
 	pb "caravan/api/caravanv1"
 	"caravan/plugins/sdk/pluginv1"
+	"caravan/scheduler/model"
+	"caravan/scheduler/wire"
 )
 
 // Devices returns what the host has now, in the order of ids, as the node registers it. A device
-// that is gone and held stays, out of service, until it is released.
+// that is gone stays, out of service, until it is back or an operator's return gives it up.
 func (m *Manager) Devices() []*pb.Device {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -59,14 +62,44 @@ func (m *Manager) advertised(d *pluginv1.Device, p *plugin) *pb.Device {
 			out.Attributes["image"] = text(r.Image)
 		}
 	}
-	h := m.record(d.Id).health
-	out.Attributes["health"] = text(h.State.String())
-	out.Healthy = h.State.InService()
+	h := &m.record(d.Id).Health
+	out.Attributes["health"] = text(max(h.State, model.Healthy).String())
+	out.Healthy = h.InService()
 	if !out.Healthy {
 		out.HealthReason = h.Describe()
+		if h.Testing {
+			out.HealthReason = "being tested: " + h.Reason
+		}
 	}
+	out.Identity, out.Health = d.Identity, told(h)
 	if why := p.outOfService(); why != "" {
 		out.Healthy, out.HealthReason = false, why
+	}
+	return out
+}
+
+// told is a record as the servers are told it.
+func told(h *health.Record) *pb.Health {
+	return wire.HealthToProto(model.Health{State: max(h.State, model.Healthy), Since: h.Since, Order: h.Order, History: h.History}, "")
+}
+
+// Host returns the health of the host itself, nil while it never was ill. A reason means that
+// nothing can be placed on it.
+func (m *Manager) Host() *pb.Health {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.host()
+}
+
+// host is Host; m.mu is held.
+func (m *Manager) host() *pb.Health {
+	h := &m.record(host).Health
+	if !h.Ill() {
+		return nil
+	}
+	out := told(h)
+	if !h.InService() {
+		out.Reason = h.Describe()
 	}
 	return out
 }
@@ -82,13 +115,14 @@ func attribute(a *pluginv1.Attribute) *pb.AttributeValue {
 	return text(a.GetText())
 }
 
-// tell calls Changed if Devices has something new to say.
+// tell keeps what has changed, and calls Changed if Devices or Host has something new to say.
 func (m *Manager) tell() {
 	m.mu.Lock()
-	now := m.devices()
-	same := slices.EqualFunc(now, m.told, func(a, b *pb.Device) bool { return proto.Equal(a, b) })
-	m.told = now
+	devices, host := m.devices(), m.host()
+	same := slices.EqualFunc(devices, m.told, func(a, b *pb.Device) bool { return proto.Equal(a, b) }) && proto.Equal(host, m.toldHost)
+	m.told, m.toldHost = devices, host
 	m.mu.Unlock()
+	m.save()
 	if !same {
 		m.cfg.Changed()
 	}

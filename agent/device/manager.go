@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -14,9 +13,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"caravan/agent/device/health"
+	"caravan/agent/device/hook"
 	"caravan/agent/driver"
 	pb "caravan/api/caravanv1"
-	"caravan/plugins/sdk/pluginv1"
 	"caravan/scheduler/model"
 )
 
@@ -34,22 +33,35 @@ type Plugin struct {
 type Config struct {
 	// Plugins are run side by side; default none.
 	Plugins []Plugin
-	// Policy judges what is seen of devices; default the embedded one.
+	// Policy judges what is seen of devices and of the host; default the embedded one.
 	Policy *health.Policy
-	// Changed is called when Devices has something new to say, from any goroutine; it must not
-	// block. Default nothing.
+	// Keep is the file that remembers what is ill from one agent to the next, absolute; default
+	// none: a new agent knows of nothing.
+	Keep string
+	// SelfTest tests a repaired device before it takes work; default none: it takes work at once.
+	SelfTest hook.Program
+	// Prolog and Epilog are run before and after each task; default none.
+	Prolog, Epilog hook.Program
+	// Changed is called when Devices or Host has something new to say, from any goroutine; it must
+	// not block. Default nothing.
 	Changed func()
-	// Evict is asked to end the allocations that hold a device which must not be used any more;
-	// it must not block. Default: they run on, and the log says so.
-	Evict func(allocation, reason string)
+	// Evict is asked to end an allocation whose devices, or whose host, must not be used any more;
+	// it must not block. Default: it runs on, and the log says so.
+	Evict func(allocation string, fault *driver.Fault)
 	// CallTimeout bounds each call of a plugin; default 5 s.
 	CallTimeout time.Duration
+	// AnswerTimeout is how long a plugin may take to answer a look at its health before its devices
+	// are out of service, until it answers; default 2.5 s, where an answer takes milliseconds.
+	AnswerTimeout time.Duration
 	// HealthInterval is the time between two looks at a plugin's devices and, by that, at the
-	// plugin; default 10 s.
+	// plugin; default 2 s.
 	HealthInterval time.Duration
-	// DownGrace is how long the devices of a plugin that does not run stay in service: long
-	// enough for a restart; default 30 s.
+	// DownGrace is how long the devices of a plugin that has ended stay in service: long enough for
+	// a restart; default 30 s.
 	DownGrace time.Duration
+	// CleanTimeout is how long something of a task may be left on its devices; default 10 s: a
+	// driver takes seconds to free the memory of a process that was killed.
+	CleanTimeout time.Duration
 	// RetryMin and RetryMax bound the pauses before a plugin is started again; default 500 ms and
 	// 30 s.
 	RetryMin, RetryMax time.Duration
@@ -60,47 +72,53 @@ type Config struct {
 // judgeInterval is how often time is told to the records of health, and to plugins that are down.
 const judgeInterval = time.Second
 
-// Manager runs plugins and hands out their devices.
+// Manager runs plugins, judges devices and the host, and hands devices out.
 type Manager struct {
-	cfg     Config
-	plugins []*plugin
+	cfg Config
+	// onDevices and onHost are the policy for each: a host has no test.
+	onDevices, onHost *health.Policy
+	plugins           []*plugin
 
-	mu      sync.Mutex // guards what follows and the plugins' inventories
-	records map[string]*record
-	held    map[string][]*pb.DeviceShare // by allocation
-	tenants map[string]string            // by allocation that holds something
-	told    []*pb.Device                 // what Devices said last
+	mu       sync.Mutex // guards what follows and the plugins' inventories
+	records  map[string]*record
+	kept     map[string]record   // by identity, of devices that were not seen yet
+	unsaved  bool                // records are not as they are in the file
+	held     map[string]*holding // by allocation
+	dirty    map[string]bool     // devices on which something was left
+	told     []*pb.Device        // what Devices said last
+	toldHost *pb.Health
+	todo     []func(context.Context) // what takes time; Run carries it out
+	kick     chan struct{}
+
+	saving sync.Mutex // held while the file is written
 }
 
-// record is what is known of a device over all inventories.
-type record struct {
-	health health.Record
-	counts map[string]int64 // of signals seen now
+// holding is what an allocation holds.
+type holding struct {
+	tenant string
+	shares []*pb.DeviceShare
+	since  model.Time
 }
 
-// New checks the configuration. Nothing is started before Run.
+// host is the id under which the host itself has its record.
+const host = ""
+
+// New checks the configuration and reads what is kept. Nothing is started before Run.
 func New(cfg Config) (*Manager, error) {
-	if cfg.Policy == nil {
-		var err error
-		if cfg.Policy, err = health.Default(); err != nil {
-			return nil, err
-		}
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
 	}
-	for d, value := range map[*time.Duration]time.Duration{
-		&cfg.CallTimeout: 5 * time.Second, &cfg.HealthInterval: 10 * time.Second, &cfg.DownGrace: 30 * time.Second,
-		&cfg.RetryMin: 500 * time.Millisecond, &cfg.RetryMax: 30 * time.Second,
-	} {
-		if *d <= 0 {
-			*d = value
-		}
+	m := &Manager{
+		cfg: cfg, onDevices: cfg.Policy, onHost: cfg.Policy,
+		records: make(map[string]*record), held: make(map[string]*holding), dirty: make(map[string]bool), kick: make(chan struct{}, 1),
 	}
-	if cfg.Changed == nil {
-		cfg.Changed = func() {}
+	if cfg.SelfTest.Set() {
+		m.onDevices = cfg.Policy.WithTest()
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = hclog.NewNullLogger()
+	if m.kept, err = readKept(cfg.Keep); err != nil {
+		return nil, err
 	}
-	m := &Manager{cfg: cfg, records: make(map[string]*record), held: make(map[string][]*pb.DeviceShare), tenants: make(map[string]string)}
 	for _, p := range cfg.Plugins {
 		if p.Name == "" || slices.ContainsFunc(m.plugins, func(q *plugin) bool { return q.Name == p.Name }) {
 			return nil, fmt.Errorf("device plugin %q: each needs a name of its own", p.Name)
@@ -113,6 +131,36 @@ func New(cfg Config) (*Manager, error) {
 	return m, nil
 }
 
+func (c Config) withDefaults() (Config, error) {
+	if c.Policy == nil {
+		var err error
+		if c.Policy, err = health.Default(); err != nil {
+			return c, err
+		}
+	}
+	if c.Keep != "" && !filepath.IsAbs(c.Keep) {
+		return c, fmt.Errorf("file of health %q must be absolute", c.Keep)
+	}
+	if err := errors.Join(c.SelfTest.Check(), c.Prolog.Check(), c.Epilog.Check()); err != nil {
+		return c, err
+	}
+	for d, value := range map[*time.Duration]time.Duration{
+		&c.CallTimeout: 5 * time.Second, &c.AnswerTimeout: 2500 * time.Millisecond, &c.HealthInterval: 2 * time.Second,
+		&c.DownGrace: 30 * time.Second, &c.CleanTimeout: 10 * time.Second, &c.RetryMin: 500 * time.Millisecond, &c.RetryMax: 30 * time.Second,
+	} {
+		if *d <= 0 {
+			*d = value
+		}
+	}
+	if c.Changed == nil {
+		c.Changed = func() {}
+	}
+	if c.Logger == nil {
+		c.Logger = hclog.NewNullLogger()
+	}
+	return c, nil
+}
+
 // Run keeps the plugins running until ctx ends; then they have ended too.
 func (m *Manager) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
@@ -120,7 +168,37 @@ func (m *Manager) Run(ctx context.Context) error {
 		g.Go(func() error { return p.run(ctx) })
 	}
 	g.Go(func() error { return m.judge(ctx) })
-	return g.Wait()
+	g.Go(func() error {
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-m.kick:
+			}
+			m.mu.Lock()
+			todo := m.todo
+			m.todo = nil
+			m.mu.Unlock()
+			for _, f := range todo {
+				g.Go(func() error {
+					f(ctx)
+					return nil
+				})
+			}
+		}
+	})
+	err := g.Wait()
+	m.save()
+	return err
+}
+
+// later has something carried out by Run, in a goroutine of its own; m.mu is held.
+func (m *Manager) later(f func(context.Context)) {
+	m.todo = append(m.todo, f)
+	select {
+	case m.kick <- struct{}{}:
+	default: // it is on its way
+	}
 }
 
 // Ready waits until each plugin has told its devices or failed to, or ctx has ended.
@@ -134,7 +212,7 @@ func (m *Manager) Ready(ctx context.Context) {
 	}
 }
 
-// judge tells the records that time passes.
+// judge tells the records that time passes, and looks again at what was not clean.
 func (m *Manager) judge(ctx context.Context) error {
 	tick := time.NewTicker(judgeInterval)
 	defer tick.Stop()
@@ -148,224 +226,10 @@ func (m *Manager) judge(ctx context.Context) error {
 				m.apply(id, r, health.Passed{At: now()})
 			}
 			m.mu.Unlock()
+			m.lookAgain(ctx)
 			m.tell()
 		}
 	}
 }
 
 func now() model.Time { return model.Time(time.Now().UnixMilli()) }
-
-// apply moves a device's record on; m.mu is held.
-func (m *Manager) apply(id string, r *record, e health.Event) {
-	before := r.health.State
-	var effects []health.Effect
-	r.health, effects = health.Apply(m.cfg.Policy, r.health, e)
-	for _, effect := range effects {
-		switch effect {
-		case health.Tell:
-			m.cfg.Logger.Info("device changes its state", "device", id, "from", before, "to", r.health.Describe())
-		case health.Evict:
-			m.evict(id, r.health.Describe())
-		}
-	}
-}
-
-// evict asks for the end of what holds a device; m.mu is held.
-func (m *Manager) evict(id, reason string) {
-	for allocation, shares := range m.held {
-		if !slices.ContainsFunc(shares, func(s *pb.DeviceShare) bool { return s.DeviceId == id }) {
-			continue
-		}
-		if m.cfg.Evict == nil {
-			m.cfg.Logger.Warn("a task holds a device that must not be used any more", "device", id, "allocation", allocation, "reason", reason)
-			continue
-		}
-		m.cfg.Evict(allocation, "device "+id+" is "+reason)
-	}
-}
-
-// seen takes in what a plugin's inventory says of its devices' health; m.mu is held.
-func (m *Manager) seen(inv *pluginv1.Inventory, before *pluginv1.Inventory) {
-	present := make(map[string]bool)
-	for _, d := range inv.GetDevices() {
-		present[d.Id] = true
-		r := m.record(d.Id)
-		m.signals(d, r)
-		if slices.Contains(r.health.Present, gone) {
-			m.apply(d.Id, r, health.Cleared{Code: gone, At: now()})
-		}
-	}
-	for _, d := range before.GetDevices() {
-		if r := m.record(d.Id); !present[d.Id] && !slices.Contains(r.health.Present, gone) {
-			m.apply(d.Id, r, health.Raised{Code: gone, At: now()})
-		}
-	}
-}
-
-// gone is the code of a device that was there and is no more.
-const gone = "device-gone"
-
-// signals turns what is seen of a device into what has changed; m.mu is held.
-func (m *Manager) signals(d *pluginv1.Device, r *record) {
-	counts := make(map[string]int64)
-	for _, s := range d.GetHealth().GetSignals() {
-		counts[s.Code] = s.Count
-		if last, was := r.counts[s.Code]; !was || s.Count > last {
-			m.apply(d.Id, r, health.Raised{Code: s.Code, Detail: s.Detail, At: now()})
-		}
-	}
-	for code := range r.counts {
-		if _, still := counts[code]; !still {
-			m.apply(d.Id, r, health.Cleared{Code: code, At: now()})
-		}
-	}
-	r.counts = counts
-}
-
-func (m *Manager) record(id string) *record {
-	r, ok := m.records[id]
-	if !ok {
-		r = &record{health: health.Record{Since: now(), Calm: now()}}
-		m.records[id] = r
-	}
-	return r
-}
-
-// Errors of a reservation.
-var (
-	errNoDevice = errors.New("this host has no such device any more (see the node's devices)")
-	errDown     = errors.New("its plugin does not run (see the agent's log)")
-)
-
-// Reserve gives an allocation of a tenant its devices and returns what comes with them. Repeated, it gives
-// the same answer. On an error nothing is held.
-func (m *Manager) Reserve(ctx context.Context, allocation, tenant string, shares []*pb.DeviceShare) (driver.Grant, error) {
-	var grant driver.Grant
-	if len(shares) == 0 {
-		return grant, nil
-	}
-	parts, err := m.byPlugin(shares)
-	if err != nil {
-		return grant, err
-	}
-	m.Adopt(allocation, tenant, shares)
-	for _, p := range m.plugins {
-		if len(parts[p]) == 0 {
-			continue
-		}
-		edits, err := p.reserve(ctx, &pluginv1.ReserveRequest{AllocationId: allocation, Tenant: tenant, Shares: parts[p]})
-		if err == nil {
-			err = addEdits(&grant, edits)
-		}
-		if err != nil {
-			m.Release(allocation)
-			return driver.Grant{}, fmt.Errorf("devices of plugin %s: %w", p.Name, err)
-		}
-	}
-	return grant, nil
-}
-
-// byPlugin sorts shares by who owns their devices.
-func (m *Manager) byPlugin(shares []*pb.DeviceShare) (map[*plugin][]*pluginv1.Share, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	parts := make(map[*plugin][]*pluginv1.Share)
-	for _, s := range shares {
-		p := m.owner(s.DeviceId)
-		if p == nil {
-			return nil, fmt.Errorf("device %s: %w", s.DeviceId, errNoDevice)
-		}
-		parts[p] = append(parts[p], &pluginv1.Share{DeviceId: s.DeviceId, Thousandths: s.Thousandths, MemoryMib: s.MemoryMib})
-	}
-	return parts, nil
-}
-
-// owner is the plugin that has a device, nil for none; m.mu is held.
-func (m *Manager) owner(device string) *plugin {
-	for _, p := range m.plugins {
-		if p.has(device) {
-			return p
-		}
-	}
-	return nil
-}
-
-// Adopt notes what an allocation holds, as after a restart of the agent: the plugins are told as
-// soon as they can be.
-func (m *Manager) Adopt(allocation, tenant string, shares []*pb.DeviceShare) {
-	if len(shares) == 0 {
-		return
-	}
-	m.mu.Lock()
-	m.held[allocation], m.tenants[allocation] = shares, tenant
-	for _, s := range shares {
-		m.apply(s.DeviceId, m.record(s.DeviceId), health.Used{Busy: true, At: now()})
-	}
-	m.mu.Unlock()
-	m.tell()
-}
-
-// Release takes back what an allocation holds, if it holds anything. It may take as long as a call
-// of each plugin.
-func (m *Manager) Release(allocation string) {
-	m.mu.Lock()
-	shares := m.held[allocation]
-	delete(m.held, allocation)
-	delete(m.tenants, allocation)
-	for _, s := range shares {
-		m.apply(s.DeviceId, m.record(s.DeviceId), health.Used{Busy: m.isHeld(s.DeviceId), At: now()})
-	}
-	m.mu.Unlock()
-	if len(shares) == 0 {
-		return
-	}
-	for _, p := range m.plugins {
-		p.release(allocation)
-	}
-	m.tell()
-}
-
-// isHeld reports whether any allocation holds a device; m.mu is held.
-func (m *Manager) isHeld(device string) bool {
-	for _, shares := range m.held {
-		if slices.ContainsFunc(shares, func(s *pb.DeviceShare) bool { return s.DeviceId == device }) {
-			return true
-		}
-	}
-	return false
-}
-
-// holdings are the reservations that a plugin has to know, in the order of allocations; m.mu is not
-// held.
-func (m *Manager) holdings(p *plugin) []*pluginv1.ReserveRequest {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var all []*pluginv1.ReserveRequest
-	for _, allocation := range slices.Sorted(maps.Keys(m.held)) {
-		req := &pluginv1.ReserveRequest{AllocationId: allocation, Tenant: m.tenants[allocation]}
-		for _, s := range m.held[allocation] {
-			if m.owner(s.DeviceId) == p {
-				req.Shares = append(req.Shares, &pluginv1.Share{DeviceId: s.DeviceId, Thousandths: s.Thousandths, MemoryMib: s.MemoryMib})
-			}
-		}
-		if len(req.Shares) > 0 {
-			all = append(all, req)
-		}
-	}
-	return all
-}
-
-// Program loads an image into a device, which nobody may hold. progress may be nil.
-func (m *Manager) Program(ctx context.Context, req *pluginv1.ProgramRequest, progress func(*pluginv1.ProgramProgress)) error {
-	m.mu.Lock()
-	p := m.owner(req.DeviceId)
-	m.mu.Unlock()
-	if p == nil {
-		return fmt.Errorf("device %s: %w", req.DeviceId, errNoDevice)
-	}
-	c, err := p.client(ctx)
-	if err != nil {
-		return fmt.Errorf("device %s: %w", req.DeviceId, err)
-	}
-	return c.Program(ctx, req, progress)
-}

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,8 @@ type plugin struct {
 
 	// Guarded by the manager's lock.
 	inventory *pluginv1.Inventory
-	lost      map[string]*pluginv1.Device // gone and still held
+	lost      map[string]*pluginv1.Device // gone, and not by a change of parts
+	silent    bool                        // it owes an answer
 	downSince time.Time                   // zero while it runs
 	failure   string                      // why it is down
 
@@ -116,7 +118,12 @@ func (p *plugin) attend(ctx context.Context, c *client.Client, ready <-chan stru
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-look.C:
-			if _, err := c.Health(ctx); err != nil {
+			silent := time.AfterFunc(p.manager.cfg.AnswerTimeout, func() { p.setSilent(true) })
+			_, err := c.Health(ctx)
+			if !silent.Stop() && err == nil {
+				p.setSilent(false)
+			}
+			if err != nil {
 				return fmt.Errorf("it does not answer: %w", err)
 			}
 		}
@@ -142,20 +149,48 @@ func (p *plugin) repeat(ctx context.Context, c *client.Client) error {
 func (p *plugin) up(inv *pluginv1.Inventory) {
 	m := p.manager
 	m.mu.Lock()
-	before := p.inventory
-	p.inventory, p.downSince, p.failure = inv, time.Time{}, ""
+	before, fresh := p.inventory, p.inventory == nil || !p.downSince.IsZero()
+	p.inventory, p.downSince, p.failure, p.silent = inv, time.Time{}, "", false
+	var gone []*pluginv1.Device
 	for _, d := range before.GetDevices() {
-		p.lost[d.Id] = d
+		switch {
+		case in(inv, d.Id):
+		case m.isHeld(d.Id) || !remade(d, inv):
+			p.lost[d.Id] = d
+			gone = append(gone, d)
+		default:
+			m.forget(d)
+		}
 	}
 	for _, d := range inv.Devices {
 		delete(p.lost, d.Id)
 	}
-	m.seen(inv, before)
+	m.seen(inv, gone)
 	m.mu.Unlock()
-	if before == nil {
+	if fresh {
 		m.cfg.Logger.Info("device plugin runs", "plugin", p.Name, "devices", len(inv.Devices), "reasons", inv.Reasons)
 	}
 	m.tell()
+}
+
+// in reports whether a device is in an inventory.
+func in(inv *pluginv1.Inventory, id string) bool {
+	return slices.ContainsFunc(inv.GetDevices(), func(d *pluginv1.Device) bool { return d.Id == id })
+}
+
+// remade reports whether what a device was made of is there in another form: as the whole, or as
+// other parts.
+func remade(d *pluginv1.Device, inv *pluginv1.Inventory) bool {
+	whole := cmp.Or(d.PartOf, d.Id)
+	return slices.ContainsFunc(inv.GetDevices(), func(other *pluginv1.Device) bool { return other.Id == whole || other.PartOf == whole })
+}
+
+// setSilent notes whether the plugin owes an answer.
+func (p *plugin) setSilent(silent bool) {
+	p.manager.mu.Lock()
+	p.silent = silent
+	p.manager.mu.Unlock()
+	p.manager.tell()
 }
 
 // down notes that the plugin does not run.
@@ -173,30 +208,39 @@ func (p *plugin) down(err error) {
 // outOfService says why none of the plugin's devices can be used, "" if they can; the manager's
 // lock is held.
 func (p *plugin) outOfService() string {
-	if p.downSince.IsZero() || time.Since(p.downSince) < p.manager.cfg.DownGrace {
+	switch {
+	case p.silent:
+		return "plugin " + p.Name + " does not answer"
+	case p.downSince.IsZero() || time.Since(p.downSince) < p.manager.cfg.DownGrace:
 		return ""
 	}
 	const most = 200
 	return fmt.Sprintf("plugin %s does not run: %s", p.Name, p.failure[:min(most, len(p.failure))])
 }
 
-// known are the devices there are, and those that are gone and still held; the manager's lock is
-// held.
+// known are the devices there are, and those that are gone and missed: held, or not given up by an
+// operator's return; the manager's lock is held.
 func (p *plugin) known() []*pluginv1.Device {
 	all := slices.Clone(p.inventory.GetDevices())
 	for id, d := range p.lost {
-		if p.manager.isHeld(id) {
+		if p.manager.isHeld(id) || !p.manager.record(id).Health.InService() {
 			all = append(all, d)
 		} else {
 			delete(p.lost, id)
+			p.manager.forget(d)
 		}
 	}
 	return all
 }
 
-// has reports whether a device is the plugin's; the manager's lock is held.
-func (p *plugin) has(device string) bool {
-	return slices.ContainsFunc(p.inventory.GetDevices(), func(d *pluginv1.Device) bool { return d.Id == device }) || p.lost[device] != nil
+// find returns a device of the plugin, nil if it has none of that id; the manager's lock is held.
+func (p *plugin) find(device string) *pluginv1.Device {
+	for _, d := range p.inventory.GetDevices() {
+		if d.Id == device {
+			return d
+		}
+	}
+	return p.lost[device]
 }
 
 func (p *plugin) set(c *client.Client) {
@@ -205,6 +249,13 @@ func (p *plugin) set(c *client.Client) {
 	p.running = c
 	close(p.changed)
 	p.changed = make(chan struct{})
+}
+
+// now returns the running process, nil for none.
+func (p *plugin) now() *client.Client {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.running
 }
 
 // startPatience is how long a reservation waits for a plugin that is being started again.
@@ -244,9 +295,7 @@ func (p *plugin) reserve(ctx context.Context, req *pluginv1.ReserveRequest) (*pl
 // release tells the plugin, if it runs, that an allocation holds nothing any more. One that does
 // not run never hears of the allocation again, and one that does not answer is ended anyhow.
 func (p *plugin) release(allocation string) {
-	p.mu.Lock()
-	c := p.running
-	p.mu.Unlock()
+	c := p.now()
 	if c == nil {
 		return
 	}

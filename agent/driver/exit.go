@@ -25,7 +25,22 @@ const (
 	// ReasonShimLost: the shim died without a report (killed, or the host rebooted). Whether
 	// the command had finished is unknown; none of its processes is left.
 	ReasonShimLost Reason = "shim-lost"
+	// ReasonDeviceFault: a device that the task held is ill. No driver reports it.
+	ReasonDeviceFault Reason = "device-fault"
+	// ReasonHostFault: the host is ill. No driver reports it.
+	ReasonHostFault Reason = "host-fault"
 )
+
+// Fault is an end, or a start that came to nothing, that is not the job's doing.
+type Fault struct {
+	// Reason is ReasonDeviceFault or ReasonHostFault.
+	Reason Reason
+	// Detail is for people: which device, and what ails it.
+	Detail string
+}
+
+// Error says what is wrong.
+func (f *Fault) Error() string { return f.Detail }
 
 // Exit is how an allocation ended: exit.json, written once.
 type Exit struct {

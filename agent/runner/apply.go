@@ -3,6 +3,7 @@ package runner
 import (
 	"strings"
 
+	"caravan/agent/driver"
 	"caravan/scheduler/model"
 )
 
@@ -38,7 +39,9 @@ func Apply(s State, e Event) (State, []Effect) {
 		s.StartedAt = e.At
 		return s, []Effect{Report}
 	case Exited:
-		return s.exited(e.Result)
+		return s.exited(e)
+	case Evicted:
+		return s.evicted(e.Fault)
 	case Published:
 		if s.Phase != Publishing {
 			return s, nil
@@ -98,7 +101,7 @@ func (s State) stop() (State, []Effect) {
 		s.Stopping = true // once it is launched
 		return s, nil
 	case Running:
-		already := s.Fenced
+		already := s.Fenced || s.Evicted.Reason != ""
 		s.Stopping = true
 		if already {
 			return s, nil
@@ -114,7 +117,7 @@ func (s State) leaseChanged(held bool) (State, []Effect) {
 	if held {
 		return s.publishIfAllowed()
 	}
-	if !s.Gang || s.Fenced || s.Stopping || s.Phase != Launching && s.Phase != Running {
+	if !s.Gang || s.Fenced || s.Stopping || s.Evicted.Reason != "" || s.Phase != Launching && s.Phase != Running {
 		return s, nil
 	}
 	s.Fenced = true
@@ -129,7 +132,7 @@ func (s State) launched() (State, []Effect) {
 		return s, nil
 	}
 	s.Phase = Running
-	if s.Stopping || s.Fenced {
+	if s.Stopping || s.Fenced || s.Evicted.Reason != "" {
 		return s, []Effect{Stop}
 	}
 	return s, nil
@@ -143,16 +146,41 @@ func (s State) launchFailed(e LaunchFailed) (State, []Effect) {
 		State: model.AllocationFailed, EndedAt: e.At,
 		Exit: model.Exit{Code: -1, Reason: model.ReasonLaunchFailed, Message: e.Message},
 	}
-	if s.Stopping {
+	switch {
+	case s.Stopping:
 		s.Result = stoppedResult(s.Result, "stopped while it was started")
+	case e.Fault != nil:
+		s.Result = faultResult(s.Result, *e.Fault)
+	case s.Evicted.Reason != "":
+		s.Result = faultResult(s.Result, s.Evicted)
 	}
 	return s.end()
 }
 
-func (s State) exited(r Result) (State, []Effect) {
+// evicted stops what a fault of host or device has hit. What has not begun yet is given back at
+// once; a command that has succeeded stays a success.
+func (s State) evicted(f driver.Fault) (State, []Effect) {
+	if s.Evicted.Reason != "" {
+		return s, nil
+	}
+	already := s.Stopping || s.Fenced
+	switch s.Phase {
+	case Launching:
+		s.Evicted = f
+	case Running:
+		s.Evicted = f
+		if !already {
+			return s, []Effect{Stop}
+		}
+	}
+	return s, nil
+}
+
+func (s State) exited(e Exited) (State, []Effect) {
 	if s.Phase != Running {
 		return s, nil
 	}
+	r := e.Result
 	if s.StartedAt == 0 {
 		s.StartedAt = r.StartedAt
 	}
@@ -164,9 +192,13 @@ func (s State) exited(r Result) (State, []Effect) {
 			return s.unassigned()
 		}
 		return s.publishIfAllowed()
-	case r.Exit.Reason != model.ReasonStopped:
-	case s.Stopping:
+	case r.Exit.Reason == model.ReasonStopped && s.Stopping:
 		s.Result.State = model.AllocationStopped
+	case r.State != model.AllocationSucceeded && s.Evicted.Reason != "":
+		s.Result = faultResult(r, s.Evicted)
+	case r.State != model.AllocationSucceeded && e.Fault != nil && r.Exit.Reason != model.ReasonStopped:
+		s.Result = faultResult(r, *e.Fault)
+	case r.Exit.Reason != model.ReasonStopped:
 	case s.Fenced:
 		s.Result = lostResult(r, "the node's lease ended, and a gang must not run twice (the servers were out of reach for longer than the lease)")
 	default:
@@ -221,6 +253,14 @@ const cut = " [...]"
 func stoppedResult(r Result, message string) Result {
 	r.State = model.AllocationStopped
 	r.Exit = model.Exit{Code: r.Exit.Code, Signal: r.Exit.Signal, Reason: model.ReasonStopped, Message: message}
+	return r
+}
+
+// faultResult turns a result into that of an allocation that a fault of its host or a device ended:
+// the task is to be tried again, at no charge to its retries.
+func faultResult(r Result, f driver.Fault) Result {
+	r.State = model.AllocationLost
+	r.Exit.Reason, r.Exit.Message = string(f.Reason), f.Detail
 	return r
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 
+	"caravan/agent/driver"
 	"caravan/scheduler/model"
 )
 
@@ -59,6 +60,7 @@ func describe(s State) string {
 	flag(s.Lease, "lease")
 	flag(s.Stopping, "stopping")
 	flag(s.Fenced, "fenced")
+	flag(s.Evicted.Reason != "", "evicted")
 	flag(s.Ready(), "ready")
 	if s.Phase >= Held && s.Result.State != 0 {
 		words = append(words, fmt.Sprintf("=> %s/%s/%d", s.Result.State, s.Result.Exit.Reason, s.Result.Exit.Code))
@@ -87,7 +89,12 @@ func parseEvent(f []string) (Event, error) {
 	case "launched":
 		return Launched{}, nil
 	case "launch-failed":
+		if arg(1) != "" {
+			return LaunchFailed{At: 9, Message: "no room", Fault: &driver.Fault{Reason: driver.Reason(arg(1)), Detail: "gpu0"}}, nil
+		}
 		return LaunchFailed{At: 9, Message: "no room"}, nil
+	case "evicted":
+		return Evicted{Fault: driver.Fault{Reason: driver.ReasonDeviceFault, Detail: "gpu0 is quarantined"}}, nil
 	case "started":
 		return Started{At: 5}, nil
 	case "exited":
@@ -95,6 +102,9 @@ func parseEvent(f []string) (Event, error) {
 		r := Result{State: model.AllocationFailed, StartedAt: 5, EndedAt: 9, Exit: model.Exit{Reason: arg(1), Code: int32(code)}}
 		if arg(1) == model.ReasonExited && code == 0 {
 			r.State = model.AllocationSucceeded
+		}
+		if arg(3) != "" {
+			return Exited{Result: r, Fault: &driver.Fault{Reason: driver.Reason(arg(3)), Detail: "gpu0 had xid-79"}}, err
 		}
 		return Exited{Result: r}, err
 	case "published":

@@ -19,7 +19,7 @@ func (r *Runner) equip(ctx context.Context, a *allocation, d driver.Driver) (dri
 		return spec, nil
 	}
 	spec.Devices = slices.Clone(r.cfg.OpenDevices)
-	if r.cfg.Devices == nil || len(a.assignment.Allocation.Devices) == 0 {
+	if r.cfg.Devices == nil {
 		return spec, nil
 	}
 	grant, err := r.cfg.Devices.Reserve(ctx, a.id, a.assignment.Owner, a.assignment.Allocation.Devices)
@@ -46,9 +46,26 @@ func (r *Runner) handsOut(a *allocation) bool {
 
 // release takes back what an allocation was given, if it was given anything.
 func (r *Runner) release(a *allocation) {
-	if r.cfg.Devices != nil && len(a.assignment.Allocation.Devices) > 0 {
+	if r.cfg.Devices != nil && r.handsOut(a) {
 		r.cfg.Devices.Release(a.id)
 	}
+}
+
+// prolog has the host checked before a real task.
+func (r *Runner) prolog(ctx context.Context, a *allocation, spec driver.AllocSpec) error {
+	if r.cfg.Devices == nil || !r.handsOut(a) {
+		return nil
+	}
+	return r.cfg.Devices.Prolog(ctx, a.id, spec.Env)
+}
+
+// finish looks after what a real task has left, and returns what explains its failure if that is not
+// the task itself.
+func (r *Runner) finish(ctx context.Context, a *allocation, exit driver.Exit) *driver.Fault {
+	if r.cfg.Devices == nil || !r.handsOut(a) {
+		return nil
+	}
+	return r.cfg.Devices.Finish(ctx, a.id, a.spec.Env, !exit.Success())
 }
 
 // overlay returns KEY=VALUE entries, sorted, in which the given variables win.

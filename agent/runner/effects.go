@@ -77,7 +77,9 @@ func (r *Runner) launch(ctx context.Context, a *allocation) {
 			return
 		}
 		r.cfg.Logger.Warn("cannot launch", "allocation", a.id, "error", err)
-		r.apply(a, LaunchFailed{At: now(), Message: err.Error()})
+		failed := LaunchFailed{At: now(), Message: err.Error()}
+		errors.As(err, &failed.Fault)
+		r.apply(a, failed)
 	})
 }
 
@@ -96,7 +98,11 @@ func (r *Runner) begin(ctx context.Context, a *allocation) (driver.Task, error) 
 	if err != nil {
 		return nil, err
 	}
-	task, err := d.Start(ctx, spec)
+	err = r.prolog(ctx, a, spec)
+	var task driver.Task
+	if err == nil {
+		task, err = d.Start(ctx, spec)
+	}
 	if err != nil {
 		r.release(a)
 	}
@@ -148,11 +154,15 @@ func (r *Runner) awaitExit(ctx context.Context, a *allocation, task driver.Task)
 			exit, err = again.Wait(ctx)
 		}
 	}
+	fault := r.finish(ctx, a, exit)
+	if ctx.Err() != nil {
+		return // the next agent looks after what the task leaves
+	}
 	r.release(a)
 	limits := r.limitsOf(ctx, task)
 	r.inbox.put(func() {
 		close(a.ended)
-		r.apply(a, Exited{Result: resultOf(exit, limits)})
+		r.apply(a, Exited{Result: resultOf(exit, limits), Fault: fault})
 	})
 }
 

@@ -1,6 +1,9 @@
 package runner
 
-import "caravan/scheduler/model"
+import (
+	"caravan/agent/driver"
+	"caravan/scheduler/model"
+)
 
 // Event is something that happened to an allocation. The set is closed.
 type Event interface{ event() }
@@ -23,12 +26,20 @@ type (
 	LaunchFailed struct {
 		At      model.Time
 		Message string
+		// Fault is set where host or devices are to blame.
+		Fault *driver.Fault
 	}
 	// Started: the command runs.
 	Started struct{ At model.Time }
 	// Exited: the driver reports the end. Result.State is Succeeded if the command did all
 	// it promised, else Failed.
-	Exited struct{ Result Result }
+	Exited struct {
+		Result Result
+		// Fault explains a failure that is not the task's own; nil for none.
+		Fault *driver.Fault
+	}
+	// Evicted: a fault of the host or a device wants it to end.
+	Evicted struct{ Fault driver.Fault }
 	// Published: all outputs are in their place.
 	Published struct{}
 	// PublishFailed: they are not, and trying again would not help.
@@ -46,6 +57,7 @@ func (Launched) event()      {}
 func (LaunchFailed) event()  {}
 func (Started) event()       {}
 func (Exited) event()        {}
+func (Evicted) event()       {}
 func (Published) event()     {}
 func (PublishFailed) event() {}
 func (Acknowledged) event()  {}

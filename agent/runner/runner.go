@@ -49,11 +49,16 @@ type Config struct {
 
 // Devices hands devices to allocations.
 type Devices interface {
-	// Reserve gives an allocation of a tenant its devices and returns what comes with them;
-	// repeated it gives the same answer.
+	// Reserve gives an allocation of a tenant its devices, if it has any, and returns what comes with them;
+	// repeated it gives the same answer. It fails with a *driver.Fault where the job is not to blame.
 	Reserve(ctx context.Context, allocation, tenant string, shares []*pb.DeviceShare) (driver.Grant, error)
 	// Adopt notes what an allocation holds that an earlier agent started. It must not block.
 	Adopt(allocation, tenant string, shares []*pb.DeviceShare)
+	// Prolog is called before a task is started, with its variables. It fails with a *driver.Fault.
+	Prolog(ctx context.Context, allocation string, env []string) error
+	// Finish is called when no process of a task is left. For a task that has failed it returns what
+	// explains that, nil for nothing but the task itself.
+	Finish(ctx context.Context, allocation string, env []string, failed bool) *driver.Fault
 	// Release takes back what an allocation holds, if it holds anything.
 	Release(allocation string)
 }
@@ -194,6 +199,16 @@ func (r *Runner) Acknowledged(reports []*pb.AllocationReport) {
 			if a, ok := r.allocs[rep.AllocationId]; ok && rep.State >= pb.AllocationState_ALLOCATION_STATE_SUCCEEDED {
 				r.apply(a, Acknowledged{})
 			}
+		}
+	})
+}
+
+// Evict ends an allocation because of a fault of its host or a device: its task is tried again, at
+// no charge.
+func (r *Runner) Evict(allocation string, fault *driver.Fault) {
+	r.inbox.put(func() {
+		if a, ok := r.allocs[allocation]; ok {
+			r.apply(a, Evicted{Fault: *fault})
 		}
 	})
 }

@@ -1,6 +1,9 @@
 package runner
 
-import "caravan/scheduler/model"
+import (
+	"caravan/agent/driver"
+	"caravan/scheduler/model"
+)
 
 // Phase is where in its life an allocation is.
 type Phase uint8
@@ -78,7 +81,9 @@ type State struct {
 	// Stopping: the servers want it to end, or do not list it.
 	Stopping bool
 	// Fenced: it is being stopped because the lease ended.
-	Fenced    bool
+	Fenced bool
+	// Evicted is the fault because of which it is being stopped; its Reason is "" for none.
+	Evicted   driver.Fault
 	StartedAt model.Time
 	// Result is set from Held on. In Held and Publishing it is what the command left.
 	Result Result

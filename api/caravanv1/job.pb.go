@@ -279,7 +279,7 @@ const (
 	AllocationState_ALLOCATION_STATE_SUCCEEDED AllocationState = 3
 	AllocationState_ALLOCATION_STATE_FAILED    AllocationState = 4
 	AllocationState_ALLOCATION_STATE_STOPPED   AllocationState = 5
-	// Its node was lost before it ended.
+	// Its node was lost before it ended, or a fault of its host or a device ended it.
 	AllocationState_ALLOCATION_STATE_LOST AllocationState = 6
 )
 
@@ -1997,7 +1997,7 @@ type Exit struct {
 	Code   int32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
 	Signal int32 `protobuf:"varint,2,opt,name=signal,proto3" json:"signal,omitempty"`
 	// One of exited, signaled, oom, time-limit, stopped, launch-failed, verify,
-	// output-missing, publish-failed, shim-lost, node-lost, gang.
+	// output-missing, publish-failed, shim-lost, node-lost, gang, device-fault, host-fault.
 	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	Message       string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields

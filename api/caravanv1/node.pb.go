@@ -21,6 +21,126 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type HealthState int32
+
+const (
+	HealthState_HEALTH_STATE_UNSPECIFIED HealthState = 0
+	HealthState_HEALTH_STATE_HEALTHY     HealthState = 1
+	// What runs may finish, nothing is placed.
+	HealthState_HEALTH_STATE_SUSPECT HealthState = 2
+	// What runs has to leave.
+	HealthState_HEALTH_STATE_QUARANTINED HealthState = 3
+	HealthState_HEALTH_STATE_REPAIRING   HealthState = 4
+	// Watched: tested, then in service again.
+	HealthState_HEALTH_STATE_PROBATION HealthState = 5
+	// To be replaced; only an operator leads out.
+	HealthState_HEALTH_STATE_RMA HealthState = 6
+)
+
+// Enum value maps for HealthState.
+var (
+	HealthState_name = map[int32]string{
+		0: "HEALTH_STATE_UNSPECIFIED",
+		1: "HEALTH_STATE_HEALTHY",
+		2: "HEALTH_STATE_SUSPECT",
+		3: "HEALTH_STATE_QUARANTINED",
+		4: "HEALTH_STATE_REPAIRING",
+		5: "HEALTH_STATE_PROBATION",
+		6: "HEALTH_STATE_RMA",
+	}
+	HealthState_value = map[string]int32{
+		"HEALTH_STATE_UNSPECIFIED": 0,
+		"HEALTH_STATE_HEALTHY":     1,
+		"HEALTH_STATE_SUSPECT":     2,
+		"HEALTH_STATE_QUARANTINED": 3,
+		"HEALTH_STATE_REPAIRING":   4,
+		"HEALTH_STATE_PROBATION":   5,
+		"HEALTH_STATE_RMA":         6,
+	}
+)
+
+func (x HealthState) Enum() *HealthState {
+	p := new(HealthState)
+	*p = x
+	return p
+}
+
+func (x HealthState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (HealthState) Descriptor() protoreflect.EnumDescriptor {
+	return file_caravan_v1_node_proto_enumTypes[0].Descriptor()
+}
+
+func (HealthState) Type() protoreflect.EnumType {
+	return &file_caravan_v1_node_proto_enumTypes[0]
+}
+
+func (x HealthState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use HealthState.Descriptor instead.
+func (HealthState) EnumDescriptor() ([]byte, []int) {
+	return file_caravan_v1_node_proto_rawDescGZIP(), []int{0}
+}
+
+type HealthVerb int32
+
+const (
+	HealthVerb_HEALTH_VERB_UNSPECIFIED HealthVerb = 0
+	// Take it out of service until it is returned.
+	HealthVerb_HEALTH_VERB_QUARANTINE HealthVerb = 1
+	// It is well again: probation begins.
+	HealthVerb_HEALTH_VERB_RETURN HealthVerb = 2
+	// A fault was seen that only the servers can see.
+	HealthVerb_HEALTH_VERB_FAULT HealthVerb = 3
+)
+
+// Enum value maps for HealthVerb.
+var (
+	HealthVerb_name = map[int32]string{
+		0: "HEALTH_VERB_UNSPECIFIED",
+		1: "HEALTH_VERB_QUARANTINE",
+		2: "HEALTH_VERB_RETURN",
+		3: "HEALTH_VERB_FAULT",
+	}
+	HealthVerb_value = map[string]int32{
+		"HEALTH_VERB_UNSPECIFIED": 0,
+		"HEALTH_VERB_QUARANTINE":  1,
+		"HEALTH_VERB_RETURN":      2,
+		"HEALTH_VERB_FAULT":       3,
+	}
+)
+
+func (x HealthVerb) Enum() *HealthVerb {
+	p := new(HealthVerb)
+	*p = x
+	return p
+}
+
+func (x HealthVerb) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (HealthVerb) Descriptor() protoreflect.EnumDescriptor {
+	return file_caravan_v1_node_proto_enumTypes[1].Descriptor()
+}
+
+func (HealthVerb) Type() protoreflect.EnumType {
+	return &file_caravan_v1_node_proto_enumTypes[1]
+}
+
+func (x HealthVerb) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use HealthVerb.Descriptor instead.
+func (HealthVerb) EnumDescriptor() ([]byte, []int) {
+	return file_caravan_v1_node_proto_rawDescGZIP(), []int{1}
+}
+
 type NodeState int32
 
 const (
@@ -55,11 +175,11 @@ func (x NodeState) String() string {
 }
 
 func (NodeState) Descriptor() protoreflect.EnumDescriptor {
-	return file_caravan_v1_node_proto_enumTypes[0].Descriptor()
+	return file_caravan_v1_node_proto_enumTypes[2].Descriptor()
 }
 
 func (NodeState) Type() protoreflect.EnumType {
-	return &file_caravan_v1_node_proto_enumTypes[0]
+	return &file_caravan_v1_node_proto_enumTypes[2]
 }
 
 func (x NodeState) Number() protoreflect.EnumNumber {
@@ -68,7 +188,7 @@ func (x NodeState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use NodeState.Descriptor instead.
 func (NodeState) EnumDescriptor() ([]byte, []int) {
-	return file_caravan_v1_node_proto_rawDescGZIP(), []int{0}
+	return file_caravan_v1_node_proto_rawDescGZIP(), []int{2}
 }
 
 // NodeInfo is what an agent says of its host.
@@ -94,8 +214,10 @@ type NodeInfo struct {
 	Simulated bool `protobuf:"varint,14,opt,name=simulated,proto3" json:"simulated,omitempty"`
 	// Price of the whole node in millionths of the currency unit per hour; 0 unknown.
 	PriceMicroPerHour int64 `protobuf:"varint,15,opt,name=price_micro_per_hour,json=priceMicroPerHour,proto3" json:"price_micro_per_hour,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Of the host itself; unset means healthy.
+	Health        *Health `protobuf:"bytes,17,opt,name=health,proto3" json:"health,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NodeInfo) Reset() {
@@ -233,6 +355,13 @@ func (x *NodeInfo) GetPriceMicroPerHour() int64 {
 	return 0
 }
 
+func (x *NodeInfo) GetHealth() *Health {
+	if x != nil {
+		return x.Health
+	}
+	return nil
+}
+
 type Device struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Id        string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -241,10 +370,14 @@ type Device struct {
 	Model     string                 `protobuf:"bytes,4,opt,name=model,proto3" json:"model,omitempty"`
 	MemoryMib int64                  `protobuf:"varint,5,opt,name=memory_mib,json=memoryMib,proto3" json:"memory_mib,omitempty"`
 	// Capacity offered: 1000 for a whole device, less where the host has only a share of one.
-	Thousandths   int32                      `protobuf:"varint,6,opt,name=thousandths,proto3" json:"thousandths,omitempty"`
-	Attributes    map[string]*AttributeValue `protobuf:"bytes,7,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Healthy       bool                       `protobuf:"varint,8,opt,name=healthy,proto3" json:"healthy,omitempty"`
-	HealthReason  string                     `protobuf:"bytes,9,opt,name=health_reason,json=healthReason,proto3" json:"health_reason,omitempty"`
+	Thousandths  int32                      `protobuf:"varint,6,opt,name=thousandths,proto3" json:"thousandths,omitempty"`
+	Attributes   map[string]*AttributeValue `protobuf:"bytes,7,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Healthy      bool                       `protobuf:"varint,8,opt,name=healthy,proto3" json:"healthy,omitempty"`
+	HealthReason string                     `protobuf:"bytes,9,opt,name=health_reason,json=healthReason,proto3" json:"health_reason,omitempty"`
+	// Names the device for ever and wherever it is: its UUID or serial number. Empty means that
+	// node and id are all there is to know it by.
+	Identity      string  `protobuf:"bytes,10,opt,name=identity,proto3" json:"identity,omitempty"`
+	Health        *Health `protobuf:"bytes,11,opt,name=health,proto3" json:"health,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -342,6 +475,280 @@ func (x *Device) GetHealthReason() string {
 	return ""
 }
 
+func (x *Device) GetIdentity() string {
+	if x != nil {
+		return x.Identity
+	}
+	return ""
+}
+
+func (x *Device) GetHealth() *Health {
+	if x != nil {
+		return x.Health
+	}
+	return nil
+}
+
+// Health is what an agent makes of a device, or of its host.
+type Health struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	State   HealthState            `protobuf:"varint,1,opt,name=state,proto3,enum=caravan.v1.HealthState" json:"state,omitempty"`
+	SinceMs int64                  `protobuf:"varint,2,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	// Why, for people; empty while healthy.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Oldest first. From an agent the newest it knows, from a server all that is kept; not set in
+	// lists of nodes.
+	History []*HealthEntry `protobuf:"bytes,4,rep,name=history,proto3" json:"history,omitempty"`
+	// The newest order that the agent has obeyed.
+	Order uint64 `protobuf:"varint,5,opt,name=order,proto3" json:"order,omitempty"`
+	// When the newest fault was seen; 0 for none that is known. Set by servers.
+	LastFaultMs   int64 `protobuf:"varint,6,opt,name=last_fault_ms,json=lastFaultMs,proto3" json:"last_fault_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Health) Reset() {
+	*x = Health{}
+	mi := &file_caravan_v1_node_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Health) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Health) ProtoMessage() {}
+
+func (x *Health) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_node_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Health.ProtoReflect.Descriptor instead.
+func (*Health) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_node_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Health) GetState() HealthState {
+	if x != nil {
+		return x.State
+	}
+	return HealthState_HEALTH_STATE_UNSPECIFIED
+}
+
+func (x *Health) GetSinceMs() int64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
+
+func (x *Health) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Health) GetHistory() []*HealthEntry {
+	if x != nil {
+		return x.History
+	}
+	return nil
+}
+
+func (x *Health) GetOrder() uint64 {
+	if x != nil {
+		return x.Order
+	}
+	return 0
+}
+
+func (x *Health) GetLastFaultMs() int64 {
+	if x != nil {
+		return x.LastFaultMs
+	}
+	return 0
+}
+
+// HealthEntry is a line of the history of a device.
+type HealthEntry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Strictly rising within a history.
+	TimeMs int64 `protobuf:"varint,1,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
+	// A code of the health policy, or empty for a change that no fault has caused.
+	Fault string `protobuf:"bytes,2,opt,name=fault,proto3" json:"fault,omitempty"`
+	// What it was from then on.
+	State         HealthState `protobuf:"varint,3,opt,name=state,proto3,enum=caravan.v1.HealthState" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HealthEntry) Reset() {
+	*x = HealthEntry{}
+	mi := &file_caravan_v1_node_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HealthEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HealthEntry) ProtoMessage() {}
+
+func (x *HealthEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_node_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HealthEntry.ProtoReflect.Descriptor instead.
+func (*HealthEntry) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_node_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *HealthEntry) GetTimeMs() int64 {
+	if x != nil {
+		return x.TimeMs
+	}
+	return 0
+}
+
+func (x *HealthEntry) GetFault() string {
+	if x != nil {
+		return x.Fault
+	}
+	return ""
+}
+
+func (x *HealthEntry) GetState() HealthState {
+	if x != nil {
+		return x.State
+	}
+	return HealthState_HEALTH_STATE_UNSPECIFIED
+}
+
+// HealthOrder is a word to an agent about one of its devices.
+type HealthOrder struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Rises; an agent obeys each order once.
+	Index uint64 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	// A device of the node; empty for the host.
+	Device string     `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
+	Verb   HealthVerb `protobuf:"varint,3,opt,name=verb,proto3,enum=caravan.v1.HealthVerb" json:"verb,omitempty"`
+	Reason string     `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What runs may finish. For quarantine.
+	Finish bool `protobuf:"varint,5,opt,name=finish,proto3" json:"finish,omitempty"`
+	// The code to raise. For fault.
+	Fault string `protobuf:"bytes,6,opt,name=fault,proto3" json:"fault,omitempty"`
+	// Who gave it.
+	By            string `protobuf:"bytes,7,opt,name=by,proto3" json:"by,omitempty"`
+	TimeMs        int64  `protobuf:"varint,8,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HealthOrder) Reset() {
+	*x = HealthOrder{}
+	mi := &file_caravan_v1_node_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HealthOrder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HealthOrder) ProtoMessage() {}
+
+func (x *HealthOrder) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_node_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HealthOrder.ProtoReflect.Descriptor instead.
+func (*HealthOrder) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_node_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *HealthOrder) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *HealthOrder) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *HealthOrder) GetVerb() HealthVerb {
+	if x != nil {
+		return x.Verb
+	}
+	return HealthVerb_HEALTH_VERB_UNSPECIFIED
+}
+
+func (x *HealthOrder) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *HealthOrder) GetFinish() bool {
+	if x != nil {
+		return x.Finish
+	}
+	return false
+}
+
+func (x *HealthOrder) GetFault() string {
+	if x != nil {
+		return x.Fault
+	}
+	return ""
+}
+
+func (x *HealthOrder) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *HealthOrder) GetTimeMs() int64 {
+	if x != nil {
+		return x.TimeMs
+	}
+	return 0
+}
+
 type Node struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Info  *NodeInfo              `protobuf:"bytes,1,opt,name=info,proto3" json:"info,omitempty"`
@@ -361,7 +768,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_caravan_v1_node_proto_msgTypes[2]
+	mi := &file_caravan_v1_node_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -373,7 +780,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_node_proto_msgTypes[2]
+	mi := &file_caravan_v1_node_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -386,7 +793,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_node_proto_rawDescGZIP(), []int{2}
+	return file_caravan_v1_node_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Node) GetInfo() *NodeInfo {
@@ -475,7 +882,7 @@ type Queue struct {
 
 func (x *Queue) Reset() {
 	*x = Queue{}
-	mi := &file_caravan_v1_node_proto_msgTypes[3]
+	mi := &file_caravan_v1_node_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -487,7 +894,7 @@ func (x *Queue) String() string {
 func (*Queue) ProtoMessage() {}
 
 func (x *Queue) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_node_proto_msgTypes[3]
+	mi := &file_caravan_v1_node_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -500,7 +907,7 @@ func (x *Queue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Queue.ProtoReflect.Descriptor instead.
 func (*Queue) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_node_proto_rawDescGZIP(), []int{3}
+	return file_caravan_v1_node_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Queue) GetName() string {
@@ -560,7 +967,7 @@ type QueueStatus struct {
 
 func (x *QueueStatus) Reset() {
 	*x = QueueStatus{}
-	mi := &file_caravan_v1_node_proto_msgTypes[4]
+	mi := &file_caravan_v1_node_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -572,7 +979,7 @@ func (x *QueueStatus) String() string {
 func (*QueueStatus) ProtoMessage() {}
 
 func (x *QueueStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_node_proto_msgTypes[4]
+	mi := &file_caravan_v1_node_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -585,7 +992,7 @@ func (x *QueueStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueStatus.ProtoReflect.Descriptor instead.
 func (*QueueStatus) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_node_proto_rawDescGZIP(), []int{4}
+	return file_caravan_v1_node_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *QueueStatus) GetQueue() *Queue {
@@ -642,7 +1049,7 @@ var File_caravan_v1_node_proto protoreflect.FileDescriptor
 const file_caravan_v1_node_proto_rawDesc = "" +
 	"\n" +
 	"\x15caravan/v1/node.proto\x12\n" +
-	"caravan.v1\x1a\x14caravan/v1/job.proto\"\xc5\x04\n" +
+	"caravan.v1\x1a\x14caravan/v1/job.proto\"\xf1\x04\n" +
 	"\bNodeInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12#\n" +
@@ -662,10 +1069,11 @@ const file_caravan_v1_node_proto_rawDesc = "" +
 	"\aboot_id\x18\f \x01(\tR\x06bootId\x12\x18\n" +
 	"\aversion\x18\r \x01(\tR\aversion\x12\x1c\n" +
 	"\tsimulated\x18\x0e \x01(\bR\tsimulated\x12/\n" +
-	"\x14price_micro_per_hour\x18\x0f \x01(\x03R\x11priceMicroPerHour\x1aY\n" +
+	"\x14price_micro_per_hour\x18\x0f \x01(\x03R\x11priceMicroPerHour\x12*\n" +
+	"\x06health\x18\x11 \x01(\v2\x12.caravan.v1.HealthR\x06health\x1aY\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x120\n" +
-	"\x05value\x18\x02 \x01(\v2\x1a.caravan.v1.AttributeValueR\x05value:\x028\x01\"\xf9\x02\n" +
+	"\x05value\x18\x02 \x01(\v2\x1a.caravan.v1.AttributeValueR\x05value:\x028\x01\"\xc1\x03\n" +
 	"\x06Device\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x16\n" +
@@ -678,10 +1086,33 @@ const file_caravan_v1_node_proto_rawDesc = "" +
 	"attributes\x18\a \x03(\v2\".caravan.v1.Device.AttributesEntryR\n" +
 	"attributes\x12\x18\n" +
 	"\ahealthy\x18\b \x01(\bR\ahealthy\x12#\n" +
-	"\rhealth_reason\x18\t \x01(\tR\fhealthReason\x1aY\n" +
+	"\rhealth_reason\x18\t \x01(\tR\fhealthReason\x12\x1a\n" +
+	"\bidentity\x18\n" +
+	" \x01(\tR\bidentity\x12*\n" +
+	"\x06health\x18\v \x01(\v2\x12.caravan.v1.HealthR\x06health\x1aY\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x120\n" +
-	"\x05value\x18\x02 \x01(\v2\x1a.caravan.v1.AttributeValueR\x05value:\x028\x01\"\x8d\x03\n" +
+	"\x05value\x18\x02 \x01(\v2\x1a.caravan.v1.AttributeValueR\x05value:\x028\x01\"\xd7\x01\n" +
+	"\x06Health\x12-\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x17.caravan.v1.HealthStateR\x05state\x12\x19\n" +
+	"\bsince_ms\x18\x02 \x01(\x03R\asinceMs\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x121\n" +
+	"\ahistory\x18\x04 \x03(\v2\x17.caravan.v1.HealthEntryR\ahistory\x12\x14\n" +
+	"\x05order\x18\x05 \x01(\x04R\x05order\x12\"\n" +
+	"\rlast_fault_ms\x18\x06 \x01(\x03R\vlastFaultMs\"k\n" +
+	"\vHealthEntry\x12\x17\n" +
+	"\atime_ms\x18\x01 \x01(\x03R\x06timeMs\x12\x14\n" +
+	"\x05fault\x18\x02 \x01(\tR\x05fault\x12-\n" +
+	"\x05state\x18\x03 \x01(\x0e2\x17.caravan.v1.HealthStateR\x05state\"\xd6\x01\n" +
+	"\vHealthOrder\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x16\n" +
+	"\x06device\x18\x02 \x01(\tR\x06device\x12*\n" +
+	"\x04verb\x18\x03 \x01(\x0e2\x16.caravan.v1.HealthVerbR\x04verb\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06finish\x18\x05 \x01(\bR\x06finish\x12\x14\n" +
+	"\x05fault\x18\x06 \x01(\tR\x05fault\x12\x0e\n" +
+	"\x02by\x18\a \x01(\tR\x02by\x12\x17\n" +
+	"\atime_ms\x18\b \x01(\x03R\x06timeMs\"\x8d\x03\n" +
 	"\x04Node\x12(\n" +
 	"\x04info\x18\x01 \x01(\v2\x14.caravan.v1.NodeInfoR\x04info\x12+\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x15.caravan.v1.NodeStateR\x05state\x12\x1a\n" +
@@ -709,7 +1140,21 @@ const file_caravan_v1_node_proto_rawDesc = "" +
 	"\rtasks_running\x18\x04 \x01(\x03R\ftasksRunning\x12$\n" +
 	"\x0eused_cpu_milli\x18\x05 \x01(\x03R\fusedCpuMilli\x12&\n" +
 	"\x0fused_memory_mib\x18\x06 \x01(\x03R\rusedMemoryMib\x12,\n" +
-	"\x12used_devices_milli\x18\a \x01(\x03R\x10usedDevicesMilli*R\n" +
+	"\x12used_devices_milli\x18\a \x01(\x03R\x10usedDevicesMilli*\xcb\x01\n" +
+	"\vHealthState\x12\x1c\n" +
+	"\x18HEALTH_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14HEALTH_STATE_HEALTHY\x10\x01\x12\x18\n" +
+	"\x14HEALTH_STATE_SUSPECT\x10\x02\x12\x1c\n" +
+	"\x18HEALTH_STATE_QUARANTINED\x10\x03\x12\x1a\n" +
+	"\x16HEALTH_STATE_REPAIRING\x10\x04\x12\x1a\n" +
+	"\x16HEALTH_STATE_PROBATION\x10\x05\x12\x14\n" +
+	"\x10HEALTH_STATE_RMA\x10\x06*t\n" +
+	"\n" +
+	"HealthVerb\x12\x1b\n" +
+	"\x17HEALTH_VERB_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16HEALTH_VERB_QUARANTINE\x10\x01\x12\x16\n" +
+	"\x12HEALTH_VERB_RETURN\x10\x02\x12\x15\n" +
+	"\x11HEALTH_VERB_FAULT\x10\x03*R\n" +
 	"\tNodeState\x12\x1a\n" +
 	"\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10NODE_STATE_READY\x10\x01\x12\x13\n" +
@@ -727,35 +1172,46 @@ func file_caravan_v1_node_proto_rawDescGZIP() []byte {
 	return file_caravan_v1_node_proto_rawDescData
 }
 
-var file_caravan_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_caravan_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_caravan_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_caravan_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_caravan_v1_node_proto_goTypes = []any{
-	(NodeState)(0),         // 0: caravan.v1.NodeState
-	(*NodeInfo)(nil),       // 1: caravan.v1.NodeInfo
-	(*Device)(nil),         // 2: caravan.v1.Device
-	(*Node)(nil),           // 3: caravan.v1.Node
-	(*Queue)(nil),          // 4: caravan.v1.Queue
-	(*QueueStatus)(nil),    // 5: caravan.v1.QueueStatus
-	nil,                    // 6: caravan.v1.NodeInfo.AttributesEntry
-	nil,                    // 7: caravan.v1.Device.AttributesEntry
-	(*DeviceShare)(nil),    // 8: caravan.v1.DeviceShare
-	(*AttributeValue)(nil), // 9: caravan.v1.AttributeValue
+	(HealthState)(0),       // 0: caravan.v1.HealthState
+	(HealthVerb)(0),        // 1: caravan.v1.HealthVerb
+	(NodeState)(0),         // 2: caravan.v1.NodeState
+	(*NodeInfo)(nil),       // 3: caravan.v1.NodeInfo
+	(*Device)(nil),         // 4: caravan.v1.Device
+	(*Health)(nil),         // 5: caravan.v1.Health
+	(*HealthEntry)(nil),    // 6: caravan.v1.HealthEntry
+	(*HealthOrder)(nil),    // 7: caravan.v1.HealthOrder
+	(*Node)(nil),           // 8: caravan.v1.Node
+	(*Queue)(nil),          // 9: caravan.v1.Queue
+	(*QueueStatus)(nil),    // 10: caravan.v1.QueueStatus
+	nil,                    // 11: caravan.v1.NodeInfo.AttributesEntry
+	nil,                    // 12: caravan.v1.Device.AttributesEntry
+	(*DeviceShare)(nil),    // 13: caravan.v1.DeviceShare
+	(*AttributeValue)(nil), // 14: caravan.v1.AttributeValue
 }
 var file_caravan_v1_node_proto_depIdxs = []int32{
-	6, // 0: caravan.v1.NodeInfo.attributes:type_name -> caravan.v1.NodeInfo.AttributesEntry
-	2, // 1: caravan.v1.NodeInfo.devices:type_name -> caravan.v1.Device
-	7, // 2: caravan.v1.Device.attributes:type_name -> caravan.v1.Device.AttributesEntry
-	1, // 3: caravan.v1.Node.info:type_name -> caravan.v1.NodeInfo
-	0, // 4: caravan.v1.Node.state:type_name -> caravan.v1.NodeState
-	8, // 5: caravan.v1.Node.used_devices:type_name -> caravan.v1.DeviceShare
-	4, // 6: caravan.v1.QueueStatus.queue:type_name -> caravan.v1.Queue
-	9, // 7: caravan.v1.NodeInfo.AttributesEntry.value:type_name -> caravan.v1.AttributeValue
-	9, // 8: caravan.v1.Device.AttributesEntry.value:type_name -> caravan.v1.AttributeValue
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	11, // 0: caravan.v1.NodeInfo.attributes:type_name -> caravan.v1.NodeInfo.AttributesEntry
+	4,  // 1: caravan.v1.NodeInfo.devices:type_name -> caravan.v1.Device
+	5,  // 2: caravan.v1.NodeInfo.health:type_name -> caravan.v1.Health
+	12, // 3: caravan.v1.Device.attributes:type_name -> caravan.v1.Device.AttributesEntry
+	5,  // 4: caravan.v1.Device.health:type_name -> caravan.v1.Health
+	0,  // 5: caravan.v1.Health.state:type_name -> caravan.v1.HealthState
+	6,  // 6: caravan.v1.Health.history:type_name -> caravan.v1.HealthEntry
+	0,  // 7: caravan.v1.HealthEntry.state:type_name -> caravan.v1.HealthState
+	1,  // 8: caravan.v1.HealthOrder.verb:type_name -> caravan.v1.HealthVerb
+	3,  // 9: caravan.v1.Node.info:type_name -> caravan.v1.NodeInfo
+	2,  // 10: caravan.v1.Node.state:type_name -> caravan.v1.NodeState
+	13, // 11: caravan.v1.Node.used_devices:type_name -> caravan.v1.DeviceShare
+	9,  // 12: caravan.v1.QueueStatus.queue:type_name -> caravan.v1.Queue
+	14, // 13: caravan.v1.NodeInfo.AttributesEntry.value:type_name -> caravan.v1.AttributeValue
+	14, // 14: caravan.v1.Device.AttributesEntry.value:type_name -> caravan.v1.AttributeValue
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_node_proto_init() }
@@ -769,8 +1225,8 @@ func file_caravan_v1_node_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_node_proto_rawDesc), len(file_caravan_v1_node_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   7,
+			NumEnums:      3,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

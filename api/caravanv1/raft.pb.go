@@ -46,6 +46,7 @@ type Command struct {
 	//	*Command_PutServer
 	//	*Command_RemoveServer
 	//	*Command_Sweep
+	//	*Command_OrderHealth
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -217,6 +218,15 @@ func (x *Command) GetSweep() *Sweep {
 	return nil
 }
 
+func (x *Command) GetOrderHealth() *OrderHealth {
+	if x != nil {
+		if x, ok := x.Op.(*Command_OrderHealth); ok {
+			return x.OrderHealth
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -269,6 +279,10 @@ type Command_Sweep struct {
 	Sweep *Sweep `protobuf:"bytes,21,opt,name=sweep,proto3,oneof"`
 }
 
+type Command_OrderHealth struct {
+	OrderHealth *OrderHealth `protobuf:"bytes,22,opt,name=order_health,json=orderHealth,proto3,oneof"`
+}
+
 func (*Command_SubmitJob) isCommand_Op() {}
 
 func (*Command_StopJob) isCommand_Op() {}
@@ -292,6 +306,8 @@ func (*Command_PutServer) isCommand_Op() {}
 func (*Command_RemoveServer) isCommand_Op() {}
 
 func (*Command_Sweep) isCommand_Op() {}
+
+func (*Command_OrderHealth) isCommand_Op() {}
 
 type SubmitJob struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -886,6 +902,60 @@ func (x *DrainNode) GetDrain() bool {
 	return false
 }
 
+// OrderHealth gives an agent an order about a device or its host.
+type OrderHealth struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Node  string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// index and time are filled in by the state.
+	Order         *HealthOrder `protobuf:"bytes,2,opt,name=order,proto3" json:"order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrderHealth) Reset() {
+	*x = OrderHealth{}
+	mi := &file_caravan_v1_raft_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrderHealth) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrderHealth) ProtoMessage() {}
+
+func (x *OrderHealth) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_raft_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrderHealth.ProtoReflect.Descriptor instead.
+func (*OrderHealth) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *OrderHealth) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *OrderHealth) GetOrder() *HealthOrder {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
 type PutQueue struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Queue         *Queue                 `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
@@ -895,7 +965,7 @@ type PutQueue struct {
 
 func (x *PutQueue) Reset() {
 	*x = PutQueue{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[12]
+	mi := &file_caravan_v1_raft_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -907,7 +977,7 @@ func (x *PutQueue) String() string {
 func (*PutQueue) ProtoMessage() {}
 
 func (x *PutQueue) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[12]
+	mi := &file_caravan_v1_raft_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -920,7 +990,7 @@ func (x *PutQueue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutQueue.ProtoReflect.Descriptor instead.
 func (*PutQueue) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{12}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PutQueue) GetQueue() *Queue {
@@ -941,7 +1011,7 @@ type PutServer struct {
 
 func (x *PutServer) Reset() {
 	*x = PutServer{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[13]
+	mi := &file_caravan_v1_raft_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -953,7 +1023,7 @@ func (x *PutServer) String() string {
 func (*PutServer) ProtoMessage() {}
 
 func (x *PutServer) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[13]
+	mi := &file_caravan_v1_raft_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -966,7 +1036,7 @@ func (x *PutServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutServer.ProtoReflect.Descriptor instead.
 func (*PutServer) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{13}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PutServer) GetId() string {
@@ -999,7 +1069,7 @@ type RemoveServerRecord struct {
 
 func (x *RemoveServerRecord) Reset() {
 	*x = RemoveServerRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[14]
+	mi := &file_caravan_v1_raft_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1011,7 +1081,7 @@ func (x *RemoveServerRecord) String() string {
 func (*RemoveServerRecord) ProtoMessage() {}
 
 func (x *RemoveServerRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[14]
+	mi := &file_caravan_v1_raft_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1024,7 +1094,7 @@ func (x *RemoveServerRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRecord.ProtoReflect.Descriptor instead.
 func (*RemoveServerRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{14}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RemoveServerRecord) GetId() string {
@@ -1040,14 +1110,16 @@ type Sweep struct {
 	RequestsBeforeMs  int64                  `protobuf:"varint,1,opt,name=requests_before_ms,json=requestsBeforeMs,proto3" json:"requests_before_ms,omitempty"`
 	JobsEndedBeforeMs int64                  `protobuf:"varint,2,opt,name=jobs_ended_before_ms,json=jobsEndedBeforeMs,proto3" json:"jobs_ended_before_ms,omitempty"`
 	// Bound on records dropped by this one command.
-	Limit         int32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Limit int32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Devices whose history has not changed since are forgotten; 0 for none.
+	DevicesUnchangedSinceMs int64 `protobuf:"varint,4,opt,name=devices_unchanged_since_ms,json=devicesUnchangedSinceMs,proto3" json:"devices_unchanged_since_ms,omitempty"`
+	unknownFields           protoimpl.UnknownFields
+	sizeCache               protoimpl.SizeCache
 }
 
 func (x *Sweep) Reset() {
 	*x = Sweep{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[15]
+	mi := &file_caravan_v1_raft_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1059,7 +1131,7 @@ func (x *Sweep) String() string {
 func (*Sweep) ProtoMessage() {}
 
 func (x *Sweep) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[15]
+	mi := &file_caravan_v1_raft_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1072,7 +1144,7 @@ func (x *Sweep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sweep.ProtoReflect.Descriptor instead.
 func (*Sweep) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{15}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Sweep) GetRequestsBeforeMs() int64 {
@@ -1096,6 +1168,13 @@ func (x *Sweep) GetLimit() int32 {
 	return 0
 }
 
+func (x *Sweep) GetDevicesUnchangedSinceMs() int64 {
+	if x != nil {
+		return x.DevicesUnchangedSinceMs
+	}
+	return 0
+}
+
 // SnapshotFrame is one record of a snapshot; a snapshot is a header, records
 // in table and key order, and a footer.
 type SnapshotFrame struct {
@@ -1111,6 +1190,7 @@ type SnapshotFrame struct {
 	//	*SnapshotFrame_Request
 	//	*SnapshotFrame_Server
 	//	*SnapshotFrame_Footer
+	//	*SnapshotFrame_Health
 	Frame         isSnapshotFrame_Frame `protobuf_oneof:"frame"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1118,7 +1198,7 @@ type SnapshotFrame struct {
 
 func (x *SnapshotFrame) Reset() {
 	*x = SnapshotFrame{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[16]
+	mi := &file_caravan_v1_raft_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1130,7 +1210,7 @@ func (x *SnapshotFrame) String() string {
 func (*SnapshotFrame) ProtoMessage() {}
 
 func (x *SnapshotFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[16]
+	mi := &file_caravan_v1_raft_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1143,7 +1223,7 @@ func (x *SnapshotFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotFrame.ProtoReflect.Descriptor instead.
 func (*SnapshotFrame) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{16}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SnapshotFrame) GetFrame() isSnapshotFrame_Frame {
@@ -1234,6 +1314,15 @@ func (x *SnapshotFrame) GetFooter() *SnapshotFooter {
 	return nil
 }
 
+func (x *SnapshotFrame) GetHealth() *HealthRecord {
+	if x != nil {
+		if x, ok := x.Frame.(*SnapshotFrame_Health); ok {
+			return x.Health
+		}
+	}
+	return nil
+}
+
 type isSnapshotFrame_Frame interface {
 	isSnapshotFrame_Frame()
 }
@@ -1274,6 +1363,11 @@ type SnapshotFrame_Footer struct {
 	Footer *SnapshotFooter `protobuf:"bytes,9,opt,name=footer,proto3,oneof"`
 }
 
+type SnapshotFrame_Health struct {
+	// Since format 2.
+	Health *HealthRecord `protobuf:"bytes,10,opt,name=health,proto3,oneof"`
+}
+
 func (*SnapshotFrame_Header) isSnapshotFrame_Frame() {}
 
 func (*SnapshotFrame_Job) isSnapshotFrame_Frame() {}
@@ -1292,6 +1386,8 @@ func (*SnapshotFrame_Server) isSnapshotFrame_Frame() {}
 
 func (*SnapshotFrame_Footer) isSnapshotFrame_Frame() {}
 
+func (*SnapshotFrame_Health) isSnapshotFrame_Frame() {}
+
 type SnapshotHeader struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Format        uint32                 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
@@ -1304,7 +1400,7 @@ type SnapshotHeader struct {
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[17]
+	mi := &file_caravan_v1_raft_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1412,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[17]
+	mi := &file_caravan_v1_raft_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1425,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{17}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SnapshotHeader) GetFormat() uint32 {
@@ -1370,7 +1466,7 @@ type SnapshotFooter struct {
 
 func (x *SnapshotFooter) Reset() {
 	*x = SnapshotFooter{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[18]
+	mi := &file_caravan_v1_raft_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1382,7 +1478,7 @@ func (x *SnapshotFooter) String() string {
 func (*SnapshotFooter) ProtoMessage() {}
 
 func (x *SnapshotFooter) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[18]
+	mi := &file_caravan_v1_raft_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1395,7 +1491,7 @@ func (x *SnapshotFooter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotFooter.ProtoReflect.Descriptor instead.
 func (*SnapshotFooter) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{18}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SnapshotFooter) GetRecords() uint64 {
@@ -1431,7 +1527,7 @@ type JobRecord struct {
 
 func (x *JobRecord) Reset() {
 	*x = JobRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[19]
+	mi := &file_caravan_v1_raft_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1443,7 +1539,7 @@ func (x *JobRecord) String() string {
 func (*JobRecord) ProtoMessage() {}
 
 func (x *JobRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[19]
+	mi := &file_caravan_v1_raft_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1456,7 +1552,7 @@ func (x *JobRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRecord.ProtoReflect.Descriptor instead.
 func (*JobRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{19}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *JobRecord) GetId() string {
@@ -1554,7 +1650,7 @@ type GroupRecord struct {
 
 func (x *GroupRecord) Reset() {
 	*x = GroupRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[20]
+	mi := &file_caravan_v1_raft_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1566,7 +1662,7 @@ func (x *GroupRecord) String() string {
 func (*GroupRecord) ProtoMessage() {}
 
 func (x *GroupRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[20]
+	mi := &file_caravan_v1_raft_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1579,7 +1675,7 @@ func (x *GroupRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupRecord.ProtoReflect.Descriptor instead.
 func (*GroupRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{20}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GroupRecord) GetWaiting() []int64 {
@@ -1653,7 +1749,7 @@ type TaskRecord struct {
 
 func (x *TaskRecord) Reset() {
 	*x = TaskRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[21]
+	mi := &file_caravan_v1_raft_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1665,7 +1761,7 @@ func (x *TaskRecord) String() string {
 func (*TaskRecord) ProtoMessage() {}
 
 func (x *TaskRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[21]
+	mi := &file_caravan_v1_raft_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1678,7 +1774,7 @@ func (x *TaskRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskRecord.ProtoReflect.Descriptor instead.
 func (*TaskRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{21}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *TaskRecord) GetJobId() string {
@@ -1736,7 +1832,7 @@ type NodeRecord struct {
 
 func (x *NodeRecord) Reset() {
 	*x = NodeRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[22]
+	mi := &file_caravan_v1_raft_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1748,7 +1844,7 @@ func (x *NodeRecord) String() string {
 func (*NodeRecord) ProtoMessage() {}
 
 func (x *NodeRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[22]
+	mi := &file_caravan_v1_raft_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1761,7 +1857,7 @@ func (x *NodeRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRecord.ProtoReflect.Descriptor instead.
 func (*NodeRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{22}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *NodeRecord) GetInfo() *NodeInfo {
@@ -1816,7 +1912,7 @@ type RequestRecord struct {
 
 func (x *RequestRecord) Reset() {
 	*x = RequestRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[23]
+	mi := &file_caravan_v1_raft_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1828,7 +1924,7 @@ func (x *RequestRecord) String() string {
 func (*RequestRecord) ProtoMessage() {}
 
 func (x *RequestRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[23]
+	mi := &file_caravan_v1_raft_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1841,7 +1937,7 @@ func (x *RequestRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRecord.ProtoReflect.Descriptor instead.
 func (*RequestRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{23}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RequestRecord) GetId() string {
@@ -1900,12 +1996,91 @@ func (x *RequestRecord) GetErrorHint() string {
 	return ""
 }
 
+// HealthRecord is what is remembered of a device, or of a host, that was ever ill.
+type HealthRecord struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Identity string                 `protobuf:"bytes,1,opt,name=identity,proto3" json:"identity,omitempty"`
+	// Where it was seen last; device is empty for a host.
+	Node    string         `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
+	Device  string         `protobuf:"bytes,3,opt,name=device,proto3" json:"device,omitempty"`
+	History []*HealthEntry `protobuf:"bytes,4,rep,name=history,proto3" json:"history,omitempty"`
+	// An order that has not been obeyed yet.
+	Order         *HealthOrder `protobuf:"bytes,5,opt,name=order,proto3" json:"order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HealthRecord) Reset() {
+	*x = HealthRecord{}
+	mi := &file_caravan_v1_raft_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HealthRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HealthRecord) ProtoMessage() {}
+
+func (x *HealthRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_raft_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HealthRecord.ProtoReflect.Descriptor instead.
+func (*HealthRecord) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *HealthRecord) GetIdentity() string {
+	if x != nil {
+		return x.Identity
+	}
+	return ""
+}
+
+func (x *HealthRecord) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *HealthRecord) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *HealthRecord) GetHistory() []*HealthEntry {
+	if x != nil {
+		return x.History
+	}
+	return nil
+}
+
+func (x *HealthRecord) GetOrder() *HealthOrder {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
 var File_caravan_v1_raft_proto protoreflect.FileDescriptor
 
 const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\n" +
 	"\x15caravan/v1/raft.proto\x12\n" +
-	"caravan.v1\x1a\x14caravan/v1/job.proto\x1a\x15caravan/v1/node.proto\x1a\x18caravan/v1/service.proto\"\x91\x06\n" +
+	"caravan.v1\x1a\x14caravan/v1/job.proto\x1a\x15caravan/v1/node.proto\x1a\x18caravan/v1/service.proto\"\xcf\x06\n" +
 	"\aCommand\x12\x17\n" +
 	"\atime_ms\x18\x01 \x01(\x03R\x06timeMs\x12\x1d\n" +
 	"\n" +
@@ -1927,7 +2102,8 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\n" +
 	"put_server\x18\x13 \x01(\v2\x15.caravan.v1.PutServerH\x00R\tputServer\x12E\n" +
 	"\rremove_server\x18\x14 \x01(\v2\x1e.caravan.v1.RemoveServerRecordH\x00R\fremoveServer\x12)\n" +
-	"\x05sweep\x18\x15 \x01(\v2\x11.caravan.v1.SweepH\x00R\x05sweepB\x04\n" +
+	"\x05sweep\x18\x15 \x01(\v2\x11.caravan.v1.SweepH\x00R\x05sweep\x12<\n" +
+	"\forder_health\x18\x16 \x01(\v2\x17.caravan.v1.OrderHealthH\x00R\vorderHealthB\x04\n" +
 	"\x02op\"J\n" +
 	"\tSubmitJob\x12'\n" +
 	"\x04spec\x18\x01 \x01(\v2\x13.caravan.v1.JobSpecR\x04spec\x12\x14\n" +
@@ -1965,7 +2141,10 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"5\n" +
 	"\tDrainNode\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x14\n" +
-	"\x05drain\x18\x02 \x01(\bR\x05drain\"3\n" +
+	"\x05drain\x18\x02 \x01(\bR\x05drain\"P\n" +
+	"\vOrderHealth\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12-\n" +
+	"\x05order\x18\x02 \x01(\v2\x17.caravan.v1.HealthOrderR\x05order\"3\n" +
 	"\bPutQueue\x12'\n" +
 	"\x05queue\x18\x01 \x01(\v2\x11.caravan.v1.QueueR\x05queue\"_\n" +
 	"\tPutServer\x12\x0e\n" +
@@ -1974,11 +2153,12 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\vapi_address\x18\x03 \x01(\tR\n" +
 	"apiAddress\"$\n" +
 	"\x12RemoveServerRecord\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"|\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\xb9\x01\n" +
 	"\x05Sweep\x12,\n" +
 	"\x12requests_before_ms\x18\x01 \x01(\x03R\x10requestsBeforeMs\x12/\n" +
 	"\x14jobs_ended_before_ms\x18\x02 \x01(\x03R\x11jobsEndedBeforeMs\x12\x14\n" +
-	"\x05limit\x18\x03 \x01(\x05R\x05limit\"\xd8\x03\n" +
+	"\x05limit\x18\x03 \x01(\x05R\x05limit\x12;\n" +
+	"\x1adevices_unchanged_since_ms\x18\x04 \x01(\x03R\x17devicesUnchangedSinceMs\"\x8c\x04\n" +
 	"\rSnapshotFrame\x124\n" +
 	"\x06header\x18\x01 \x01(\v2\x1a.caravan.v1.SnapshotHeaderH\x00R\x06header\x12)\n" +
 	"\x03job\x18\x02 \x01(\v2\x15.caravan.v1.JobRecordH\x00R\x03job\x12,\n" +
@@ -1990,7 +2170,9 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\x05queue\x18\x06 \x01(\v2\x11.caravan.v1.QueueH\x00R\x05queue\x125\n" +
 	"\arequest\x18\a \x01(\v2\x19.caravan.v1.RequestRecordH\x00R\arequest\x12/\n" +
 	"\x06server\x18\b \x01(\v2\x15.caravan.v1.PutServerH\x00R\x06server\x124\n" +
-	"\x06footer\x18\t \x01(\v2\x1a.caravan.v1.SnapshotFooterH\x00R\x06footerB\a\n" +
+	"\x06footer\x18\t \x01(\v2\x1a.caravan.v1.SnapshotFooterH\x00R\x06footer\x122\n" +
+	"\x06health\x18\n" +
+	" \x01(\v2\x18.caravan.v1.HealthRecordH\x00R\x06healthB\a\n" +
 	"\x05frame\"\x7f\n" +
 	"\x0eSnapshotHeader\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x14\n" +
@@ -2049,7 +2231,13 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\rerror_message\x18\x06 \x01(\tR\ferrorMessage\x12#\n" +
 	"\rerror_subject\x18\a \x01(\tR\ferrorSubject\x12\x1d\n" +
 	"\n" +
-	"error_hint\x18\b \x01(\tR\terrorHintB!Z\x1fcaravan/api/caravanv1;caravanv1b\x06proto3"
+	"error_hint\x18\b \x01(\tR\terrorHint\"\xb8\x01\n" +
+	"\fHealthRecord\x12\x1a\n" +
+	"\bidentity\x18\x01 \x01(\tR\bidentity\x12\x12\n" +
+	"\x04node\x18\x02 \x01(\tR\x04node\x12\x16\n" +
+	"\x06device\x18\x03 \x01(\tR\x06device\x121\n" +
+	"\ahistory\x18\x04 \x03(\v2\x17.caravan.v1.HealthEntryR\ahistory\x12-\n" +
+	"\x05order\x18\x05 \x01(\v2\x17.caravan.v1.HealthOrderR\x05orderB!Z\x1fcaravan/api/caravanv1;caravanv1b\x06proto3"
 
 var (
 	file_caravan_v1_raft_proto_rawDescOnce sync.Once
@@ -2063,7 +2251,7 @@ func file_caravan_v1_raft_proto_rawDescGZIP() []byte {
 	return file_caravan_v1_raft_proto_rawDescData
 }
 
-var file_caravan_v1_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_caravan_v1_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_caravan_v1_raft_proto_goTypes = []any{
 	(*Command)(nil),            // 0: caravan.v1.Command
 	(*SubmitJob)(nil),          // 1: caravan.v1.SubmitJob
@@ -2077,26 +2265,30 @@ var file_caravan_v1_raft_proto_goTypes = []any{
 	(*RegisterNode)(nil),       // 9: caravan.v1.RegisterNode
 	(*LoseNode)(nil),           // 10: caravan.v1.LoseNode
 	(*DrainNode)(nil),          // 11: caravan.v1.DrainNode
-	(*PutQueue)(nil),           // 12: caravan.v1.PutQueue
-	(*PutServer)(nil),          // 13: caravan.v1.PutServer
-	(*RemoveServerRecord)(nil), // 14: caravan.v1.RemoveServerRecord
-	(*Sweep)(nil),              // 15: caravan.v1.Sweep
-	(*SnapshotFrame)(nil),      // 16: caravan.v1.SnapshotFrame
-	(*SnapshotHeader)(nil),     // 17: caravan.v1.SnapshotHeader
-	(*SnapshotFooter)(nil),     // 18: caravan.v1.SnapshotFooter
-	(*JobRecord)(nil),          // 19: caravan.v1.JobRecord
-	(*GroupRecord)(nil),        // 20: caravan.v1.GroupRecord
-	(*TaskRecord)(nil),         // 21: caravan.v1.TaskRecord
-	(*NodeRecord)(nil),         // 22: caravan.v1.NodeRecord
-	(*RequestRecord)(nil),      // 23: caravan.v1.RequestRecord
-	(*JobSpec)(nil),            // 24: caravan.v1.JobSpec
-	(*DeviceShare)(nil),        // 25: caravan.v1.DeviceShare
-	(*AllocationReport)(nil),   // 26: caravan.v1.AllocationReport
-	(*NodeInfo)(nil),           // 27: caravan.v1.NodeInfo
-	(*Queue)(nil),              // 28: caravan.v1.Queue
-	(*Allocation)(nil),         // 29: caravan.v1.Allocation
-	(JobState)(0),              // 30: caravan.v1.JobState
-	(NodeState)(0),             // 31: caravan.v1.NodeState
+	(*OrderHealth)(nil),        // 12: caravan.v1.OrderHealth
+	(*PutQueue)(nil),           // 13: caravan.v1.PutQueue
+	(*PutServer)(nil),          // 14: caravan.v1.PutServer
+	(*RemoveServerRecord)(nil), // 15: caravan.v1.RemoveServerRecord
+	(*Sweep)(nil),              // 16: caravan.v1.Sweep
+	(*SnapshotFrame)(nil),      // 17: caravan.v1.SnapshotFrame
+	(*SnapshotHeader)(nil),     // 18: caravan.v1.SnapshotHeader
+	(*SnapshotFooter)(nil),     // 19: caravan.v1.SnapshotFooter
+	(*JobRecord)(nil),          // 20: caravan.v1.JobRecord
+	(*GroupRecord)(nil),        // 21: caravan.v1.GroupRecord
+	(*TaskRecord)(nil),         // 22: caravan.v1.TaskRecord
+	(*NodeRecord)(nil),         // 23: caravan.v1.NodeRecord
+	(*RequestRecord)(nil),      // 24: caravan.v1.RequestRecord
+	(*HealthRecord)(nil),       // 25: caravan.v1.HealthRecord
+	(*JobSpec)(nil),            // 26: caravan.v1.JobSpec
+	(*DeviceShare)(nil),        // 27: caravan.v1.DeviceShare
+	(*AllocationReport)(nil),   // 28: caravan.v1.AllocationReport
+	(*NodeInfo)(nil),           // 29: caravan.v1.NodeInfo
+	(*HealthOrder)(nil),        // 30: caravan.v1.HealthOrder
+	(*Queue)(nil),              // 31: caravan.v1.Queue
+	(*Allocation)(nil),         // 32: caravan.v1.Allocation
+	(JobState)(0),              // 33: caravan.v1.JobState
+	(NodeState)(0),             // 34: caravan.v1.NodeState
+	(*HealthEntry)(nil),        // 35: caravan.v1.HealthEntry
 }
 var file_caravan_v1_raft_proto_depIdxs = []int32{
 	1,  // 0: caravan.v1.Command.submit_job:type_name -> caravan.v1.SubmitJob
@@ -2107,37 +2299,42 @@ var file_caravan_v1_raft_proto_depIdxs = []int32{
 	9,  // 5: caravan.v1.Command.register_node:type_name -> caravan.v1.RegisterNode
 	10, // 6: caravan.v1.Command.lose_node:type_name -> caravan.v1.LoseNode
 	11, // 7: caravan.v1.Command.drain_node:type_name -> caravan.v1.DrainNode
-	12, // 8: caravan.v1.Command.put_queue:type_name -> caravan.v1.PutQueue
-	13, // 9: caravan.v1.Command.put_server:type_name -> caravan.v1.PutServer
-	14, // 10: caravan.v1.Command.remove_server:type_name -> caravan.v1.RemoveServerRecord
-	15, // 11: caravan.v1.Command.sweep:type_name -> caravan.v1.Sweep
-	24, // 12: caravan.v1.SubmitJob.spec:type_name -> caravan.v1.JobSpec
-	5,  // 13: caravan.v1.ApplyPlan.sets:type_name -> caravan.v1.PlacementSet
-	7,  // 14: caravan.v1.ApplyPlan.stops:type_name -> caravan.v1.PlannedStop
-	6,  // 15: caravan.v1.PlacementSet.placements:type_name -> caravan.v1.Placement
-	25, // 16: caravan.v1.Placement.devices:type_name -> caravan.v1.DeviceShare
-	26, // 17: caravan.v1.ReportAllocations.reports:type_name -> caravan.v1.AllocationReport
-	27, // 18: caravan.v1.RegisterNode.info:type_name -> caravan.v1.NodeInfo
-	28, // 19: caravan.v1.PutQueue.queue:type_name -> caravan.v1.Queue
-	17, // 20: caravan.v1.SnapshotFrame.header:type_name -> caravan.v1.SnapshotHeader
-	19, // 21: caravan.v1.SnapshotFrame.job:type_name -> caravan.v1.JobRecord
-	21, // 22: caravan.v1.SnapshotFrame.task:type_name -> caravan.v1.TaskRecord
-	29, // 23: caravan.v1.SnapshotFrame.allocation:type_name -> caravan.v1.Allocation
-	22, // 24: caravan.v1.SnapshotFrame.node:type_name -> caravan.v1.NodeRecord
-	28, // 25: caravan.v1.SnapshotFrame.queue:type_name -> caravan.v1.Queue
-	23, // 26: caravan.v1.SnapshotFrame.request:type_name -> caravan.v1.RequestRecord
-	13, // 27: caravan.v1.SnapshotFrame.server:type_name -> caravan.v1.PutServer
-	18, // 28: caravan.v1.SnapshotFrame.footer:type_name -> caravan.v1.SnapshotFooter
-	24, // 29: caravan.v1.JobRecord.spec:type_name -> caravan.v1.JobSpec
-	30, // 30: caravan.v1.JobRecord.state:type_name -> caravan.v1.JobState
-	20, // 31: caravan.v1.JobRecord.groups:type_name -> caravan.v1.GroupRecord
-	27, // 32: caravan.v1.NodeRecord.info:type_name -> caravan.v1.NodeInfo
-	31, // 33: caravan.v1.NodeRecord.state:type_name -> caravan.v1.NodeState
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	13, // 8: caravan.v1.Command.put_queue:type_name -> caravan.v1.PutQueue
+	14, // 9: caravan.v1.Command.put_server:type_name -> caravan.v1.PutServer
+	15, // 10: caravan.v1.Command.remove_server:type_name -> caravan.v1.RemoveServerRecord
+	16, // 11: caravan.v1.Command.sweep:type_name -> caravan.v1.Sweep
+	12, // 12: caravan.v1.Command.order_health:type_name -> caravan.v1.OrderHealth
+	26, // 13: caravan.v1.SubmitJob.spec:type_name -> caravan.v1.JobSpec
+	5,  // 14: caravan.v1.ApplyPlan.sets:type_name -> caravan.v1.PlacementSet
+	7,  // 15: caravan.v1.ApplyPlan.stops:type_name -> caravan.v1.PlannedStop
+	6,  // 16: caravan.v1.PlacementSet.placements:type_name -> caravan.v1.Placement
+	27, // 17: caravan.v1.Placement.devices:type_name -> caravan.v1.DeviceShare
+	28, // 18: caravan.v1.ReportAllocations.reports:type_name -> caravan.v1.AllocationReport
+	29, // 19: caravan.v1.RegisterNode.info:type_name -> caravan.v1.NodeInfo
+	30, // 20: caravan.v1.OrderHealth.order:type_name -> caravan.v1.HealthOrder
+	31, // 21: caravan.v1.PutQueue.queue:type_name -> caravan.v1.Queue
+	18, // 22: caravan.v1.SnapshotFrame.header:type_name -> caravan.v1.SnapshotHeader
+	20, // 23: caravan.v1.SnapshotFrame.job:type_name -> caravan.v1.JobRecord
+	22, // 24: caravan.v1.SnapshotFrame.task:type_name -> caravan.v1.TaskRecord
+	32, // 25: caravan.v1.SnapshotFrame.allocation:type_name -> caravan.v1.Allocation
+	23, // 26: caravan.v1.SnapshotFrame.node:type_name -> caravan.v1.NodeRecord
+	31, // 27: caravan.v1.SnapshotFrame.queue:type_name -> caravan.v1.Queue
+	24, // 28: caravan.v1.SnapshotFrame.request:type_name -> caravan.v1.RequestRecord
+	14, // 29: caravan.v1.SnapshotFrame.server:type_name -> caravan.v1.PutServer
+	19, // 30: caravan.v1.SnapshotFrame.footer:type_name -> caravan.v1.SnapshotFooter
+	25, // 31: caravan.v1.SnapshotFrame.health:type_name -> caravan.v1.HealthRecord
+	26, // 32: caravan.v1.JobRecord.spec:type_name -> caravan.v1.JobSpec
+	33, // 33: caravan.v1.JobRecord.state:type_name -> caravan.v1.JobState
+	21, // 34: caravan.v1.JobRecord.groups:type_name -> caravan.v1.GroupRecord
+	29, // 35: caravan.v1.NodeRecord.info:type_name -> caravan.v1.NodeInfo
+	34, // 36: caravan.v1.NodeRecord.state:type_name -> caravan.v1.NodeState
+	35, // 37: caravan.v1.HealthRecord.history:type_name -> caravan.v1.HealthEntry
+	30, // 38: caravan.v1.HealthRecord.order:type_name -> caravan.v1.HealthOrder
+	39, // [39:39] is the sub-list for method output_type
+	39, // [39:39] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_raft_proto_init() }
@@ -2161,8 +2358,9 @@ func file_caravan_v1_raft_proto_init() {
 		(*Command_PutServer)(nil),
 		(*Command_RemoveServer)(nil),
 		(*Command_Sweep)(nil),
+		(*Command_OrderHealth)(nil),
 	}
-	file_caravan_v1_raft_proto_msgTypes[16].OneofWrappers = []any{
+	file_caravan_v1_raft_proto_msgTypes[17].OneofWrappers = []any{
 		(*SnapshotFrame_Header)(nil),
 		(*SnapshotFrame_Job)(nil),
 		(*SnapshotFrame_Task)(nil),
@@ -2172,6 +2370,7 @@ func file_caravan_v1_raft_proto_init() {
 		(*SnapshotFrame_Request)(nil),
 		(*SnapshotFrame_Server)(nil),
 		(*SnapshotFrame_Footer)(nil),
+		(*SnapshotFrame_Health)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2179,7 +2378,7 @@ func file_caravan_v1_raft_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_raft_proto_rawDesc), len(file_caravan_v1_raft_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

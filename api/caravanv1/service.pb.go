@@ -1563,6 +1563,103 @@ func (x *DrainNodeRequest) GetDrain() bool {
 	return false
 }
 
+type OrderHealthRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	RequestId string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Node      string                 `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
+	// A device of the node; empty for the host.
+	Device string `protobuf:"bytes,3,opt,name=device,proto3" json:"device,omitempty"`
+	// Quarantine or return.
+	Verb HealthVerb `protobuf:"varint,4,opt,name=verb,proto3,enum=caravan.v1.HealthVerb" json:"verb,omitempty"`
+	// For people; required, at most 256 bytes.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What runs may finish. For quarantine.
+	Finish bool `protobuf:"varint,6,opt,name=finish,proto3" json:"finish,omitempty"`
+	// Who asks.
+	By            string `protobuf:"bytes,7,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrderHealthRequest) Reset() {
+	*x = OrderHealthRequest{}
+	mi := &file_caravan_v1_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrderHealthRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrderHealthRequest) ProtoMessage() {}
+
+func (x *OrderHealthRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrderHealthRequest.ProtoReflect.Descriptor instead.
+func (*OrderHealthRequest) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *OrderHealthRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *OrderHealthRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *OrderHealthRequest) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *OrderHealthRequest) GetVerb() HealthVerb {
+	if x != nil {
+		return x.Verb
+	}
+	return HealthVerb_HEALTH_VERB_UNSPECIFIED
+}
+
+func (x *OrderHealthRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *OrderHealthRequest) GetFinish() bool {
+	if x != nil {
+		return x.Finish
+	}
+	return false
+}
+
+func (x *OrderHealthRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
 type ListQueuesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1571,7 +1668,7 @@ type ListQueuesRequest struct {
 
 func (x *ListQueuesRequest) Reset() {
 	*x = ListQueuesRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[25]
+	mi := &file_caravan_v1_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1583,7 +1680,7 @@ func (x *ListQueuesRequest) String() string {
 func (*ListQueuesRequest) ProtoMessage() {}
 
 func (x *ListQueuesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[25]
+	mi := &file_caravan_v1_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1596,7 +1693,7 @@ func (x *ListQueuesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQueuesRequest.ProtoReflect.Descriptor instead.
 func (*ListQueuesRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{25}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{26}
 }
 
 type ListQueuesResponse struct {
@@ -1608,7 +1705,7 @@ type ListQueuesResponse struct {
 
 func (x *ListQueuesResponse) Reset() {
 	*x = ListQueuesResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[26]
+	mi := &file_caravan_v1_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1620,7 +1717,7 @@ func (x *ListQueuesResponse) String() string {
 func (*ListQueuesResponse) ProtoMessage() {}
 
 func (x *ListQueuesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[26]
+	mi := &file_caravan_v1_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1633,7 +1730,7 @@ func (x *ListQueuesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQueuesResponse.ProtoReflect.Descriptor instead.
 func (*ListQueuesResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{26}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListQueuesResponse) GetQueues() []*QueueStatus {
@@ -1653,7 +1750,7 @@ type PutQueueRequest struct {
 
 func (x *PutQueueRequest) Reset() {
 	*x = PutQueueRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[27]
+	mi := &file_caravan_v1_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1665,7 +1762,7 @@ func (x *PutQueueRequest) String() string {
 func (*PutQueueRequest) ProtoMessage() {}
 
 func (x *PutQueueRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[27]
+	mi := &file_caravan_v1_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1678,7 +1775,7 @@ func (x *PutQueueRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutQueueRequest.ProtoReflect.Descriptor instead.
 func (*PutQueueRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{27}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PutQueueRequest) GetRequestId() string {
@@ -1708,7 +1805,7 @@ type StreamEventsRequest struct {
 
 func (x *StreamEventsRequest) Reset() {
 	*x = StreamEventsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[28]
+	mi := &file_caravan_v1_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1720,7 +1817,7 @@ func (x *StreamEventsRequest) String() string {
 func (*StreamEventsRequest) ProtoMessage() {}
 
 func (x *StreamEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[28]
+	mi := &file_caravan_v1_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1733,7 +1830,7 @@ func (x *StreamEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamEventsRequest.ProtoReflect.Descriptor instead.
 func (*StreamEventsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{28}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *StreamEventsRequest) GetJobId() string {
@@ -1774,7 +1871,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_caravan_v1_service_proto_msgTypes[29]
+	mi := &file_caravan_v1_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1786,7 +1883,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[29]
+	mi := &file_caravan_v1_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1799,7 +1896,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{29}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Event) GetIndex() uint64 {
@@ -1866,7 +1963,7 @@ type GetClusterRequest struct {
 
 func (x *GetClusterRequest) Reset() {
 	*x = GetClusterRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[30]
+	mi := &file_caravan_v1_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1878,7 +1975,7 @@ func (x *GetClusterRequest) String() string {
 func (*GetClusterRequest) ProtoMessage() {}
 
 func (x *GetClusterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[30]
+	mi := &file_caravan_v1_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1891,7 +1988,7 @@ func (x *GetClusterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetClusterRequest.ProtoReflect.Descriptor instead.
 func (*GetClusterRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{30}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{31}
 }
 
 type Cluster struct {
@@ -1907,7 +2004,7 @@ type Cluster struct {
 
 func (x *Cluster) Reset() {
 	*x = Cluster{}
-	mi := &file_caravan_v1_service_proto_msgTypes[31]
+	mi := &file_caravan_v1_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1919,7 +2016,7 @@ func (x *Cluster) String() string {
 func (*Cluster) ProtoMessage() {}
 
 func (x *Cluster) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[31]
+	mi := &file_caravan_v1_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1932,7 +2029,7 @@ func (x *Cluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cluster.ProtoReflect.Descriptor instead.
 func (*Cluster) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{31}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Cluster) GetServers() []*Server {
@@ -1983,7 +2080,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_caravan_v1_service_proto_msgTypes[32]
+	mi := &file_caravan_v1_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1995,7 +2092,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[32]
+	mi := &file_caravan_v1_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2008,7 +2105,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{32}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Server) GetId() string {
@@ -2057,7 +2154,7 @@ type JoinServerRequest struct {
 
 func (x *JoinServerRequest) Reset() {
 	*x = JoinServerRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[33]
+	mi := &file_caravan_v1_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2069,7 +2166,7 @@ func (x *JoinServerRequest) String() string {
 func (*JoinServerRequest) ProtoMessage() {}
 
 func (x *JoinServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[33]
+	mi := &file_caravan_v1_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2082,7 +2179,7 @@ func (x *JoinServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinServerRequest.ProtoReflect.Descriptor instead.
 func (*JoinServerRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{33}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *JoinServerRequest) GetId() string {
@@ -2114,7 +2211,7 @@ type JoinServerResponse struct {
 
 func (x *JoinServerResponse) Reset() {
 	*x = JoinServerResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[34]
+	mi := &file_caravan_v1_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2126,7 +2223,7 @@ func (x *JoinServerResponse) String() string {
 func (*JoinServerResponse) ProtoMessage() {}
 
 func (x *JoinServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[34]
+	mi := &file_caravan_v1_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2139,7 +2236,7 @@ func (x *JoinServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinServerResponse.ProtoReflect.Descriptor instead.
 func (*JoinServerResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{34}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{35}
 }
 
 type RemoveServerRequest struct {
@@ -2151,7 +2248,7 @@ type RemoveServerRequest struct {
 
 func (x *RemoveServerRequest) Reset() {
 	*x = RemoveServerRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[35]
+	mi := &file_caravan_v1_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2163,7 +2260,7 @@ func (x *RemoveServerRequest) String() string {
 func (*RemoveServerRequest) ProtoMessage() {}
 
 func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[35]
+	mi := &file_caravan_v1_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2176,7 +2273,7 @@ func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
 func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{35}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RemoveServerRequest) GetId() string {
@@ -2194,7 +2291,7 @@ type RemoveServerResponse struct {
 
 func (x *RemoveServerResponse) Reset() {
 	*x = RemoveServerResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[36]
+	mi := &file_caravan_v1_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2206,7 +2303,7 @@ func (x *RemoveServerResponse) String() string {
 func (*RemoveServerResponse) ProtoMessage() {}
 
 func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[36]
+	mi := &file_caravan_v1_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2219,7 +2316,7 @@ func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
 func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{36}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{37}
 }
 
 type TransferLeadershipRequest struct {
@@ -2232,7 +2329,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[37]
+	mi := &file_caravan_v1_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2244,7 +2341,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[37]
+	mi := &file_caravan_v1_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2257,7 +2354,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{37}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *TransferLeadershipRequest) GetTo() string {
@@ -2275,7 +2372,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[38]
+	mi := &file_caravan_v1_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2287,7 +2384,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[38]
+	mi := &file_caravan_v1_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2300,7 +2397,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{38}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{39}
 }
 
 type RegisterNodeRequest struct {
@@ -2313,7 +2410,7 @@ type RegisterNodeRequest struct {
 
 func (x *RegisterNodeRequest) Reset() {
 	*x = RegisterNodeRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[39]
+	mi := &file_caravan_v1_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2325,7 +2422,7 @@ func (x *RegisterNodeRequest) String() string {
 func (*RegisterNodeRequest) ProtoMessage() {}
 
 func (x *RegisterNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[39]
+	mi := &file_caravan_v1_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2338,7 +2435,7 @@ func (x *RegisterNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterNodeRequest.ProtoReflect.Descriptor instead.
 func (*RegisterNodeRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{39}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *RegisterNodeRequest) GetRequestId() string {
@@ -2365,7 +2462,7 @@ type RegisterNodeResponse struct {
 
 func (x *RegisterNodeResponse) Reset() {
 	*x = RegisterNodeResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[40]
+	mi := &file_caravan_v1_service_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2377,7 +2474,7 @@ func (x *RegisterNodeResponse) String() string {
 func (*RegisterNodeResponse) ProtoMessage() {}
 
 func (x *RegisterNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[40]
+	mi := &file_caravan_v1_service_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2390,7 +2487,7 @@ func (x *RegisterNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterNodeResponse.ProtoReflect.Descriptor instead.
 func (*RegisterNodeResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{40}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *RegisterNodeResponse) GetLeaseTtlMs() int64 {
@@ -2419,7 +2516,7 @@ type HeartbeatRequest struct {
 
 func (x *HeartbeatRequest) Reset() {
 	*x = HeartbeatRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[41]
+	mi := &file_caravan_v1_service_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2431,7 +2528,7 @@ func (x *HeartbeatRequest) String() string {
 func (*HeartbeatRequest) ProtoMessage() {}
 
 func (x *HeartbeatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[41]
+	mi := &file_caravan_v1_service_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2444,7 +2541,7 @@ func (x *HeartbeatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatRequest.ProtoReflect.Descriptor instead.
 func (*HeartbeatRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{41}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *HeartbeatRequest) GetNode() string {
@@ -2481,7 +2578,7 @@ type HeartbeatResponse struct {
 
 func (x *HeartbeatResponse) Reset() {
 	*x = HeartbeatResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[42]
+	mi := &file_caravan_v1_service_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2493,7 +2590,7 @@ func (x *HeartbeatResponse) String() string {
 func (*HeartbeatResponse) ProtoMessage() {}
 
 func (x *HeartbeatResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[42]
+	mi := &file_caravan_v1_service_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2506,7 +2603,7 @@ func (x *HeartbeatResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatResponse.ProtoReflect.Descriptor instead.
 func (*HeartbeatResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{42}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *HeartbeatResponse) GetLeaseTtlMs() int64 {
@@ -2539,7 +2636,7 @@ type WatchAllocationsRequest struct {
 
 func (x *WatchAllocationsRequest) Reset() {
 	*x = WatchAllocationsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[43]
+	mi := &file_caravan_v1_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2551,7 +2648,7 @@ func (x *WatchAllocationsRequest) String() string {
 func (*WatchAllocationsRequest) ProtoMessage() {}
 
 func (x *WatchAllocationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[43]
+	mi := &file_caravan_v1_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2564,7 +2661,7 @@ func (x *WatchAllocationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchAllocationsRequest.ProtoReflect.Descriptor instead.
 func (*WatchAllocationsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{43}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *WatchAllocationsRequest) GetNode() string {
@@ -2580,15 +2677,17 @@ type AllocationUpdate struct {
 	Assignments []*Assignment          `protobuf:"bytes,1,rep,name=assignments,proto3" json:"assignments,omitempty"`
 	// The stream's first message: whatever the agent has and this list has not
 	// is to be stopped.
-	Full          bool   `protobuf:"varint,2,opt,name=full,proto3" json:"full,omitempty"`
-	Index         uint64 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
+	Full  bool   `protobuf:"varint,2,opt,name=full,proto3" json:"full,omitempty"`
+	Index uint64 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
+	// Orders that have not been obeyed yet and were not sent before on this stream.
+	Orders        []*HealthOrder `protobuf:"bytes,4,rep,name=orders,proto3" json:"orders,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AllocationUpdate) Reset() {
 	*x = AllocationUpdate{}
-	mi := &file_caravan_v1_service_proto_msgTypes[44]
+	mi := &file_caravan_v1_service_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2600,7 +2699,7 @@ func (x *AllocationUpdate) String() string {
 func (*AllocationUpdate) ProtoMessage() {}
 
 func (x *AllocationUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[44]
+	mi := &file_caravan_v1_service_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2613,7 +2712,7 @@ func (x *AllocationUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocationUpdate.ProtoReflect.Descriptor instead.
 func (*AllocationUpdate) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{44}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *AllocationUpdate) GetAssignments() []*Assignment {
@@ -2637,6 +2736,13 @@ func (x *AllocationUpdate) GetIndex() uint64 {
 	return 0
 }
 
+func (x *AllocationUpdate) GetOrders() []*HealthOrder {
+	if x != nil {
+		return x.Orders
+	}
+	return nil
+}
+
 type Assignment struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Allocation *Allocation            `protobuf:"bytes,1,opt,name=allocation,proto3" json:"allocation,omitempty"`
@@ -2653,7 +2759,7 @@ type Assignment struct {
 
 func (x *Assignment) Reset() {
 	*x = Assignment{}
-	mi := &file_caravan_v1_service_proto_msgTypes[45]
+	mi := &file_caravan_v1_service_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2665,7 +2771,7 @@ func (x *Assignment) String() string {
 func (*Assignment) ProtoMessage() {}
 
 func (x *Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[45]
+	mi := &file_caravan_v1_service_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2678,7 +2784,7 @@ func (x *Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
 func (*Assignment) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{45}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Assignment) GetAllocation() *Allocation {
@@ -2741,7 +2847,7 @@ type ReportAllocationsRequest struct {
 
 func (x *ReportAllocationsRequest) Reset() {
 	*x = ReportAllocationsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[46]
+	mi := &file_caravan_v1_service_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2753,7 +2859,7 @@ func (x *ReportAllocationsRequest) String() string {
 func (*ReportAllocationsRequest) ProtoMessage() {}
 
 func (x *ReportAllocationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[46]
+	mi := &file_caravan_v1_service_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2766,7 +2872,7 @@ func (x *ReportAllocationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportAllocationsRequest.ProtoReflect.Descriptor instead.
 func (*ReportAllocationsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{46}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ReportAllocationsRequest) GetRequestId() string {
@@ -2804,7 +2910,7 @@ type AllocationReport struct {
 
 func (x *AllocationReport) Reset() {
 	*x = AllocationReport{}
-	mi := &file_caravan_v1_service_proto_msgTypes[47]
+	mi := &file_caravan_v1_service_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2816,7 +2922,7 @@ func (x *AllocationReport) String() string {
 func (*AllocationReport) ProtoMessage() {}
 
 func (x *AllocationReport) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[47]
+	mi := &file_caravan_v1_service_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2829,7 +2935,7 @@ func (x *AllocationReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocationReport.ProtoReflect.Descriptor instead.
 func (*AllocationReport) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{47}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *AllocationReport) GetAllocationId() string {
@@ -2882,7 +2988,7 @@ type ReportAllocationsResponse struct {
 
 func (x *ReportAllocationsResponse) Reset() {
 	*x = ReportAllocationsResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[48]
+	mi := &file_caravan_v1_service_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2894,7 +3000,7 @@ func (x *ReportAllocationsResponse) String() string {
 func (*ReportAllocationsResponse) ProtoMessage() {}
 
 func (x *ReportAllocationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[48]
+	mi := &file_caravan_v1_service_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2907,7 +3013,7 @@ func (x *ReportAllocationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportAllocationsResponse.ProtoReflect.Descriptor instead.
 func (*ReportAllocationsResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{48}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{49}
 }
 
 type ReadTaskLogsRequest struct {
@@ -2922,7 +3028,7 @@ type ReadTaskLogsRequest struct {
 
 func (x *ReadTaskLogsRequest) Reset() {
 	*x = ReadTaskLogsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[49]
+	mi := &file_caravan_v1_service_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2934,7 +3040,7 @@ func (x *ReadTaskLogsRequest) String() string {
 func (*ReadTaskLogsRequest) ProtoMessage() {}
 
 func (x *ReadTaskLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[49]
+	mi := &file_caravan_v1_service_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2947,7 +3053,7 @@ func (x *ReadTaskLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadTaskLogsRequest.ProtoReflect.Descriptor instead.
 func (*ReadTaskLogsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{49}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ReadTaskLogsRequest) GetAllocationId() string {
@@ -2995,7 +3101,7 @@ type ErrorDetail struct {
 
 func (x *ErrorDetail) Reset() {
 	*x = ErrorDetail{}
-	mi := &file_caravan_v1_service_proto_msgTypes[50]
+	mi := &file_caravan_v1_service_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3007,7 +3113,7 @@ func (x *ErrorDetail) String() string {
 func (*ErrorDetail) ProtoMessage() {}
 
 func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[50]
+	mi := &file_caravan_v1_service_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3020,7 +3126,7 @@ func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorDetail.ProtoReflect.Descriptor instead.
 func (*ErrorDetail) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{50}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ErrorDetail) GetKind() string {
@@ -3063,7 +3169,7 @@ type FieldViolation struct {
 
 func (x *FieldViolation) Reset() {
 	*x = FieldViolation{}
-	mi := &file_caravan_v1_service_proto_msgTypes[51]
+	mi := &file_caravan_v1_service_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3075,7 +3181,7 @@ func (x *FieldViolation) String() string {
 func (*FieldViolation) ProtoMessage() {}
 
 func (x *FieldViolation) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[51]
+	mi := &file_caravan_v1_service_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3088,7 +3194,7 @@ func (x *FieldViolation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldViolation.ProtoReflect.Descriptor instead.
 func (*FieldViolation) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{51}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *FieldViolation) GetPath() string {
@@ -3221,7 +3327,16 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
-	"\x05drain\x18\x03 \x01(\bR\x05drain\"\x13\n" +
+	"\x05drain\x18\x03 \x01(\bR\x05drain\"\xcb\x01\n" +
+	"\x12OrderHealthRequest\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
+	"\x04node\x18\x02 \x01(\tR\x04node\x12\x16\n" +
+	"\x06device\x18\x03 \x01(\tR\x06device\x12*\n" +
+	"\x04verb\x18\x04 \x01(\x0e2\x16.caravan.v1.HealthVerbR\x04verb\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06finish\x18\x06 \x01(\bR\x06finish\x12\x0e\n" +
+	"\x02by\x18\a \x01(\tR\x02by\"\x13\n" +
 	"\x11ListQueuesRequest\"E\n" +
 	"\x12ListQueuesResponse\x12/\n" +
 	"\x06queues\x18\x01 \x03(\v2\x17.caravan.v1.QueueStatusR\x06queues\"Y\n" +
@@ -3287,11 +3402,12 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\x0eregister_again\x18\x02 \x01(\bR\rregisterAgain\x12\x12\n" +
 	"\x04term\x18\x03 \x01(\x04R\x04term\"-\n" +
 	"\x17WatchAllocationsRequest\x12\x12\n" +
-	"\x04node\x18\x01 \x01(\tR\x04node\"v\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\"\xa7\x01\n" +
 	"\x10AllocationUpdate\x128\n" +
 	"\vassignments\x18\x01 \x03(\v2\x16.caravan.v1.AssignmentR\vassignments\x12\x12\n" +
 	"\x04full\x18\x02 \x01(\bR\x04full\x12\x14\n" +
-	"\x05index\x18\x03 \x01(\x04R\x05index\"\x86\x02\n" +
+	"\x05index\x18\x03 \x01(\x04R\x05index\x12/\n" +
+	"\x06orders\x18\x04 \x03(\v2\x17.caravan.v1.HealthOrderR\x06orders\"\x86\x02\n" +
 	"\n" +
 	"Assignment\x126\n" +
 	"\n" +
@@ -3347,11 +3463,12 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\x11ExplainAllocation\x12$.caravan.v1.ExplainAllocationRequest\x1a!.caravan.v1.AllocationExplanation\x12:\n" +
 	"\bWatchJob\x12\x1b.caravan.v1.WatchJobRequest\x1a\x0f.caravan.v1.Job0\x01\x12?\n" +
 	"\bReadLogs\x12\x1b.caravan.v1.ReadLogsRequest\x1a\x14.caravan.v1.LogChunk0\x01\x12=\n" +
-	"\x04Exec\x12\x17.caravan.v1.ExecRequest\x1a\x18.caravan.v1.ExecResponse(\x010\x012\xcd\x01\n" +
+	"\x04Exec\x12\x17.caravan.v1.ExecRequest\x1a\x18.caravan.v1.ExecResponse(\x010\x012\x8e\x02\n" +
 	"\vNodeService\x12H\n" +
 	"\tListNodes\x12\x1c.caravan.v1.ListNodesRequest\x1a\x1d.caravan.v1.ListNodesResponse\x127\n" +
 	"\aGetNode\x12\x1a.caravan.v1.GetNodeRequest\x1a\x10.caravan.v1.Node\x12;\n" +
-	"\tDrainNode\x12\x1c.caravan.v1.DrainNodeRequest\x1a\x10.caravan.v1.Node2\x97\x01\n" +
+	"\tDrainNode\x12\x1c.caravan.v1.DrainNodeRequest\x1a\x10.caravan.v1.Node\x12?\n" +
+	"\vOrderHealth\x12\x1e.caravan.v1.OrderHealthRequest\x1a\x10.caravan.v1.Node2\x97\x01\n" +
 	"\fQueueService\x12K\n" +
 	"\n" +
 	"ListQueues\x12\x1d.caravan.v1.ListQueuesRequest\x1a\x1e.caravan.v1.ListQueuesResponse\x12:\n" +
@@ -3386,7 +3503,7 @@ func file_caravan_v1_service_proto_rawDescGZIP() []byte {
 	return file_caravan_v1_service_proto_rawDescData
 }
 
-var file_caravan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
+var file_caravan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
 var file_caravan_v1_service_proto_goTypes = []any{
 	(*SubmitJobRequest)(nil),           // 0: caravan.v1.SubmitJobRequest
 	(*SubmitJobResponse)(nil),          // 1: caravan.v1.SubmitJobResponse
@@ -3413,140 +3530,147 @@ var file_caravan_v1_service_proto_goTypes = []any{
 	(*ListNodesResponse)(nil),          // 22: caravan.v1.ListNodesResponse
 	(*GetNodeRequest)(nil),             // 23: caravan.v1.GetNodeRequest
 	(*DrainNodeRequest)(nil),           // 24: caravan.v1.DrainNodeRequest
-	(*ListQueuesRequest)(nil),          // 25: caravan.v1.ListQueuesRequest
-	(*ListQueuesResponse)(nil),         // 26: caravan.v1.ListQueuesResponse
-	(*PutQueueRequest)(nil),            // 27: caravan.v1.PutQueueRequest
-	(*StreamEventsRequest)(nil),        // 28: caravan.v1.StreamEventsRequest
-	(*Event)(nil),                      // 29: caravan.v1.Event
-	(*GetClusterRequest)(nil),          // 30: caravan.v1.GetClusterRequest
-	(*Cluster)(nil),                    // 31: caravan.v1.Cluster
-	(*Server)(nil),                     // 32: caravan.v1.Server
-	(*JoinServerRequest)(nil),          // 33: caravan.v1.JoinServerRequest
-	(*JoinServerResponse)(nil),         // 34: caravan.v1.JoinServerResponse
-	(*RemoveServerRequest)(nil),        // 35: caravan.v1.RemoveServerRequest
-	(*RemoveServerResponse)(nil),       // 36: caravan.v1.RemoveServerResponse
-	(*TransferLeadershipRequest)(nil),  // 37: caravan.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 38: caravan.v1.TransferLeadershipResponse
-	(*RegisterNodeRequest)(nil),        // 39: caravan.v1.RegisterNodeRequest
-	(*RegisterNodeResponse)(nil),       // 40: caravan.v1.RegisterNodeResponse
-	(*HeartbeatRequest)(nil),           // 41: caravan.v1.HeartbeatRequest
-	(*HeartbeatResponse)(nil),          // 42: caravan.v1.HeartbeatResponse
-	(*WatchAllocationsRequest)(nil),    // 43: caravan.v1.WatchAllocationsRequest
-	(*AllocationUpdate)(nil),           // 44: caravan.v1.AllocationUpdate
-	(*Assignment)(nil),                 // 45: caravan.v1.Assignment
-	(*ReportAllocationsRequest)(nil),   // 46: caravan.v1.ReportAllocationsRequest
-	(*AllocationReport)(nil),           // 47: caravan.v1.AllocationReport
-	(*ReportAllocationsResponse)(nil),  // 48: caravan.v1.ReportAllocationsResponse
-	(*ReadTaskLogsRequest)(nil),        // 49: caravan.v1.ReadTaskLogsRequest
-	(*ErrorDetail)(nil),                // 50: caravan.v1.ErrorDetail
-	(*FieldViolation)(nil),             // 51: caravan.v1.FieldViolation
-	(*JobSpec)(nil),                    // 52: caravan.v1.JobSpec
-	(*Offer)(nil),                      // 53: caravan.v1.Offer
-	(*Explanation)(nil),                // 54: caravan.v1.Explanation
-	(JobState)(0),                      // 55: caravan.v1.JobState
-	(*Job)(nil),                        // 56: caravan.v1.Job
-	(TaskState)(0),                     // 57: caravan.v1.TaskState
-	(*Task)(nil),                       // 58: caravan.v1.Task
-	(*Node)(nil),                       // 59: caravan.v1.Node
-	(*QueueStatus)(nil),                // 60: caravan.v1.QueueStatus
-	(*Queue)(nil),                      // 61: caravan.v1.Queue
-	(*NodeInfo)(nil),                   // 62: caravan.v1.NodeInfo
-	(*Allocation)(nil),                 // 63: caravan.v1.Allocation
-	(*TaskGroup)(nil),                  // 64: caravan.v1.TaskGroup
-	(*Variant)(nil),                    // 65: caravan.v1.Variant
-	(AllocationState)(0),               // 66: caravan.v1.AllocationState
-	(*Exit)(nil),                       // 67: caravan.v1.Exit
-	(*Usage)(nil),                      // 68: caravan.v1.Usage
-	(*AllocationExplanation)(nil),      // 69: caravan.v1.AllocationExplanation
+	(*OrderHealthRequest)(nil),         // 25: caravan.v1.OrderHealthRequest
+	(*ListQueuesRequest)(nil),          // 26: caravan.v1.ListQueuesRequest
+	(*ListQueuesResponse)(nil),         // 27: caravan.v1.ListQueuesResponse
+	(*PutQueueRequest)(nil),            // 28: caravan.v1.PutQueueRequest
+	(*StreamEventsRequest)(nil),        // 29: caravan.v1.StreamEventsRequest
+	(*Event)(nil),                      // 30: caravan.v1.Event
+	(*GetClusterRequest)(nil),          // 31: caravan.v1.GetClusterRequest
+	(*Cluster)(nil),                    // 32: caravan.v1.Cluster
+	(*Server)(nil),                     // 33: caravan.v1.Server
+	(*JoinServerRequest)(nil),          // 34: caravan.v1.JoinServerRequest
+	(*JoinServerResponse)(nil),         // 35: caravan.v1.JoinServerResponse
+	(*RemoveServerRequest)(nil),        // 36: caravan.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),       // 37: caravan.v1.RemoveServerResponse
+	(*TransferLeadershipRequest)(nil),  // 38: caravan.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 39: caravan.v1.TransferLeadershipResponse
+	(*RegisterNodeRequest)(nil),        // 40: caravan.v1.RegisterNodeRequest
+	(*RegisterNodeResponse)(nil),       // 41: caravan.v1.RegisterNodeResponse
+	(*HeartbeatRequest)(nil),           // 42: caravan.v1.HeartbeatRequest
+	(*HeartbeatResponse)(nil),          // 43: caravan.v1.HeartbeatResponse
+	(*WatchAllocationsRequest)(nil),    // 44: caravan.v1.WatchAllocationsRequest
+	(*AllocationUpdate)(nil),           // 45: caravan.v1.AllocationUpdate
+	(*Assignment)(nil),                 // 46: caravan.v1.Assignment
+	(*ReportAllocationsRequest)(nil),   // 47: caravan.v1.ReportAllocationsRequest
+	(*AllocationReport)(nil),           // 48: caravan.v1.AllocationReport
+	(*ReportAllocationsResponse)(nil),  // 49: caravan.v1.ReportAllocationsResponse
+	(*ReadTaskLogsRequest)(nil),        // 50: caravan.v1.ReadTaskLogsRequest
+	(*ErrorDetail)(nil),                // 51: caravan.v1.ErrorDetail
+	(*FieldViolation)(nil),             // 52: caravan.v1.FieldViolation
+	(*JobSpec)(nil),                    // 53: caravan.v1.JobSpec
+	(*Offer)(nil),                      // 54: caravan.v1.Offer
+	(*Explanation)(nil),                // 55: caravan.v1.Explanation
+	(JobState)(0),                      // 56: caravan.v1.JobState
+	(*Job)(nil),                        // 57: caravan.v1.Job
+	(TaskState)(0),                     // 58: caravan.v1.TaskState
+	(*Task)(nil),                       // 59: caravan.v1.Task
+	(*Node)(nil),                       // 60: caravan.v1.Node
+	(HealthVerb)(0),                    // 61: caravan.v1.HealthVerb
+	(*QueueStatus)(nil),                // 62: caravan.v1.QueueStatus
+	(*Queue)(nil),                      // 63: caravan.v1.Queue
+	(*NodeInfo)(nil),                   // 64: caravan.v1.NodeInfo
+	(*HealthOrder)(nil),                // 65: caravan.v1.HealthOrder
+	(*Allocation)(nil),                 // 66: caravan.v1.Allocation
+	(*TaskGroup)(nil),                  // 67: caravan.v1.TaskGroup
+	(*Variant)(nil),                    // 68: caravan.v1.Variant
+	(AllocationState)(0),               // 69: caravan.v1.AllocationState
+	(*Exit)(nil),                       // 70: caravan.v1.Exit
+	(*Usage)(nil),                      // 71: caravan.v1.Usage
+	(*AllocationExplanation)(nil),      // 72: caravan.v1.AllocationExplanation
 }
 var file_caravan_v1_service_proto_depIdxs = []int32{
-	52, // 0: caravan.v1.SubmitJobRequest.spec:type_name -> caravan.v1.JobSpec
-	52, // 1: caravan.v1.DryRunJobRequest.spec:type_name -> caravan.v1.JobSpec
-	53, // 2: caravan.v1.DryRunJobResponse.offers:type_name -> caravan.v1.Offer
-	54, // 3: caravan.v1.DryRunJobResponse.explanation:type_name -> caravan.v1.Explanation
-	55, // 4: caravan.v1.ListJobsRequest.states:type_name -> caravan.v1.JobState
-	56, // 5: caravan.v1.ListJobsResponse.jobs:type_name -> caravan.v1.Job
-	56, // 6: caravan.v1.RetryJobResponse.job:type_name -> caravan.v1.Job
-	57, // 7: caravan.v1.ListTasksRequest.states:type_name -> caravan.v1.TaskState
-	58, // 8: caravan.v1.ListTasksResponse.tasks:type_name -> caravan.v1.Task
+	53, // 0: caravan.v1.SubmitJobRequest.spec:type_name -> caravan.v1.JobSpec
+	53, // 1: caravan.v1.DryRunJobRequest.spec:type_name -> caravan.v1.JobSpec
+	54, // 2: caravan.v1.DryRunJobResponse.offers:type_name -> caravan.v1.Offer
+	55, // 3: caravan.v1.DryRunJobResponse.explanation:type_name -> caravan.v1.Explanation
+	56, // 4: caravan.v1.ListJobsRequest.states:type_name -> caravan.v1.JobState
+	57, // 5: caravan.v1.ListJobsResponse.jobs:type_name -> caravan.v1.Job
+	57, // 6: caravan.v1.RetryJobResponse.job:type_name -> caravan.v1.Job
+	58, // 7: caravan.v1.ListTasksRequest.states:type_name -> caravan.v1.TaskState
+	59, // 8: caravan.v1.ListTasksResponse.tasks:type_name -> caravan.v1.Task
 	18, // 9: caravan.v1.ExecRequest.start:type_name -> caravan.v1.ExecStart
 	19, // 10: caravan.v1.ExecRequest.resize:type_name -> caravan.v1.TerminalSize
 	19, // 11: caravan.v1.ExecStart.size:type_name -> caravan.v1.TerminalSize
-	59, // 12: caravan.v1.ListNodesResponse.nodes:type_name -> caravan.v1.Node
-	60, // 13: caravan.v1.ListQueuesResponse.queues:type_name -> caravan.v1.QueueStatus
-	61, // 14: caravan.v1.PutQueueRequest.queue:type_name -> caravan.v1.Queue
-	32, // 15: caravan.v1.Cluster.servers:type_name -> caravan.v1.Server
-	62, // 16: caravan.v1.RegisterNodeRequest.info:type_name -> caravan.v1.NodeInfo
-	45, // 17: caravan.v1.AllocationUpdate.assignments:type_name -> caravan.v1.Assignment
-	63, // 18: caravan.v1.Assignment.allocation:type_name -> caravan.v1.Allocation
-	64, // 19: caravan.v1.Assignment.group:type_name -> caravan.v1.TaskGroup
-	65, // 20: caravan.v1.Assignment.variant:type_name -> caravan.v1.Variant
-	47, // 21: caravan.v1.ReportAllocationsRequest.reports:type_name -> caravan.v1.AllocationReport
-	66, // 22: caravan.v1.AllocationReport.state:type_name -> caravan.v1.AllocationState
-	67, // 23: caravan.v1.AllocationReport.exit:type_name -> caravan.v1.Exit
-	68, // 24: caravan.v1.AllocationReport.usage:type_name -> caravan.v1.Usage
-	51, // 25: caravan.v1.ErrorDetail.fields:type_name -> caravan.v1.FieldViolation
-	0,  // 26: caravan.v1.JobService.SubmitJob:input_type -> caravan.v1.SubmitJobRequest
-	2,  // 27: caravan.v1.JobService.DryRunJob:input_type -> caravan.v1.DryRunJobRequest
-	4,  // 28: caravan.v1.JobService.GetJob:input_type -> caravan.v1.GetJobRequest
-	5,  // 29: caravan.v1.JobService.ListJobs:input_type -> caravan.v1.ListJobsRequest
-	7,  // 30: caravan.v1.JobService.StopJob:input_type -> caravan.v1.StopJobRequest
-	8,  // 31: caravan.v1.JobService.RetryJob:input_type -> caravan.v1.RetryJobRequest
-	10, // 32: caravan.v1.JobService.ListTasks:input_type -> caravan.v1.ListTasksRequest
-	12, // 33: caravan.v1.JobService.ExplainJob:input_type -> caravan.v1.ExplainJobRequest
-	14, // 34: caravan.v1.JobService.ExplainAllocation:input_type -> caravan.v1.ExplainAllocationRequest
-	13, // 35: caravan.v1.JobService.WatchJob:input_type -> caravan.v1.WatchJobRequest
-	15, // 36: caravan.v1.JobService.ReadLogs:input_type -> caravan.v1.ReadLogsRequest
-	17, // 37: caravan.v1.JobService.Exec:input_type -> caravan.v1.ExecRequest
-	21, // 38: caravan.v1.NodeService.ListNodes:input_type -> caravan.v1.ListNodesRequest
-	23, // 39: caravan.v1.NodeService.GetNode:input_type -> caravan.v1.GetNodeRequest
-	24, // 40: caravan.v1.NodeService.DrainNode:input_type -> caravan.v1.DrainNodeRequest
-	25, // 41: caravan.v1.QueueService.ListQueues:input_type -> caravan.v1.ListQueuesRequest
-	27, // 42: caravan.v1.QueueService.PutQueue:input_type -> caravan.v1.PutQueueRequest
-	28, // 43: caravan.v1.EventService.StreamEvents:input_type -> caravan.v1.StreamEventsRequest
-	30, // 44: caravan.v1.OperatorService.GetCluster:input_type -> caravan.v1.GetClusterRequest
-	33, // 45: caravan.v1.OperatorService.JoinServer:input_type -> caravan.v1.JoinServerRequest
-	35, // 46: caravan.v1.OperatorService.RemoveServer:input_type -> caravan.v1.RemoveServerRequest
-	37, // 47: caravan.v1.OperatorService.TransferLeadership:input_type -> caravan.v1.TransferLeadershipRequest
-	39, // 48: caravan.v1.AgentService.RegisterNode:input_type -> caravan.v1.RegisterNodeRequest
-	41, // 49: caravan.v1.AgentService.Heartbeat:input_type -> caravan.v1.HeartbeatRequest
-	43, // 50: caravan.v1.AgentService.WatchAllocations:input_type -> caravan.v1.WatchAllocationsRequest
-	46, // 51: caravan.v1.AgentService.ReportAllocations:input_type -> caravan.v1.ReportAllocationsRequest
-	49, // 52: caravan.v1.TaskService.ReadTaskLogs:input_type -> caravan.v1.ReadTaskLogsRequest
-	17, // 53: caravan.v1.TaskService.ExecTask:input_type -> caravan.v1.ExecRequest
-	1,  // 54: caravan.v1.JobService.SubmitJob:output_type -> caravan.v1.SubmitJobResponse
-	3,  // 55: caravan.v1.JobService.DryRunJob:output_type -> caravan.v1.DryRunJobResponse
-	56, // 56: caravan.v1.JobService.GetJob:output_type -> caravan.v1.Job
-	6,  // 57: caravan.v1.JobService.ListJobs:output_type -> caravan.v1.ListJobsResponse
-	56, // 58: caravan.v1.JobService.StopJob:output_type -> caravan.v1.Job
-	9,  // 59: caravan.v1.JobService.RetryJob:output_type -> caravan.v1.RetryJobResponse
-	11, // 60: caravan.v1.JobService.ListTasks:output_type -> caravan.v1.ListTasksResponse
-	54, // 61: caravan.v1.JobService.ExplainJob:output_type -> caravan.v1.Explanation
-	69, // 62: caravan.v1.JobService.ExplainAllocation:output_type -> caravan.v1.AllocationExplanation
-	56, // 63: caravan.v1.JobService.WatchJob:output_type -> caravan.v1.Job
-	16, // 64: caravan.v1.JobService.ReadLogs:output_type -> caravan.v1.LogChunk
-	20, // 65: caravan.v1.JobService.Exec:output_type -> caravan.v1.ExecResponse
-	22, // 66: caravan.v1.NodeService.ListNodes:output_type -> caravan.v1.ListNodesResponse
-	59, // 67: caravan.v1.NodeService.GetNode:output_type -> caravan.v1.Node
-	59, // 68: caravan.v1.NodeService.DrainNode:output_type -> caravan.v1.Node
-	26, // 69: caravan.v1.QueueService.ListQueues:output_type -> caravan.v1.ListQueuesResponse
-	61, // 70: caravan.v1.QueueService.PutQueue:output_type -> caravan.v1.Queue
-	29, // 71: caravan.v1.EventService.StreamEvents:output_type -> caravan.v1.Event
-	31, // 72: caravan.v1.OperatorService.GetCluster:output_type -> caravan.v1.Cluster
-	34, // 73: caravan.v1.OperatorService.JoinServer:output_type -> caravan.v1.JoinServerResponse
-	36, // 74: caravan.v1.OperatorService.RemoveServer:output_type -> caravan.v1.RemoveServerResponse
-	38, // 75: caravan.v1.OperatorService.TransferLeadership:output_type -> caravan.v1.TransferLeadershipResponse
-	40, // 76: caravan.v1.AgentService.RegisterNode:output_type -> caravan.v1.RegisterNodeResponse
-	42, // 77: caravan.v1.AgentService.Heartbeat:output_type -> caravan.v1.HeartbeatResponse
-	44, // 78: caravan.v1.AgentService.WatchAllocations:output_type -> caravan.v1.AllocationUpdate
-	48, // 79: caravan.v1.AgentService.ReportAllocations:output_type -> caravan.v1.ReportAllocationsResponse
-	16, // 80: caravan.v1.TaskService.ReadTaskLogs:output_type -> caravan.v1.LogChunk
-	20, // 81: caravan.v1.TaskService.ExecTask:output_type -> caravan.v1.ExecResponse
-	54, // [54:82] is the sub-list for method output_type
-	26, // [26:54] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	60, // 12: caravan.v1.ListNodesResponse.nodes:type_name -> caravan.v1.Node
+	61, // 13: caravan.v1.OrderHealthRequest.verb:type_name -> caravan.v1.HealthVerb
+	62, // 14: caravan.v1.ListQueuesResponse.queues:type_name -> caravan.v1.QueueStatus
+	63, // 15: caravan.v1.PutQueueRequest.queue:type_name -> caravan.v1.Queue
+	33, // 16: caravan.v1.Cluster.servers:type_name -> caravan.v1.Server
+	64, // 17: caravan.v1.RegisterNodeRequest.info:type_name -> caravan.v1.NodeInfo
+	46, // 18: caravan.v1.AllocationUpdate.assignments:type_name -> caravan.v1.Assignment
+	65, // 19: caravan.v1.AllocationUpdate.orders:type_name -> caravan.v1.HealthOrder
+	66, // 20: caravan.v1.Assignment.allocation:type_name -> caravan.v1.Allocation
+	67, // 21: caravan.v1.Assignment.group:type_name -> caravan.v1.TaskGroup
+	68, // 22: caravan.v1.Assignment.variant:type_name -> caravan.v1.Variant
+	48, // 23: caravan.v1.ReportAllocationsRequest.reports:type_name -> caravan.v1.AllocationReport
+	69, // 24: caravan.v1.AllocationReport.state:type_name -> caravan.v1.AllocationState
+	70, // 25: caravan.v1.AllocationReport.exit:type_name -> caravan.v1.Exit
+	71, // 26: caravan.v1.AllocationReport.usage:type_name -> caravan.v1.Usage
+	52, // 27: caravan.v1.ErrorDetail.fields:type_name -> caravan.v1.FieldViolation
+	0,  // 28: caravan.v1.JobService.SubmitJob:input_type -> caravan.v1.SubmitJobRequest
+	2,  // 29: caravan.v1.JobService.DryRunJob:input_type -> caravan.v1.DryRunJobRequest
+	4,  // 30: caravan.v1.JobService.GetJob:input_type -> caravan.v1.GetJobRequest
+	5,  // 31: caravan.v1.JobService.ListJobs:input_type -> caravan.v1.ListJobsRequest
+	7,  // 32: caravan.v1.JobService.StopJob:input_type -> caravan.v1.StopJobRequest
+	8,  // 33: caravan.v1.JobService.RetryJob:input_type -> caravan.v1.RetryJobRequest
+	10, // 34: caravan.v1.JobService.ListTasks:input_type -> caravan.v1.ListTasksRequest
+	12, // 35: caravan.v1.JobService.ExplainJob:input_type -> caravan.v1.ExplainJobRequest
+	14, // 36: caravan.v1.JobService.ExplainAllocation:input_type -> caravan.v1.ExplainAllocationRequest
+	13, // 37: caravan.v1.JobService.WatchJob:input_type -> caravan.v1.WatchJobRequest
+	15, // 38: caravan.v1.JobService.ReadLogs:input_type -> caravan.v1.ReadLogsRequest
+	17, // 39: caravan.v1.JobService.Exec:input_type -> caravan.v1.ExecRequest
+	21, // 40: caravan.v1.NodeService.ListNodes:input_type -> caravan.v1.ListNodesRequest
+	23, // 41: caravan.v1.NodeService.GetNode:input_type -> caravan.v1.GetNodeRequest
+	24, // 42: caravan.v1.NodeService.DrainNode:input_type -> caravan.v1.DrainNodeRequest
+	25, // 43: caravan.v1.NodeService.OrderHealth:input_type -> caravan.v1.OrderHealthRequest
+	26, // 44: caravan.v1.QueueService.ListQueues:input_type -> caravan.v1.ListQueuesRequest
+	28, // 45: caravan.v1.QueueService.PutQueue:input_type -> caravan.v1.PutQueueRequest
+	29, // 46: caravan.v1.EventService.StreamEvents:input_type -> caravan.v1.StreamEventsRequest
+	31, // 47: caravan.v1.OperatorService.GetCluster:input_type -> caravan.v1.GetClusterRequest
+	34, // 48: caravan.v1.OperatorService.JoinServer:input_type -> caravan.v1.JoinServerRequest
+	36, // 49: caravan.v1.OperatorService.RemoveServer:input_type -> caravan.v1.RemoveServerRequest
+	38, // 50: caravan.v1.OperatorService.TransferLeadership:input_type -> caravan.v1.TransferLeadershipRequest
+	40, // 51: caravan.v1.AgentService.RegisterNode:input_type -> caravan.v1.RegisterNodeRequest
+	42, // 52: caravan.v1.AgentService.Heartbeat:input_type -> caravan.v1.HeartbeatRequest
+	44, // 53: caravan.v1.AgentService.WatchAllocations:input_type -> caravan.v1.WatchAllocationsRequest
+	47, // 54: caravan.v1.AgentService.ReportAllocations:input_type -> caravan.v1.ReportAllocationsRequest
+	50, // 55: caravan.v1.TaskService.ReadTaskLogs:input_type -> caravan.v1.ReadTaskLogsRequest
+	17, // 56: caravan.v1.TaskService.ExecTask:input_type -> caravan.v1.ExecRequest
+	1,  // 57: caravan.v1.JobService.SubmitJob:output_type -> caravan.v1.SubmitJobResponse
+	3,  // 58: caravan.v1.JobService.DryRunJob:output_type -> caravan.v1.DryRunJobResponse
+	57, // 59: caravan.v1.JobService.GetJob:output_type -> caravan.v1.Job
+	6,  // 60: caravan.v1.JobService.ListJobs:output_type -> caravan.v1.ListJobsResponse
+	57, // 61: caravan.v1.JobService.StopJob:output_type -> caravan.v1.Job
+	9,  // 62: caravan.v1.JobService.RetryJob:output_type -> caravan.v1.RetryJobResponse
+	11, // 63: caravan.v1.JobService.ListTasks:output_type -> caravan.v1.ListTasksResponse
+	55, // 64: caravan.v1.JobService.ExplainJob:output_type -> caravan.v1.Explanation
+	72, // 65: caravan.v1.JobService.ExplainAllocation:output_type -> caravan.v1.AllocationExplanation
+	57, // 66: caravan.v1.JobService.WatchJob:output_type -> caravan.v1.Job
+	16, // 67: caravan.v1.JobService.ReadLogs:output_type -> caravan.v1.LogChunk
+	20, // 68: caravan.v1.JobService.Exec:output_type -> caravan.v1.ExecResponse
+	22, // 69: caravan.v1.NodeService.ListNodes:output_type -> caravan.v1.ListNodesResponse
+	60, // 70: caravan.v1.NodeService.GetNode:output_type -> caravan.v1.Node
+	60, // 71: caravan.v1.NodeService.DrainNode:output_type -> caravan.v1.Node
+	60, // 72: caravan.v1.NodeService.OrderHealth:output_type -> caravan.v1.Node
+	27, // 73: caravan.v1.QueueService.ListQueues:output_type -> caravan.v1.ListQueuesResponse
+	63, // 74: caravan.v1.QueueService.PutQueue:output_type -> caravan.v1.Queue
+	30, // 75: caravan.v1.EventService.StreamEvents:output_type -> caravan.v1.Event
+	32, // 76: caravan.v1.OperatorService.GetCluster:output_type -> caravan.v1.Cluster
+	35, // 77: caravan.v1.OperatorService.JoinServer:output_type -> caravan.v1.JoinServerResponse
+	37, // 78: caravan.v1.OperatorService.RemoveServer:output_type -> caravan.v1.RemoveServerResponse
+	39, // 79: caravan.v1.OperatorService.TransferLeadership:output_type -> caravan.v1.TransferLeadershipResponse
+	41, // 80: caravan.v1.AgentService.RegisterNode:output_type -> caravan.v1.RegisterNodeResponse
+	43, // 81: caravan.v1.AgentService.Heartbeat:output_type -> caravan.v1.HeartbeatResponse
+	45, // 82: caravan.v1.AgentService.WatchAllocations:output_type -> caravan.v1.AllocationUpdate
+	49, // 83: caravan.v1.AgentService.ReportAllocations:output_type -> caravan.v1.ReportAllocationsResponse
+	16, // 84: caravan.v1.TaskService.ReadTaskLogs:output_type -> caravan.v1.LogChunk
+	20, // 85: caravan.v1.TaskService.ExecTask:output_type -> caravan.v1.ExecResponse
+	57, // [57:86] is the sub-list for method output_type
+	28, // [28:57] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_service_proto_init() }
@@ -3576,7 +3700,7 @@ func file_caravan_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_service_proto_rawDesc), len(file_caravan_v1_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   52,
+			NumMessages:   53,
 			NumExtensions: 0,
 			NumServices:   7,
 		},

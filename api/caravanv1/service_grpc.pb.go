@@ -554,9 +554,10 @@ var JobService_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	NodeService_ListNodes_FullMethodName = "/caravan.v1.NodeService/ListNodes"
-	NodeService_GetNode_FullMethodName   = "/caravan.v1.NodeService/GetNode"
-	NodeService_DrainNode_FullMethodName = "/caravan.v1.NodeService/DrainNode"
+	NodeService_ListNodes_FullMethodName   = "/caravan.v1.NodeService/ListNodes"
+	NodeService_GetNode_FullMethodName     = "/caravan.v1.NodeService/GetNode"
+	NodeService_DrainNode_FullMethodName   = "/caravan.v1.NodeService/DrainNode"
+	NodeService_OrderHealth_FullMethodName = "/caravan.v1.NodeService/OrderHealth"
 )
 
 // NodeServiceClient is the client API for NodeService service.
@@ -566,6 +567,8 @@ type NodeServiceClient interface {
 	ListNodes(ctx context.Context, in *ListNodesRequest, opts ...grpc.CallOption) (*ListNodesResponse, error)
 	GetNode(ctx context.Context, in *GetNodeRequest, opts ...grpc.CallOption) (*Node, error)
 	DrainNode(ctx context.Context, in *DrainNodeRequest, opts ...grpc.CallOption) (*Node, error)
+	// Takes a device, or a whole host, out of service or gives it back.
+	OrderHealth(ctx context.Context, in *OrderHealthRequest, opts ...grpc.CallOption) (*Node, error)
 }
 
 type nodeServiceClient struct {
@@ -606,6 +609,16 @@ func (c *nodeServiceClient) DrainNode(ctx context.Context, in *DrainNodeRequest,
 	return out, nil
 }
 
+func (c *nodeServiceClient) OrderHealth(ctx context.Context, in *OrderHealthRequest, opts ...grpc.CallOption) (*Node, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Node)
+	err := c.cc.Invoke(ctx, NodeService_OrderHealth_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // NodeServiceServer is the server API for NodeService service.
 // All implementations must embed UnimplementedNodeServiceServer
 // for forward compatibility.
@@ -613,6 +626,8 @@ type NodeServiceServer interface {
 	ListNodes(context.Context, *ListNodesRequest) (*ListNodesResponse, error)
 	GetNode(context.Context, *GetNodeRequest) (*Node, error)
 	DrainNode(context.Context, *DrainNodeRequest) (*Node, error)
+	// Takes a device, or a whole host, out of service or gives it back.
+	OrderHealth(context.Context, *OrderHealthRequest) (*Node, error)
 	mustEmbedUnimplementedNodeServiceServer()
 }
 
@@ -631,6 +646,9 @@ func (UnimplementedNodeServiceServer) GetNode(context.Context, *GetNodeRequest) 
 }
 func (UnimplementedNodeServiceServer) DrainNode(context.Context, *DrainNodeRequest) (*Node, error) {
 	return nil, status.Error(codes.Unimplemented, "method DrainNode not implemented")
+}
+func (UnimplementedNodeServiceServer) OrderHealth(context.Context, *OrderHealthRequest) (*Node, error) {
+	return nil, status.Error(codes.Unimplemented, "method OrderHealth not implemented")
 }
 func (UnimplementedNodeServiceServer) mustEmbedUnimplementedNodeServiceServer() {}
 func (UnimplementedNodeServiceServer) testEmbeddedByValue()                     {}
@@ -707,6 +725,24 @@ func _NodeService_DrainNode_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _NodeService_OrderHealth_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(OrderHealthRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).OrderHealth(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_OrderHealth_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).OrderHealth(ctx, req.(*OrderHealthRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // NodeService_ServiceDesc is the grpc.ServiceDesc for NodeService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -725,6 +761,10 @@ var NodeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DrainNode",
 			Handler:    _NodeService_DrainNode_Handler,
+		},
+		{
+			MethodName: "OrderHealth",
+			Handler:    _NodeService_OrderHealth_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -6,11 +6,14 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"caravan/agent"
 	"caravan/agent/device/health"
+	"caravan/agent/device/hook"
 	"caravan/cmd/caravan/internal/version"
 )
 
@@ -30,6 +33,8 @@ type agentFlags struct {
 	plugins, openDevices             []string
 	healthPolicy                     string
 	noDeviceWall                     bool
+	selfTest, prolog, epilog         string
+	hookTimeout, selfTestTimeout     time.Duration
 }
 
 func newAgentCmd(s *session) *cobra.Command {
@@ -62,6 +67,11 @@ Tasks outlive the agent: after a restart, or a kill -9, it finds them again.
 	fl.Float64Var(&f.price, "price", 0, "what an hour of this host costs, for dry runs; 0 for unknown")
 	fl.StringArrayVar(&f.plugins, "device-plugin", nil, "amd, fpga, nvidia, \"sim -machine gn4\" or the path of a device plugin, with its arguments; repeat for several; none for none (default: what the host has)")
 	fl.StringVar(&f.healthPolicy, "health-policy", "", "YAML file that says what to make of signs of illness in devices (default: the built-in one)")
+	fl.StringVar(&f.selfTest, "device-self-test", "", "program, with its arguments, that tests a repaired device before it takes work: exit status 0 is good")
+	fl.DurationVar(&f.selfTestTimeout, "device-self-test-timeout", 10*time.Minute, "how long the self test may take")
+	fl.StringVar(&f.prolog, "prolog", "", "program, with its arguments, run before each task; if it fails, host or device are to blame")
+	fl.StringVar(&f.epilog, "epilog", "", "program, with its arguments, run after each task; likewise")
+	fl.DurationVar(&f.hookTimeout, "hook-timeout", 30*time.Second, "how long prolog and epilog may take")
 	fl.StringArrayVar(&f.openDevices, "open-device", nil, "device node that every task may open, e.g. /dev/fuse; repeat for several")
 	fl.BoolVar(&f.noDeviceWall, "no-device-wall", false, "let tasks open every device of the host")
 	return cmd
@@ -93,6 +103,7 @@ func (f *agentFlags) run(ctx context.Context, s *session) error {
 		DataDir: dir, Servers: s.addresses(), Name: f.name, Listen: f.listen, Advertise: f.advertise,
 		InstanceType: f.instanceType, Family: f.family, Zone: f.zone, Rack: f.rack, PriceMicroPerHour: int64(math.Round(f.price * 1e6)),
 		DevicePlugins: plugins, HealthPolicy: policy, OpenDevices: f.openDevices, NoDeviceWall: f.noDeviceWall,
+		SelfTest: program(f.selfTest, f.selfTestTimeout), Prolog: program(f.prolog, f.hookTimeout), Epilog: program(f.epilog, f.hookTimeout),
 		CgroupParent: f.cgroupParent, Version: version.Version, Logger: log,
 		Ready: func(n agent.Node) {
 			if err := f.announce(n.Address); err != nil {
@@ -110,6 +121,11 @@ func (f *agentFlags) run(ctx context.Context, s *session) error {
 		return cause
 	}
 	return nil
+}
+
+// program reads a command line without a shell's words: split at blanks.
+func program(line string, timeout time.Duration) hook.Program {
+	return hook.Program{Command: strings.Fields(line), Timeout: timeout}
 }
 
 // readPolicy reads an operator's policy; nil for none.

@@ -52,7 +52,9 @@ func fixture() clienttest.State {
 		},
 		Nodes: []*pb.Node{
 			{Info: &pb.NodeInfo{Name: "c4-01", InstanceType: "C4", CpuMilli: 16000, MemoryMib: 32768}, State: pb.NodeState_NODE_STATE_READY, Allocations: 6, UsedCpuMilli: 6000},
-			{Info: &pb.NodeInfo{Name: "gn4-01", InstanceType: "GN4", CpuMilli: 56000, MemoryMib: 98304, Simulated: true}, State: pb.NodeState_NODE_STATE_READY},
+			{Info: &pb.NodeInfo{Name: "gn4-01", InstanceType: "GN4", CpuMilli: 56000, MemoryMib: 98304, Simulated: true, Devices: []*pb.Device{
+				{Id: "m40-0", Kind: "gpu", Vendor: "nvidia", Model: "M40", MemoryMib: 12288, Thousandths: 1000, Healthy: true},
+			}}, State: pb.NodeState_NODE_STATE_READY},
 		},
 		Queues: []*pb.QueueStatus{{Queue: &pb.Queue{Name: "default", Weight: 1}}, {Queue: &pb.Queue{Name: "video", Weight: 3, MaxCpuMilli: 64000}, JobsRunning: 1}},
 		Events: []*pb.Event{

@@ -13,7 +13,7 @@ import (
 )
 
 func newNodeCmd(s *session) *cobra.Command {
-	cmd := newGroupCmd("node", "List nodes, and take them out of service", newNodeListCmd(s), newNodeShowCmd(s), newNodeDrainCmd(s))
+	cmd := newGroupCmd("node", "List nodes, and take them out of service", newNodeListCmd(s), newNodeShowCmd(s), newNodeDrainCmd(s), newNodeHealthCmd(s))
 	cmd.Aliases = []string{"nodes"}
 	return cmd
 }

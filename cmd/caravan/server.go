@@ -16,6 +16,7 @@ import (
 
 	"caravan/cmd/caravan/internal/version"
 	"caravan/scheduler/consensus"
+	"caravan/scheduler/core/blackhole"
 	"caravan/scheduler/server"
 )
 
@@ -67,6 +68,7 @@ type serverFlags struct {
 	join                      []string
 	lease, killGrace          time.Duration
 	priceWeight               int64
+	blackHole                 string
 }
 
 func newServerCmd(s *session) *cobra.Command {
@@ -98,6 +100,7 @@ func newServerCmd(s *session) *cobra.Command {
 	fl.StringArrayVar(&f.join, "join", nil, "API address of a server to join; repeat for several")
 	fl.StringVar(&f.timing, "timing", "default", "raft's time-outs: default, or lan for servers in one room")
 	fl.DurationVar(&f.lease, "lease", 15*time.Second, "how long agents may go on without an answer to a heartbeat")
+	fl.StringVar(&f.blackHole, "black-hole", "jobs=3,of=4,fast=1m,within=30m", "a device or host where so many of the last different jobs failed, each as fast as this, is reported ill to its agent; off for never")
 	fl.DurationVar(&f.killGrace, "kill-grace", 10*time.Second, "how long past its lease a node's tasks may take to die")
 	addPriceWeight(fl, &f.priceWeight)
 	return cmd
@@ -118,6 +121,10 @@ func (f *serverFlags) run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	holes, err := blackhole.Parse(f.blackHole)
+	if err != nil {
+		return &usageError{"--black-hole: " + err.Error(), "see `caravan server --help`"}
+	}
 	if f.bootstrap && len(f.join) > 0 {
 		return &usageError{"--bootstrap and --join contradict each other", "the first server bootstraps, every further one joins"}
 	}
@@ -129,7 +136,7 @@ func (f *serverFlags) run(ctx context.Context, s *session) error {
 		return fmt.Errorf("--listen: %w", err)
 	}
 	srv, err := server.New(server.Config{
-		ID: f.id, Listener: l, AdvertiseAPI: f.advertise, Join: f.join, Lease: f.lease, KillGrace: f.killGrace,
+		ID: f.id, Listener: l, AdvertiseAPI: f.advertise, Join: f.join, Lease: f.lease, KillGrace: f.killGrace, BlackHole: holes,
 		Version: version.Version, Logger: log, PriceWeight: f.priceWeight,
 		Raft: consensus.Config{
 			BindAddr: f.raftListen, AdvertiseAddr: f.raftAdvertise, DataDir: f.dataDir, Bootstrap: f.bootstrap, Timing: timing,

@@ -25,6 +25,8 @@ type Options struct {
 	Agents  int
 	// ServerFlags and AgentFlags are added to every command line of their kind.
 	ServerFlags, AgentFlags []string
+	// FlagsOfAgent, if set, returns what is added for one agent alone, counted from 0.
+	FlagsOfAgent func(agent int) []string
 }
 
 // Cluster is a set of servers and agents on loopback.
@@ -98,7 +100,11 @@ func (c *Cluster) addAgent(ctx context.Context, i int) error {
 	name := fmt.Sprintf("a%d", i+1)
 	args := []string{"--name", name, "--listen", "127.0.0.1:0", "--data-dir", filepath.Join(c.opt.Dir, name)}
 	args = append(args, c.ServerArgs()...)
-	p := c.process(name, "agent", append(args, c.opt.AgentFlags...)...)
+	args = append(args, c.opt.AgentFlags...)
+	if c.opt.FlagsOfAgent != nil {
+		args = append(args, c.opt.FlagsOfAgent(i)...)
+	}
+	p := c.process(name, "agent", args...)
 	c.Agents = append(c.Agents, p)
 	return p.start(ctx)
 }

@@ -13,8 +13,8 @@ import (
 
 // books say who holds what. The server's lock guards them.
 type books struct {
-	held        map[string]*holding // by allocation
-	programming map[string]bool     // by device
+	held map[string]*holding // by allocation
+	shut map[string]bool     // by device: being programmed or reset
 }
 
 type holding struct {
@@ -23,7 +23,7 @@ type holding struct {
 }
 
 func newBooks() books {
-	return books{held: make(map[string]*holding), programming: make(map[string]bool)}
+	return books{held: make(map[string]*holding), shut: make(map[string]bool)}
 }
 
 // take books a reservation. It returns the answer that was given before, if there is one.
@@ -47,8 +47,8 @@ func (b *books) take(req *pluginv1.ReserveRequest, devices []*pluginv1.Device) (
 			return nil, status.Errorf(codes.InvalidArgument, "device %s: %d thousandths wanted, must be 1 to %d", d.Id, share.Thousandths, Whole)
 		case share.Thousandths%d.ShareThousandths != 0:
 			return nil, status.Errorf(codes.InvalidArgument, "device %s is handed out in parts of %d thousandths, %d are wanted", d.Id, d.ShareThousandths, share.Thousandths)
-		case b.programming[d.Id]:
-			return nil, status.Errorf(codes.ResourceExhausted, "device %s is being programmed", d.Id)
+		case b.shut[d.Id]:
+			return nil, status.Errorf(codes.ResourceExhausted, "device %s is being programmed or reset", d.Id)
 		}
 		want[d.Id] = share
 		if left, memory := b.left(d); share.Thousandths > left || share.MemoryMib > memory {
@@ -98,18 +98,19 @@ func (b *books) holder(device string) string {
 	return holder
 }
 
-func (b *books) startProgram(device string) error {
+// close keeps a device that nobody holds from being handed out.
+func (b *books) close(device string) error {
 	if holder := b.holder(device); holder != "" {
 		return status.Errorf(codes.FailedPrecondition, "device %s is in use by %s", device, holder)
 	}
-	if b.programming[device] {
-		return status.Errorf(codes.FailedPrecondition, "device %s is being programmed already", device)
+	if b.shut[device] {
+		return status.Errorf(codes.FailedPrecondition, "device %s is being programmed or reset already", device)
 	}
-	b.programming[device] = true
+	b.shut[device] = true
 	return nil
 }
 
-func (b *books) endProgram(device string) { delete(b.programming, device) }
+func (b *books) reopen(device string) { delete(b.shut, device) }
 
 // mark returns the inventory with the states of regions that only the books know.
 func (b *books) mark(inv *pluginv1.Inventory) *pluginv1.Inventory {
@@ -117,7 +118,7 @@ func (b *books) mark(inv *pluginv1.Inventory) *pluginv1.Inventory {
 	for _, d := range out.Devices {
 		switch {
 		case d.Region == nil:
-		case b.programming[d.Id]:
+		case b.shut[d.Id]:
 			d.Region.State = pluginv1.RegionState_REGION_STATE_PROGRAMMING
 		case d.Region.State == pluginv1.RegionState_REGION_STATE_READY && b.holder(d.Id) != "":
 			d.Region.State = pluginv1.RegionState_REGION_STATE_IN_USE

@@ -79,6 +79,9 @@ func checkDevice(d *pluginv1.Device) []error {
 	if s := d.ShareThousandths; s < 1 || s > d.Thousandths && d.Thousandths > 0 || d.Thousandths%max(s, 1) != 0 {
 		fault("shares of %d thousandths do not divide %d", s, d.Thousandths)
 	}
+	if d.Identity != "" && !validID(d.Identity) || d.PartOf != "" && !validID(d.PartOf) || d.PartOf == d.Id && d.Id != "" {
+		fault("identity %q and part_of %q must be ids, and nothing is part of itself", d.Identity, d.PartOf)
+	}
 	if d.MemoryMib < 0 {
 		fault("%d MiB memory, must not be negative", d.MemoryMib)
 	}

@@ -48,6 +48,19 @@ type Waker interface {
 	Changed() <-chan struct{}
 }
 
+// Resetter is a plugin that can make its devices as good as new.
+type Resetter interface {
+	// Reset returns when the device has been reset. It is never called for a device that is in use
+	// or being programmed. It must end soon after ctx does.
+	Reset(ctx context.Context, device string) error
+}
+
+// Cleaner is a plugin that can see what tasks leave on its devices.
+type Cleaner interface {
+	// Clean sets back the modes that a task may have changed and says what is left.
+	Clean(ctx context.Context, device string) (*pluginv1.CleanResponse, error)
+}
+
 // Text is an attribute that is a word.
 func Text(text string) *pluginv1.Attribute {
 	return &pluginv1.Attribute{Value: &pluginv1.Attribute_Text{Text: text}}

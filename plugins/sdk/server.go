@@ -25,6 +25,9 @@ type Config struct {
 	// LookInterval is the time between two looks at the host; default 5 s, which costs a few
 	// hundred reads of sysfs and is what other device plugins use.
 	LookInterval time.Duration
+	// ResetTimeout bounds the reset of a device unless the request says otherwise; default 1
+	// minute: a secondary bus reset takes seconds, and the driver's start some more.
+	ResetTimeout time.Duration
 	// ProgramTimeout bounds the programming of a device unless the request says otherwise;
 	// default 5 minutes: full images of large parts take tens of seconds.
 	ProgramTimeout time.Duration
@@ -54,6 +57,9 @@ func NewServer(cfg Config) (*Server, error) {
 	}
 	if cfg.ProgramTimeout <= 0 {
 		cfg.ProgramTimeout = 5 * time.Minute
+	}
+	if cfg.ResetTimeout <= 0 {
+		cfg.ResetTimeout = time.Minute
 	}
 	return &Server{cfg: cfg, books: newBooks(), changed: make(chan struct{})}, nil
 }
@@ -266,21 +272,11 @@ func (s *Server) Program(req *pluginv1.ProgramRequest, out pluginv1.DeviceServic
 	case req.Image == "":
 		return status.Errorf(codes.InvalidArgument, "device %s: name the image", req.DeviceId)
 	}
-	s.mu.Lock()
-	err = s.books.startProgram(req.DeviceId)
-	if err == nil {
-		s.wake()
-	}
-	s.mu.Unlock()
+	reopen, err := s.shut(req.DeviceId)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.books.endProgram(req.DeviceId)
-		s.wake()
-	}()
+	defer reopen()
 	timeout := s.cfg.ProgramTimeout
 	if req.TimeoutMs > 0 {
 		timeout = time.Duration(req.TimeoutMs) * time.Millisecond

@@ -63,7 +63,7 @@ func drawNode(t *rapid.T, name string) core.NodeView {
 			}
 			n.Devices = append(n.Devices, model.Device{
 				Attributes: attributes,
-				ID: fmt.Sprintf("%s%d", kind, i), Kind: kind, Healthy: rapid.IntRange(0, 9).Draw(t, "sick") > 0,
+				ID:         fmt.Sprintf("%s%d", kind, i), Kind: kind, Healthy: rapid.IntRange(0, 9).Draw(t, "sick") > 0,
 				Thousandths: rapid.SampledFrom([]int32{1000, 1000, 250}).Draw(t, "offered"),
 				MemoryMiB:   rapid.Int64Range(1, 4).Draw(t, "device GiB") << 10,
 			})

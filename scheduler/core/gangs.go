@@ -10,6 +10,7 @@ import (
 	"caravan/scheduler/core/pack"
 	"caravan/scheduler/core/quota"
 	"caravan/scheduler/core/variant"
+	"caravan/scheduler/model"
 )
 
 // gang places all members of a gang or none. A gang starts only when every
@@ -100,10 +101,10 @@ func (c *cycle) tryGang(w *work, o *option) (placed bool, closed *explain.Bars) 
 			return false, closed
 		}
 	case o.loaded != nil:
-		spots, ok = gang.Place(c.placer, o.loaded, w.trace.Ready)
+		spots, ok = gang.Place(c.placer, o.loaded, w.trace.Ready, c.offenders())
 	}
 	if !ok {
-		spots, ok = gang.Place(c.placer, o.class, w.trace.Ready)
+		spots, ok = gang.Place(c.placer, o.class, w.trace.Ready, c.offenders())
 	}
 	if !ok {
 		return false, nil
@@ -115,6 +116,31 @@ func (c *cycle) tryGang(w *work, o *option) (placed bool, closed *explain.Bars) 
 		next++
 	}
 	return true, nil
+}
+
+// RecentFault is how long a device that had a fault is the last choice for a gang: one device that
+// fails takes the work of all members along, and most that fail again do so within a day.
+const RecentFault = model.Day
+
+// offenders are the devices that had a fault not long ago.
+func (c *cycle) offenders() []gang.Offender {
+	if c.metOffenders {
+		return c.shunned
+	}
+	c.metOffenders = true
+	f := c.placer.Fleet()
+	for i := range f.Len() {
+		n := f.At(i)
+		if !n.Usable {
+			continue
+		}
+		for d := range n.Node.Devices {
+			if at := n.Node.Devices[d].Health.LastFault; at != 0 && c.now-at < model.Time(RecentFault) {
+				c.shunned = append(c.shunned, gang.Offender{Node: i, Device: d})
+			}
+		}
+	}
+	return c.shunned
 }
 
 // maxRunning describes the group's own bound.

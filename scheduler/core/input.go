@@ -12,8 +12,7 @@ import (
 
 // Input is all that a decision depends on. Nothing in it is changed.
 type Input struct {
-	// Now is the time of the cycle. This version's rules do not depend on it;
-	// it is recorded with the input so that later rules can be replayed.
+	// Now is the time of the cycle: it says which faults of devices are recent.
 	Now model.Time
 	// Seed breaks ties that no rule breaks. The present rules leave none: the
 	// name of the node decides last.

@@ -2,6 +2,7 @@ package core
 
 import (
 	"caravan/scheduler/core/explain"
+	"caravan/scheduler/core/gang"
 	"caravan/scheduler/core/neighbour"
 	"caravan/scheduler/core/order"
 	"caravan/scheduler/core/place"
@@ -56,6 +57,7 @@ func (w *Workspace) Solve(in Input) (Plan, Trace) {
 // cycle is the state of one call of Solve.
 type cycle struct {
 	limits Limits
+	now    model.Time
 	placer *place.Placer
 	ledger *quota.Ledger
 	// book is nil while no rule about neighbours is in play.
@@ -72,6 +74,9 @@ type cycle struct {
 	found []found
 	// among is scratch of open.
 	among []int32
+	// shunned are the devices that gangs take last; see offenders.
+	shunned      []gang.Offender
+	metOffenders bool
 	// tiers and held are scratch of options, block of record.
 	tiers [][]option
 	held  []option
@@ -100,7 +105,7 @@ func (w *Workspace) begin(in Input) *cycle {
 	limits := in.Limits.withDefaults()
 	w.placer.Begin(place.Input{Nodes: in.Nodes, Jobs: in.Jobs, Mix: in.Mix, MaxSteps: limits.MaxSteps})
 	clear(w.found)
-	return &cycle{limits: limits, placer: w.placer, ledger: quota.New(in.Queues), book: neighbours(&in), priceWeight: in.PriceWeight, found: w.found}
+	return &cycle{limits: limits, now: in.Now, placer: w.placer, ledger: quota.New(in.Queues), book: neighbours(&in), priceWeight: in.PriceWeight, found: w.found}
 }
 
 // exhausted reports whether the cycle has done all it may.

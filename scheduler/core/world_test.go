@@ -101,6 +101,11 @@ func (w *world) changeNode(name, what string) string {
 	case "sick", "heal":
 		n.Devices = slices.Clone(n.Devices)
 		n.Devices[resource.DeviceIndex(n, device)].Healthy = verb == "heal"
+	case "fault":
+		// DEVICE@HOURS: its newest fault was so long ago.
+		id, ago, _ := strings.Cut(device, "@")
+		n.Devices = slices.Clone(n.Devices)
+		n.Devices[resource.DeviceIndex(n, id)].Health.LastFault = now - model.Time(number(ago)*int64(model.Hour))
 	default:
 		return "unknown change " + what
 	}
@@ -148,9 +153,12 @@ func newJob(id string, numberOf uint64, spec *model.JobSpec) *model.Job {
 	return j
 }
 
+// now is the time of all cycles: late enough for something to have been long ago.
+const now = 1000 * model.Time(model.Hour)
+
 // input is what the leader would hand to Solve.
 func (w *world) input() core.Input {
-	in := core.Input{Now: 1, Jobs: slices.Clone(w.jobs)}
+	in := core.Input{Now: now, Jobs: slices.Clone(w.jobs)}
 	for _, n := range w.nodes {
 		on := slices.DeleteFunc(slices.Clone(w.running), func(a *model.Allocation) bool { return a.Node != n.Name })
 		free := resource.Rebuild(n, on)

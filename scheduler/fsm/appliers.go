@@ -35,6 +35,7 @@ func appliers() map[protoreflect.FieldNumber]applier {
 		19: {true, putServer},
 		20: {true, removeServer},
 		21: {false, sweep},
+		22: {true, orderHealth},
 	}
 }
 
@@ -130,9 +131,14 @@ func removeServer(t *state.Txn, c *pb.Command) (state.Answer, *model.Error) {
 	return t.RemoveServer(c.GetRemoveServer().GetId())
 }
 
+func orderHealth(t *state.Txn, c *pb.Command) (state.Answer, *model.Error) {
+	o := c.GetOrderHealth()
+	return t.OrderHealth(o.GetNode(), wire.OrderFromProto(o.GetOrder()))
+}
+
 func sweep(t *state.Txn, c *pb.Command) (state.Answer, *model.Error) {
 	s := c.GetSweep()
-	return t.Sweep(model.Time(s.GetRequestsBeforeMs()), model.Time(s.GetJobsEndedBeforeMs()), int(s.GetLimit()))
+	return t.Sweep(model.Time(s.GetRequestsBeforeMs()), model.Time(s.GetJobsEndedBeforeMs()), model.Time(s.GetDevicesUnchangedSinceMs()), int(s.GetLimit()))
 }
 
 func asError(err error) *model.Error {

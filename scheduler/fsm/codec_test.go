@@ -50,6 +50,14 @@ func sample(t testing.TB) *FSM {
 		&pb.AllocationReport{AllocationId: "old-2.part.0.1", State: pb.AllocationState_ALLOCATION_STATE_SUCCEEDED},
 	))
 	must(&pb.Command{Op: &pb.Command_Sweep{Sweep: &pb.Sweep{JobsEndedBeforeMs: 1 << 40, Limit: 2}}})
+	ill := gpuNode("a", "1", 2)
+	ill.Devices[1].Identity, ill.Devices[1].HealthReason, ill.Devices[1].Healthy = "GPU-7", "quarantined: xid-79", false
+	ill.Devices[1].Health = &pb.Health{State: pb.HealthState_HEALTH_STATE_QUARANTINED, SinceMs: 9000, History: []*pb.HealthEntry{{TimeMs: 9000, Fault: "xid-79", State: pb.HealthState_HEALTH_STATE_QUARANTINED}}}
+	ill.Health = &pb.Health{State: pb.HealthState_HEALTH_STATE_SUSPECT, SinceMs: 9500, Reason: "suspect: epilog-failed"}
+	must(register(ill))
+	must(&pb.Command{RequestId: "o", Op: &pb.Command_OrderHealth{OrderHealth: &pb.OrderHealth{Node: "a", Order: &pb.HealthOrder{
+		Device: "gpu1", Verb: pb.HealthVerb_HEALTH_VERB_RETURN, Reason: "swapped", By: "ann",
+	}}}})
 	must(&pb.Command{RequestId: "d", Op: &pb.Command_DrainNode{DrainNode: &pb.DrainNode{Node: "b", Drain: true}}})
 	if r := apply(f, &pb.Command{RequestId: "e", Op: &pb.Command_StopJob{StopJob: &pb.StopJob{JobId: "nosuch-9"}}}); r.Err == nil {
 		t.Fatal("a job that is not there was stopped")
@@ -115,6 +123,9 @@ func dump(s *state.Snapshot) string {
 	}
 	for v := range s.Servers() {
 		fmt.Fprintf(&b, "server %+v\n", *v)
+	}
+	for r := range s.HealthRecords() {
+		fmt.Fprintf(&b, "health %+v\n", *r)
 	}
 	for j := range s.Jobs() {
 		c := *j
@@ -185,7 +196,7 @@ func TestChangedSnapshotIsRefusedWhereverItIsChanged(t *testing.T) {
 func TestNewerSnapshotIsRefused(t *testing.T) {
 	data := encoded(t, sample(t))
 	binary.BigEndian.PutUint32(data[len(magic):], Format+1)
-	refused(t, "format 2", data, ErrFormat)
+	refused(t, "a newer format", data, ErrFormat)
 	refused(t, "a file of another kind", []byte("PK\x03\x04 not a snapshot"), ErrDamaged)
 	refused(t, "nothing", nil, ErrDamaged)
 }

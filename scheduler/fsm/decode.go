@@ -35,10 +35,11 @@ func Decode(r io.Reader) (*state.Store, error) {
 	if string(head[:len(magic)]) != magic {
 		return nil, fmt.Errorf("%w: it does not begin like one", ErrDamaged)
 	}
-	if format := binary.BigEndian.Uint32(head[len(magic):]); format != Format {
-		return nil, fmt.Errorf("%w: it has format %d, this version reads %d: run the version that wrote it or a newer one", ErrFormat, format, Format)
+	if format := binary.BigEndian.Uint32(head[len(magic):]); format < oldestFormat || format > Format {
+		return nil, fmt.Errorf("%w: it has format %d, this version reads %d to %d: run the version that wrote it or a newer one", ErrFormat, format, oldestFormat, Format)
 	}
 	d := newDecoder(in)
+	d.format = binary.BigEndian.Uint32(head[len(magic):])
 	store, err := d.snapshot()
 	if err != nil {
 		return nil, err
@@ -61,6 +62,7 @@ func damaged(what string, cause error) error {
 }
 
 type decoder struct {
+	format uint32
 	r      *bufio.Reader
 	buf    bytes.Buffer
 	sum    uint32
@@ -81,7 +83,7 @@ func (d *decoder) snapshot() (*state.Store, error) {
 	if h == nil {
 		return nil, damaged("it does not begin with a header", nil)
 	}
-	if h.Format != Format {
+	if h.Format != d.format {
 		return nil, fmt.Errorf("%w: its header says format %d", ErrFormat, h.Format)
 	}
 	var err error
@@ -144,6 +146,8 @@ func (d *decoder) record(f *pb.SnapshotFrame) error {
 		return d.node(r.Node)
 	case *pb.SnapshotFrame_Server:
 		return d.loader.AddServer(&model.Server{ID: r.Server.Id, RaftAddress: r.Server.RaftAddress, APIAddress: r.Server.ApiAddress})
+	case *pb.SnapshotFrame_Health:
+		return d.health(r.Health)
 	case *pb.SnapshotFrame_Job:
 		return d.job(r.Job)
 	case *pb.SnapshotFrame_Task:

@@ -17,7 +17,10 @@ import (
 const (
 	magic = "caravan\n"
 	// Format is the snapshot format that is written, and the newest that is read.
-	Format = 1
+	// Format 2 has records of health; all older ones are read as well.
+	Format = 2
+	// oldestFormat is the oldest that is read.
+	oldestFormat = 1
 	// maxFrame bounds one record: a job of a million tasks whose every second
 	// one is done takes a tenth of it.
 	maxFrame = 64 << 20
@@ -81,6 +84,10 @@ func (e *encoder) snapshot(s *state.Snapshot) {
 	}
 	for v := range s.Servers() {
 		e.frame.Frame = serverFrame(v)
+		e.write()
+	}
+	for r := range s.HealthRecords() {
+		e.frame.Frame = healthFrame(r)
 		e.write()
 	}
 	for j := range s.Jobs() {

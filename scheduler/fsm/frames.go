@@ -37,6 +37,18 @@ func serverFrame(v *model.Server) *pb.SnapshotFrame_Server {
 	return &pb.SnapshotFrame_Server{Server: &pb.PutServer{Id: v.ID, RaftAddress: v.RaftAddress, ApiAddress: v.APIAddress}}
 }
 
+func healthFrame(r *model.HealthRecord) *pb.SnapshotFrame_Health {
+	return &pb.SnapshotFrame_Health{Health: &pb.HealthRecord{
+		Identity: r.Identity, Node: r.Node, Device: r.Device, History: wire.HistoryToProto(r.History), Order: wire.OrderToProto(r.Order),
+	}}
+}
+
+func (d *decoder) health(p *pb.HealthRecord) error {
+	return d.loader.AddHealth(&model.HealthRecord{
+		Identity: p.Identity, Node: p.Node, Device: p.Device, History: wire.HistoryFromProto(p.History), Order: wire.OrderFromProto(p.Order),
+	})
+}
+
 func jobFrame(j *model.Job) *pb.SnapshotFrame_Job {
 	p := &pb.JobRecord{
 		Id: j.ID, Number: j.Number, Spec: wire.JobSpecToProto(j.Spec), Owner: j.Owner, State: pb.JobState(j.State),

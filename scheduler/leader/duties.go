@@ -51,9 +51,10 @@ func (l *Leader) sweeps(ctx context.Context) {
 	every(ctx, l.cfg.SweepEvery, func() {
 		now := l.cfg.State().Time()
 		a, err := l.cfg.Proposer.Propose(ctx, &pb.Command{Op: &pb.Command_Sweep{Sweep: &pb.Sweep{
-			RequestsBeforeMs:  int64(now) - l.cfg.KeepRequests.Milliseconds(),
-			JobsEndedBeforeMs: int64(now) - l.cfg.KeepJobs.Milliseconds(),
-			Limit:             sweepLimit,
+			RequestsBeforeMs:        int64(now) - l.cfg.KeepRequests.Milliseconds(),
+			JobsEndedBeforeMs:       int64(now) - l.cfg.KeepJobs.Milliseconds(),
+			DevicesUnchangedSinceMs: int64(now) - l.cfg.KeepHealth.Milliseconds(),
+			Limit:                   sweepLimit,
 		}}})
 		if err != nil {
 			l.cfg.Logger.Debug("sweep", "error", err)

@@ -11,6 +11,7 @@ import (
 	pb "caravan/api/caravanv1"
 	"caravan/scheduler/consensus"
 	"caravan/scheduler/core"
+	"caravan/scheduler/core/blackhole"
 	"caravan/scheduler/feed"
 	"caravan/scheduler/model"
 	"caravan/scheduler/state"
@@ -48,6 +49,9 @@ type Config struct {
 	Evaluate func(nodes []*model.Node, jobs []*model.Job) []*model.Node
 	// PriceWeight is as of core.Input. Default: 0.
 	PriceWeight int64
+	// BlackHole says when a place is held for one that makes jobs fail. Default: off, the zero value.
+	BlackHole blackhole.Policy
+
 	// Limits bound one cycle. Default: core's.
 	Limits core.Limits
 	// MinGap is the shortest time between the ends of two cycles, so that a
@@ -64,6 +68,9 @@ type Config struct {
 	KeepRequests time.Duration
 	// KeepJobs is how long ended jobs are kept. Default 7 days.
 	KeepJobs time.Duration
+	// KeepHealth is how long the history of a device is kept after its last line. Default 90
+	// days: what is due for a repair is found out within a quarter.
+	KeepHealth time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -81,6 +88,7 @@ func (c Config) withDefaults() Config {
 	fill(&c.SweepEvery, time.Minute)
 	fill(&c.KeepRequests, 25*time.Hour)
 	fill(&c.KeepJobs, 7*24*time.Hour)
+	fill(&c.KeepHealth, 90*24*time.Hour)
 	return c
 }
 
@@ -130,6 +138,7 @@ func (l *Leader) lead(ctx context.Context, term uint64) (stop func()) {
 	g.Go(func() error { l.cycles(ctx); return nil })
 	g.Go(func() error { l.watchLeases(ctx); return nil })
 	g.Go(func() error { l.sweeps(ctx); return nil })
+	g.Go(func() error { l.watchEnds(ctx); return nil })
 	return func() {
 		cancel()
 		_ = g.Wait()

@@ -60,6 +60,9 @@ const (
 	ReasonShimLost      = "shim-lost"
 	ReasonNodeLost      = "node-lost"
 	ReasonGang          = "gang"
+	// ReasonDeviceFault: a device that the attempt held is ill; ReasonHostFault: the host is.
+	ReasonDeviceFault = "device-fault"
+	ReasonHostFault   = "host-fault"
 )
 
 // Usage is what an attempt used.

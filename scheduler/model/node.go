@@ -25,6 +25,10 @@ type Node struct {
 	// PriceMicroPerHour is millionths of the currency unit for the whole node; 0 unknown.
 	PriceMicroPerHour int64
 
+	// Health is of the host itself, HealthReason why it is out of service.
+	Health       Health
+	HealthReason string
+
 	State        NodeState
 	Draining     bool
 	RegisteredAt Time
@@ -46,6 +50,9 @@ type Device struct {
 	Healthy bool
 	// HealthReason says why the device is out of service.
 	HealthReason string
+	// Identity is the device's UUID or serial number; "" for none.
+	Identity string
+	Health   Health
 }
 
 // Kinds of device.
@@ -55,7 +62,7 @@ const (
 )
 
 // Schedulable reports whether the node takes new allocations.
-func (n *Node) Schedulable() bool { return n.State == NodeReady && !n.Draining }
+func (n *Node) Schedulable() bool { return n.State == NodeReady && !n.Draining && n.HealthReason == "" }
 
 // Clone returns a copy whose fields may be set; maps and devices are shared.
 func (n *Node) Clone() *Node {

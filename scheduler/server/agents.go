@@ -121,6 +121,8 @@ type watch struct {
 	node string
 	// sent holds the live allocations that were sent, and whether with a stop.
 	sent map[string]bool
+	// ordered is the newest order that was sent.
+	ordered uint64
 }
 
 // next returns what has changed since the last call, or nil. It is a full
@@ -150,7 +152,13 @@ func (w *watch) next(snap *state.Snapshot, full bool) *pb.AllocationUpdate {
 		}
 	}
 	w.sent = live
-	if !full && len(u.Assignments) == 0 {
+	for _, o := range snap.OrdersFor(w.node) {
+		if full || o.Index > w.ordered {
+			u.Orders = append(u.Orders, wire.OrderToProto(o))
+			w.ordered = max(w.ordered, o.Index)
+		}
+	}
+	if !full && len(u.Assignments) == 0 && len(u.Orders) == 0 {
 		return nil
 	}
 	return u

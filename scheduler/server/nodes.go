@@ -52,12 +52,47 @@ func (s *nodes) DrainNode(ctx context.Context, r *pb.DrainNodeRequest) (*pb.Node
 	return findNode(s.fsm.Snapshot(), r.Name)
 }
 
+// OrderHealth takes a device or a whole host out of service, or gives it back. The node's agent
+// obeys as soon as it hears of it; a quarantine keeps new work away at once.
+func (s *nodes) OrderHealth(ctx context.Context, r *pb.OrderHealthRequest) (*pb.Node, error) {
+	if err := requestID(r.RequestId); err != nil {
+		return nil, err
+	}
+	if r.Verb == pb.HealthVerb_HEALTH_VERB_FAULT {
+		return nil, &model.Error{Kind: model.KindInvalid, Subject: "verb", Message: "faults are seen by agents and the scheduler", Hint: "quarantine the device instead"}
+	}
+	if _, err := s.Propose(ctx, &pb.Command{RequestId: r.RequestId, Actor: r.By, Op: &pb.Command_OrderHealth{OrderHealth: &pb.OrderHealth{
+		Node: r.Node, Order: &pb.HealthOrder{Device: r.Device, Verb: r.Verb, Reason: r.Reason, Finish: r.Finish, By: r.By},
+	}}}); err != nil {
+		return nil, err
+	}
+	return findNode(s.fsm.Snapshot(), r.Node)
+}
+
+// findNode returns a node with the histories of its devices.
 func findNode(snap *state.Snapshot, name string) (*pb.Node, error) {
 	n, ok := snap.Node(name)
 	if !ok {
 		return nil, model.NotFound("node", name, "see `caravan node ls`")
 	}
-	return nodeToProto(snap, n), nil
+	p := nodeToProto(snap, n)
+	p.Info.Health = withHistory(snap, p.Info.Health, model.HostIdentity(name))
+	for i, d := range p.Info.Devices {
+		d.Health = withHistory(snap, d.Health, model.DeviceIdentity(name, &n.Devices[i]))
+	}
+	return p, nil
+}
+
+func withHistory(snap *state.Snapshot, h *pb.Health, identity string) *pb.Health {
+	r, ok := snap.HealthRecord(identity)
+	if !ok {
+		return h
+	}
+	if h == nil {
+		h = &pb.Health{}
+	}
+	h.History = wire.HistoryToProto(r.History)
+	return h
 }
 
 func nodeToProto(snap *state.Snapshot, n *model.Node) *pb.Node {

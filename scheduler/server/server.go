@@ -16,6 +16,7 @@ import (
 	pb "caravan/api/caravanv1"
 	"caravan/scheduler/consensus"
 	"caravan/scheduler/core"
+	"caravan/scheduler/core/blackhole"
 	"caravan/scheduler/feed"
 	"caravan/scheduler/fsm"
 	"caravan/scheduler/leader"
@@ -40,6 +41,8 @@ type Config struct {
 	// Join lists API addresses of servers to ask to be let in, when this
 	// server is not a member yet.
 	Join []string
+	// BlackHole says when a place is held for one that makes jobs fail; default off.
+	BlackHole blackhole.Policy
 	// Lease is how long an agent may go on without an answer to a heartbeat.
 	// Default 15 s: long enough for an election and a few lost packets.
 	Lease time.Duration
@@ -132,6 +135,7 @@ func New(cfg Config) (*Server, error) {
 	s.leader = leader.New(leader.Config{
 		Proposer: s, Node: s.node, State: s.fsm.Snapshot, Feed: s.feed, Leases: s.leases, Logger: cfg.Logger.Named("leader"), OnCycle: s.metrics.Cycle,
 		Evaluate: s.truths.Fill, PriceWeight: cfg.PriceWeight,
+		BlackHole: cfg.BlackHole,
 	})
 	s.split = newSplitter(cfg.Listener)
 	if err := s.buildAPI(); err != nil {

@@ -51,6 +51,9 @@ func (c *checker) records() {
 		c.demand(q.Name == name, "queue %s is filed under %s", q.Name, name)
 		c.demand(q.Parent == "" || c.t.queues.byName.has(q.Parent), "queue %s has no parent %s", name, q.Parent)
 	}
+	for identity, r := range c.t.health.all() {
+		c.health(identity, r)
+	}
 	c.demand(c.t.queues.byName.has(model.DefaultQueue), "there is no default queue")
 }
 
@@ -71,6 +74,16 @@ func (c *checker) node(name string, n *model.Node) {
 	c.demand(n.State == model.NodeReady || n.State == model.NodeLost, "node %s is in state %d", name, n.State)
 	sorted := slices.IsSortedFunc(n.Devices, func(a, b model.Device) int { return strings.Compare(a.ID, b.ID) })
 	c.demand(sorted, "node %s: devices are not sorted", name)
+}
+
+func (c *checker) health(identity string, r *model.HealthRecord) {
+	c.demand(r.Identity == identity && identity != "", "the health of %s is filed under %s", r.Identity, identity)
+	c.demand(len(r.History) <= model.MaxHealthEntries, "the history of %s has %d entries", identity, len(r.History))
+	c.demand(r.Order.Index <= c.t.meta.applied, "an order about %s is from index %d, beyond %d", identity, r.Order.Index, c.t.meta.applied)
+	for i, e := range r.History {
+		c.demand(e.State.Valid() && e.State != model.HealthUnset, "the history of %s has state %d", identity, e.State)
+		c.demand(i == 0 || e.At > r.History[i-1].At, "the history of %s is not in order", identity)
+	}
 }
 
 func (c *checker) demand(ok bool, format string, args ...any) bool {

@@ -42,6 +42,9 @@ func Digest(s *Snapshot) [32]byte {
 	for v := range s.Servers() {
 		d.add(v)
 	}
+	for r := range s.HealthRecords() {
+		d.add(r)
+	}
 	d.flush()
 	return [32]byte(d.h.Sum(nil))
 }

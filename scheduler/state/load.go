@@ -125,6 +125,15 @@ func (l *Loader) AddServer(v *model.Server) error {
 	return nil
 }
 
+// AddHealth adds what is remembered of a device or a host. The loader keeps it.
+func (l *Loader) AddHealth(r *model.HealthRecord) error {
+	if r.Identity == "" || l.t.health.has(r.Identity) {
+		return fmt.Errorf("the health of %q comes twice or has no identity", r.Identity)
+	}
+	l.t.health.put(r.Identity, r)
+	return nil
+}
+
 // Finish checks what the records say of each other, computes what is derived
 // from them, and returns the state. The error says what does not add up; the loader is then of no use.
 func (l *Loader) Finish() (*Store, error) {

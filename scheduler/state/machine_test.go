@@ -270,7 +270,7 @@ func (w *walk) other(t *rapid.T) {
 		_, _ = w.do(func(x *Txn) (Answer, *model.Error) { return x.PutQueue(q) })
 	case 3:
 		limit := rapid.IntRange(1, 4).Draw(t, "limit")
-		a, _ := w.do(func(x *Txn) (Answer, *model.Error) { return x.Sweep(w.now, w.now, limit) })
+		a, _ := w.do(func(x *Txn) (Answer, *model.Error) { return x.Sweep(w.now, w.now, w.now, limit) })
 		if a.Count > int64(limit) {
 			t.Fatalf("a sweep dropped %d records of at most %d", a.Count, limit)
 		}

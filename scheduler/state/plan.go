@@ -228,6 +228,8 @@ func (p *placer) reserve(pl *Placement) string {
 		return "the node is lost"
 	case n.Draining:
 		return "the node is draining"
+	case n.HealthReason != "":
+		return "the host is out of service: " + n.HealthReason
 	case n.Simulated && p.variant.Driver != model.DriverSim:
 		return "the node runs simulated tasks only"
 	}

@@ -38,6 +38,7 @@ func (t *Txn) RegisterNode(info *model.Node) (Answer, *model.Error) {
 	slices.SortFunc(n.Devices, func(a, b model.Device) int { return strings.Compare(a.ID, b.ID) })
 	n.State, n.Draining, n.RegisteredAt, n.ChangedAt = model.NodeReady, false, t.now, t.now
 	old, known := t.tb.nodes.byName.get(n.Name)
+	t.hear(n)
 	if !known {
 		if t.tb.nodes.byName.len() >= MaxNodes {
 			return Answer{}, overloaded("node "+n.Name, "nodes", MaxNodes, "nodes that stay lost are dropped after a while")
@@ -144,9 +145,15 @@ func checkNode(n *model.Node) *model.Error {
 	case len(n.Devices) > MaxNodeDevices:
 		return invalid(subject, "a node has at most 1024 devices", "offer fewer partitions")
 	}
+	if err := checkHealth(subject, &n.Health, n.HealthReason); err != nil {
+		return err
+	}
 	seen := map[string]bool{}
 	for i := range n.Devices {
 		d := &n.Devices[i]
+		if err := checkHealth(subject+": device "+d.ID, &d.Health, d.HealthReason); err != nil {
+			return err
+		}
 		switch {
 		case d.ID == "" || seen[d.ID]:
 			return invalid(subject, "two devices have the id "+d.ID, "each device needs an id of its own")

@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -40,7 +41,7 @@ func (s *scenario) run(t *testing.T, d *datadriven.TestData) string {
 	}
 	change := map[string]func(*Txn, *datadriven.TestData) (Answer, *model.Error){
 		"node": s.node, "lose": s.lose, "drain": s.drain, "queue": s.queue, "submit": s.submit, "plan": s.plan,
-		"report": s.report, "stop": s.stop, "retry": s.retry, "sweep": s.sweep, "server": s.server,
+		"report": s.report, "stop": s.stop, "retry": s.retry, "sweep": s.sweep, "server": s.server, "order": s.order,
 	}[d.Cmd]
 	if change == nil {
 		t.Fatalf("%s: unknown command %s", d.Pos, d.Cmd)
@@ -130,7 +131,50 @@ func (s *scenario) node(t *Txn, d *datadriven.TestData) (Answer, *model.Error) {
 			ID: fmt.Sprintf("gpu%d", i), Kind: model.KindGPU, MemoryMiB: 16384, Thousandths: 1000, Healthy: !d.HasArg("sick"),
 		})
 	}
+	for line := range strings.Lines(d.Input) {
+		s.health(n, strings.Fields(line))
+	}
 	return t.RegisterNode(n)
+}
+
+// health reads what the agent says of its host or a device: NAME [identity=I] [order=N]
+// SECONDS:FAULT:STATE...
+func (s *scenario) health(n *model.Node, words []string) {
+	h, reason, healthy, identity := &n.Health, &n.HealthReason, new(bool), new(string)
+	if i := slices.IndexFunc(n.Devices, func(d model.Device) bool { return d.ID == words[0] }); i >= 0 {
+		h, reason, healthy, identity = &n.Devices[i].Health, &n.Devices[i].HealthReason, &n.Devices[i].Healthy, &n.Devices[i].Identity
+	}
+	for _, w := range words[1:] {
+		if v, ok := strings.CutPrefix(w, "identity="); ok {
+			*identity = v
+			continue
+		}
+		if v, ok := strings.CutPrefix(w, "order="); ok {
+			h.Order = uint64(parse(v)) //nolint:gosec // small numbers
+			continue
+		}
+		p := strings.Split(w, ":")
+		e := model.HealthEntry{At: model.Time(parse(p[0])) * model.Time(model.Second), Fault: p[1]}
+		for e.State = model.Healthy; e.State.String() != p[2]; e.State++ {
+		}
+		h.History = append(h.History, e)
+		h.State, h.Since = e.State, e.At
+		*healthy, *reason = e.State == model.Healthy || e.State == model.Probation, ""
+		if !*healthy {
+			*reason = p[2] + ": " + p[1]
+		}
+	}
+}
+
+// order gives an order: order NODE [DEVICE] VERB [fault=F] [reason=R].
+func (s *scenario) order(t *Txn, d *datadriven.TestData) (Answer, *model.Error) {
+	o := model.HealthOrder{Device: text(d, "device", ""), Fault: text(d, "fault", ""), Reason: text(d, "reason", "noise"), By: text(d, "by", "ann")}
+	for v := model.OrderQuarantine; v <= model.OrderFault; v++ {
+		if d.HasArg(v.String()) {
+			o.Verb = v
+		}
+	}
+	return t.OrderHealth(first(d), o)
 }
 
 func (s *scenario) lose(t *Txn, d *datadriven.TestData) (Answer, *model.Error) {
@@ -282,5 +326,5 @@ func (s *scenario) retry(t *Txn, d *datadriven.TestData) (Answer, *model.Error) 
 
 func (s *scenario) sweep(t *Txn, d *datadriven.TestData) (Answer, *model.Error) {
 	second := model.Time(model.Second)
-	return t.Sweep(second*model.Time(number(d, "requests", 0)), second*model.Time(number(d, "ended", 0)), int(number(d, "limit", 1000)))
+	return t.Sweep(second*model.Time(number(d, "requests", 0)), second*model.Time(number(d, "ended", 0)), second*model.Time(number(d, "health", 0)), int(number(d, "limit", 1000)))
 }

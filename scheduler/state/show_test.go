@@ -30,6 +30,8 @@ func (s *scenario) show(d *datadriven.TestData) string {
 		}
 	case "nodes":
 		showNodes(&b, snap)
+	case "health":
+		showHealth(&b, snap)
 	case "queues":
 		for q := range snap.Queues() {
 			fmt.Fprintf(&b, "%s %+v\n", q.Name, snap.QueueUsage(q.Name))
@@ -44,6 +46,30 @@ func (s *scenario) show(d *datadriven.TestData) string {
 		}
 	}
 	return b.String()
+}
+
+func showHealth(b *strings.Builder, snap *Snapshot) {
+	for r := range snap.HealthRecords() {
+		fmt.Fprintf(b, "%s at %s %s:", r.Identity, r.Node, r.Device)
+		for _, e := range r.History {
+			fmt.Fprintf(b, " %s:%s:%s", clock(e.At), e.Fault, e.State)
+		}
+		if r.Order.Index != 0 {
+			fmt.Fprintf(b, "; order %d: %s", r.Order.Index, r.Order.Verb)
+		}
+		b.WriteByte('\n')
+	}
+	for n := range snap.Nodes() {
+		for _, o := range snap.OrdersFor(n.Name) {
+			fmt.Fprintf(b, "for %s: %d %s %s\n", n.Name, o.Index, o.Verb, o.Device)
+		}
+		fmt.Fprintf(b, "%s takes work %t", n.Name, n.Schedulable())
+		for i := range n.Devices {
+			d := &n.Devices[i]
+			fmt.Fprintf(b, "; %s %t fault %s %s", d.ID, d.Healthy, clock(d.Health.LastFault), d.HealthReason)
+		}
+		b.WriteByte('\n')
+	}
 }
 
 func clock(t model.Time) string {

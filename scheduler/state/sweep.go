@@ -6,15 +6,17 @@ import (
 
 // Sweep drops what is past its keeping time: requests made before the one
 // time, and before the other jobs that ended, with their tasks and
-// allocations, and nodes that were lost and are not draining. It drops at most
+// allocations, nodes that were lost and are not draining, and histories of
+// health without news since healthBefore. It drops at most
 // limit records. The answer's Count is how many it dropped; when it equals
 // limit, there is more to do.
-func (t *Txn) Sweep(requestsBefore, endedBefore model.Time, limit int) (Answer, *model.Error) {
+func (t *Txn) Sweep(requestsBefore, endedBefore, healthBefore model.Time, limit int) (Answer, *model.Error) {
 	if limit <= 0 {
 		return Answer{}, invalid("limit", "the limit must be at least 1", "a thousand is a good measure")
 	}
 	left := limit
 	left -= t.tb.requests.dropOldest(requestsBefore, left)
+	left -= t.sweepHealth(healthBefore, left)
 	left -= t.sweepNodes(endedBefore, left)
 	left -= t.sweepJobs(endedBefore, left)
 	return Answer{Count: int64(limit - left)}, nil

@@ -21,6 +21,9 @@ type tables struct {
 
 	servers table[string, *model.Server]
 
+	// health holds what is remembered of devices and hosts, by identity.
+	health table[string, *model.HealthRecord]
+
 	events eventLog
 }
 
@@ -44,6 +47,7 @@ func newTables() *tables {
 		queues:      newQueueTable(),
 		requests:    newRequestTable(),
 		servers:     newTable[string, *model.Server](),
+		health:      newTable[string, *model.HealthRecord](),
 		events:      newEventLog(),
 	}
 	t.queues.add(&model.Queue{Name: model.DefaultQueue, Weight: 1})
@@ -61,6 +65,7 @@ func (t *tables) copy() *tables {
 		queues:      t.queues.copy(),
 		requests:    t.requests.copy(),
 		servers:     t.servers.copy(),
+		health:      t.health.copy(),
 		events:      t.events.copy(),
 	}
 }

@@ -54,13 +54,14 @@ func NodeFromInfo(p *pb.NodeInfo) *model.Node {
 		Name: p.Name, Address: p.Address, InstanceType: p.InstanceType, Family: p.Family, Zone: p.Zone,
 		Rack: p.Rack, Attributes: attributesFromProto(p.Attributes), CPUMilli: p.CpuMilli,
 		MemoryMiB: p.MemoryMib, DiskMiB: p.DiskMib, BootID: p.BootId, Version: p.Version,
-		Simulated: p.Simulated, PriceMicroPerHour: p.PriceMicroPerHour,
+		Simulated: p.Simulated, PriceMicroPerHour: p.PriceMicroPerHour, Health: HealthFromProto(p.Health),
+		HealthReason: p.GetHealth().GetReason(),
 	}
 	for _, d := range p.Devices {
 		n.Devices = append(n.Devices, model.Device{
 			ID: d.Id, Kind: d.Kind, Vendor: d.Vendor, Model: d.Model, MemoryMiB: d.MemoryMib,
 			Thousandths: d.Thousandths, Attributes: attributesFromProto(d.Attributes),
-			Healthy: d.Healthy, HealthReason: d.HealthReason,
+			Healthy: d.Healthy, HealthReason: d.HealthReason, Identity: d.Identity, Health: HealthFromProto(d.Health),
 		})
 	}
 	slices.SortFunc(n.Devices, func(a, b model.Device) int { return cmp.Compare(a.ID, b.ID) })
@@ -73,14 +74,14 @@ func NodeInfoToProto(n *model.Node) *pb.NodeInfo {
 		Name: n.Name, Address: n.Address, InstanceType: n.InstanceType, Family: n.Family, Zone: n.Zone,
 		Rack: n.Rack, Attributes: attributesToProto(n.Attributes), CpuMilli: n.CPUMilli,
 		MemoryMib: n.MemoryMiB, DiskMib: n.DiskMiB, BootId: n.BootID, Version: n.Version,
-		Simulated: n.Simulated, PriceMicroPerHour: n.PriceMicroPerHour,
+		Simulated: n.Simulated, PriceMicroPerHour: n.PriceMicroPerHour, Health: HealthToProto(n.Health, n.HealthReason),
 	}
 	for i := range n.Devices {
 		d := &n.Devices[i]
 		p.Devices = append(p.Devices, &pb.Device{
 			Id: d.ID, Kind: d.Kind, Vendor: d.Vendor, Model: d.Model, MemoryMib: d.MemoryMiB,
 			Thousandths: d.Thousandths, Attributes: attributesToProto(d.Attributes),
-			Healthy: d.Healthy, HealthReason: d.HealthReason,
+			Healthy: d.Healthy, HealthReason: d.HealthReason, Identity: d.Identity, Health: HealthToProto(d.Health, ""),
 		})
 	}
 	return p

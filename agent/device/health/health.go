@@ -7,104 +7,21 @@ import (
 	"caravan/scheduler/model"
 )
 
-// State is what is made of a device.
-type State uint8
-
-// States. Healthy is the zero value.
+// Codes of faults that the agent itself sees; each has a row in the policy.
 const (
-	Healthy State = iota
-	Suspect
-	Quarantined
-	Repairing
-	Probation
-	RMA
+	// CodeGone: a device that was there is there no more.
+	CodeGone = "device-gone"
+	// CodeNotClean: something of a task that has ended is left on the device.
+	CodeNotClean = "device-not-clean"
+	// CodeTest: the test after a repair has failed.
+	CodeTest = "self-test-failed"
+	// CodeReset: a reset has failed.
+	CodeReset = "reset-failed"
+	// CodeProlog and CodeEpilog: the operator's program has failed.
+	CodeProlog, CodeEpilog = "prolog-failed", "epilog-failed"
+	// CodeOperator stands in histories for an operator's word.
+	CodeOperator = "operator"
 )
-
-var stateWords = [...]string{"healthy", "suspect", "quarantined", "repairing", "probation", "rma"}
-
-// String returns the state's word.
-func (s State) String() string {
-	if int(s) < len(stateWords) {
-		return stateWords[s]
-	}
-	return "unknown"
-}
-
-// InService reports whether work may be placed.
-func (s State) InService() bool { return s == Healthy || s == Probation }
-
-// maxPast bounds what is remembered of a device.
-const maxPast = 32
-
-// Fault is a signal that was seen to begin.
-type Fault struct {
-	Code string
-	At   model.Time
-}
-
-// Record is what is known of a device. It is a value: Apply returns a new one.
-type Record struct {
-	State State
-	// Since when it is in its state.
-	Since model.Time
-	// Reason is why, for people; "" while it is healthy.
-	Reason string
-	// Busy says that a task holds some of it.
-	Busy bool
-	// Present are the codes seen now, sorted, Calm since when none that counts is.
-	Present []string
-	Calm    model.Time
-	// Past are the newest faults, oldest first.
-	Past []Fault
-}
-
-// Event is something that happened to a device. The set is closed.
-type Event interface{ event() }
-
-// Events. At is when.
-type (
-	// Raised: a signal is seen that was not, or its count grew.
-	Raised struct {
-		Code, Detail string
-		At           model.Time
-	}
-	// Cleared: a signal is not seen any more.
-	Cleared struct {
-		Code string
-		At   model.Time
-	}
-	// Used: a task holds some of it, or none does any more.
-	Used struct {
-		Busy bool
-		At   model.Time
-	}
-	// Passed: time did.
-	Passed struct{ At model.Time }
-	// Returned: an operator says that it is well again.
-	Returned struct{ At model.Time }
-)
-
-func (Raised) event()   {}
-func (Cleared) event()  {}
-func (Used) event()     {}
-func (Passed) event()   {}
-func (Returned) event() {}
-
-// Effect is something to carry out.
-type Effect uint8
-
-// Effects.
-const (
-	// Tell that the state has changed.
-	Tell Effect = iota + 1
-	// Evict what runs on it.
-	Evict
-)
-
-var effectWords = [...]string{"", "tell", "evict"}
-
-// String returns the effect's word.
-func (e Effect) String() string { return effectWords[e] }
 
 // cause is what moves a device from one state to another.
 type cause uint8
@@ -118,24 +35,32 @@ const (
 	mended                  // nothing that counts is seen
 	unmended                // repair takes too long
 	proven                  // probation is over
+	banned                  // an operator's word
 	returned                // an operator's word
 )
 
 // moves are the transitions; a cause without an entry changes nothing.
-func moves(from State) map[cause]State {
+func moves(from model.HealthState) map[cause]model.HealthState {
 	switch from {
-	case Healthy:
-		return map[cause]State{suspicious: Suspect, bad: Quarantined, hopeless: RMA}
-	case Suspect:
-		return map[cause]State{bad: Quarantined, hopeless: RMA, calm: Healthy, returned: Healthy}
-	case Quarantined:
-		return map[cause]State{hopeless: RMA, idle: Repairing, returned: Probation}
-	case Repairing:
-		return map[cause]State{hopeless: RMA, mended: Probation, unmended: RMA, returned: Probation}
-	case Probation:
-		return map[cause]State{suspicious: Quarantined, bad: Quarantined, hopeless: RMA, proven: Healthy, returned: Healthy}
-	case RMA:
-		return map[cause]State{returned: Probation}
+	case model.HealthUnset, model.Healthy:
+		return map[cause]model.HealthState{suspicious: model.Suspect, bad: model.Quarantined, hopeless: model.RMA, banned: model.Quarantined}
+	case model.Suspect:
+		return map[cause]model.HealthState{
+			bad: model.Quarantined, hopeless: model.RMA, calm: model.Healthy, banned: model.Quarantined, returned: model.Healthy,
+		}
+	case model.Quarantined:
+		return map[cause]model.HealthState{hopeless: model.RMA, idle: model.Repairing, returned: model.Probation}
+	case model.Repairing:
+		return map[cause]model.HealthState{
+			hopeless: model.RMA, mended: model.Probation, unmended: model.RMA, banned: model.Quarantined, returned: model.Probation,
+		}
+	case model.Probation:
+		return map[cause]model.HealthState{
+			suspicious: model.Quarantined, bad: model.Quarantined, hopeless: model.RMA, proven: model.Healthy,
+			banned: model.Quarantined, returned: model.Healthy,
+		}
+	case model.RMA:
+		return map[cause]model.HealthState{returned: model.Probation, banned: model.Quarantined}
 	}
 	return nil
 }
@@ -147,29 +72,11 @@ func Apply(p *Policy, r Record, e Event) (Record, []Effect) {
 	switch e := e.(type) {
 	case Raised:
 		now = e.At
-		r.Present = with(r.Present, e.Code)
-		r.Past = append(slices.Clone(r.Past), Fault{Code: e.Code, At: e.At})
-		r.Past = r.Past[max(0, len(r.Past)-maxPast):]
-		reason := e.Code
-		if e.Detail != "" {
-			reason += ": " + e.Detail
-		}
-		switch p.judge(r, e.Code, now) {
-		case Suspicion:
-			r.Calm = now
-			r, effects = r.move(suspicious, reason, now)
-		case Quarantine:
-			r.Calm = now
-			r, effects = r.move(bad, reason, now)
-		case Replace:
-			r.Calm = now
-			r, effects = r.move(hopeless, reason, now)
-		case Note:
-		}
+		r, effects = r.raised(p, e)
 	case Cleared:
 		now = e.At
 		counted := p.counts(r, now)
-		r.Present = without(r.Present, e.Code)
+		r.Present = without(r.Present, key(e.Code, e.From))
 		if counted {
 			r.Calm = now
 		}
@@ -177,13 +84,122 @@ func Apply(p *Policy, r Record, e Event) (Record, []Effect) {
 		now, r.Busy = e.At, e.Busy
 	case Passed:
 		now = e.At
+	case WasReset:
+		now = e.At
+		r, effects = r.wasReset(p, e)
+	case Tested:
+		now = e.At
+		r, effects = r.tested(p, e)
+	case Banned:
+		now = e.At
+		r.Held, r.Order = true, max(r.Order, e.Order)
+		reason := "by order: " + e.Reason
+		if r.State == model.Quarantined {
+			r.Reason = reason
+			effects = []Effect{Tell}
+		} else {
+			r, effects = r.move(p, banned, CodeOperator, reason, now)
+		}
+		r.Finish = e.Finish
+		if r.Busy && !e.Finish {
+			effects = append(effects, Evict)
+		}
 	case Returned:
 		now = e.At
-		r.Past, r.Calm = nil, now
-		r, effects = r.move(returned, "", now)
+		r.Held, r.Order, r.ToReset = false, max(r.Order, e.Order), false
+		r.Past, r.Out, r.Calm = nil, nil, now
+		r, effects = r.move(p, returned, CodeOperator, "", now)
 	}
 	r, more := r.settle(p, now)
 	return r, append(effects, more...)
+}
+
+// key tells a signal of the device itself from the same one of a device further off.
+func key(code, from string) string {
+	if from == "" {
+		return code
+	}
+	return code + "@" + from
+}
+
+// raised takes a signal in.
+func (r Record) raised(p *Policy, e Raised) (Record, []Effect) {
+	r.Present = with(r.Present, key(e.Code, e.From))
+	r.Past = append(slices.Clone(r.Past), Fault{Code: e.Code, At: e.At})
+	r.Past = r.Past[max(0, len(r.Past)-maxPast):]
+	reason := e.Code
+	if e.From != "" {
+		reason += " of " + e.From
+	}
+	if e.Detail != "" {
+		reason += ": " + e.Detail
+	}
+	rule, do := p.rule(e.Code), p.judge(r, e.Code, e.At)
+	var because cause
+	switch do {
+	case Suspicion:
+		because = suspicious
+	case Quarantine:
+		because = bad
+	case Replace:
+		because = hopeless
+	case Restart:
+		r = r.note(e.Code, e.At, false)
+		if r.Busy {
+			return r, []Effect{Evict}
+		}
+		return r, nil
+	case Note:
+		return r, nil
+	}
+	r.Calm = e.At
+	if because == bad && p.worn(r, e.At) {
+		because, reason = hopeless, reason+"; out of service too often"
+	}
+	before := r.State
+	r, effects := r.move(p, because, e.Code, reason, e.At)
+	if r.State == before {
+		r = r.note(e.Code, e.At, false)
+	}
+	if do == Quarantine && rule.reset {
+		r.ToReset = true
+	}
+	if do >= Quarantine {
+		r.Finish = rule.finish
+		if r.Busy && r.Evicts() {
+			effects = append(effects, Evict)
+		}
+	}
+	return r, effects
+}
+
+func (r Record) wasReset(p *Policy, e WasReset) (Record, []Effect) {
+	if !r.Resetting {
+		return r, nil
+	}
+	r.Resetting = false
+	if e.Failed == "" {
+		r.ToReset = false
+		return r, nil
+	}
+	// It stays to be reset, after a pause. The policy's row says how often that is tried.
+	r, effects := r.raised(p, Raised{Code: CodeReset, Detail: e.Failed, At: e.At})
+	r.Present = without(r.Present, CodeReset)
+	return r, effects
+}
+
+func (r Record) tested(p *Policy, e Tested) (Record, []Effect) {
+	if !r.Testing {
+		return r, nil
+	}
+	r.Asked = false
+	if e.Failed == "" {
+		r.Testing, r.Since = false, e.At
+		return r.note("", e.At, true), []Effect{Tell}
+	}
+	r, effects := r.raised(p, Raised{Code: CodeTest, Detail: e.Failed, At: e.At})
+	r.Present = without(r.Present, CodeTest)
+	return r, effects
 }
 
 // settle makes the moves that need no signal, as many as there are.
@@ -193,63 +209,61 @@ func (r Record) settle(p *Policy, now model.Time) (Record, []Effect) {
 		quiet := !p.counts(r, now)
 		because, reason := cause(0), r.Reason
 		switch {
-		case r.State == Suspect && quiet && now-r.Calm >= model.Time(p.calm):
+		case r.State == model.Suspect && quiet && now-r.Calm >= model.Time(p.calm):
 			because = calm
-		case r.State == Quarantined && !r.Busy:
+		case r.State == model.Quarantined && !r.Busy && !r.Held:
 			because = idle
-		case r.State == Repairing && quiet:
-			because = mended
-		case r.State == Repairing && now-r.Since >= model.Time(p.repair):
+		case r.State == model.Repairing && now-r.Since >= model.Time(p.repair):
 			because, reason = unmended, "not mended in time: "+r.Reason
-		case r.State == Probation && quiet && now-r.Since >= model.Time(p.probation):
+		case r.State == model.Repairing && r.ToReset && r.resettable(now):
+			r.Resetting = true
+			return r, append(effects, Reset)
+		case r.State == model.Repairing && !r.ToReset && quiet:
+			because = mended
+		case r.State == model.Probation && r.Testing && !r.Asked && !r.Busy:
+			r.Asked = true
+			return r, append(effects, Test)
+		case r.State == model.Probation && !r.Testing && quiet && now-r.Since >= model.Time(p.probation):
 			because = proven
 		default:
 			return r, effects
 		}
 		var more []Effect
-		r, more = r.move(because, reason, now)
+		r, more = r.move(p, because, "", reason, now)
 		effects = append(effects, more...)
 	}
 }
 
-// counts reports whether any signal is present that is more than a note.
-func (p *Policy) counts(r Record, now model.Time) bool {
-	return slices.ContainsFunc(r.Present, func(code string) bool { return p.judge(r, code, now) > Note })
+// resetPause is the time between two tries to reset a device.
+const resetPause = model.Time(model.Minute)
+
+// resettable reports whether a reset can be tried now.
+func (r Record) resettable(now model.Time) bool {
+	if r.Resetting || r.Busy || slices.Contains(r.Present, CodeGone) {
+		return false
+	}
+	for _, f := range r.Past {
+		if f.Code == CodeReset && now-f.At < resetPause {
+			return false
+		}
+	}
+	return true
 }
 
 // move makes the transition of a cause, if there is one.
-func (r Record) move(because cause, reason string, now model.Time) (Record, []Effect) {
+func (r Record) move(p *Policy, because cause, fault, reason string, now model.Time) (Record, []Effect) {
 	to, ok := moves(r.State)[because]
 	if !ok {
 		return r, nil
 	}
-	evict := r.Busy && (to == Quarantined || to == RMA)
-	r.State, r.Since, r.Reason = to, now, reason
-	if to == Healthy {
+	r.State, r.Since, r.Reason = to, now, strings.ToValidUTF8(reason[:min(len(reason), maxReason)], "?")
+	r.Resetting, r.Asked, r.Testing = false, false, to == model.Probation && p.test
+	switch to {
+	case model.Healthy:
 		r.Reason = ""
+	case model.Quarantined:
+		r.Out = append(slices.Clone(r.Out), now)
+		r.Out = r.Out[max(0, len(r.Out)-maxPast):]
 	}
-	if evict {
-		return r, []Effect{Tell, Evict}
-	}
-	return r, []Effect{Tell}
-}
-
-func with(list []string, code string) []string {
-	i, found := slices.BinarySearch(list, code)
-	if found {
-		return list
-	}
-	return slices.Insert(slices.Clone(list), i, code)
-}
-
-func without(list []string, code string) []string {
-	return slices.DeleteFunc(slices.Clone(list), func(c string) bool { return c == code })
-}
-
-// Describe is the state with its reason, for people.
-func (r Record) Describe() string {
-	if r.Reason == "" {
-		return r.State.String()
-	}
-	return strings.Join([]string{r.State.String(), r.Reason}, ": ")
+	return r.note(fault, now, true), []Effect{Tell}
 }

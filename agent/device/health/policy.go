@@ -4,6 +4,8 @@ import (
 	_ "embed" // the default policy
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -20,17 +22,36 @@ type Action uint8
 // Actions.
 const (
 	Note Action = iota + 1
+	Restart
 	Suspicion
 	Quarantine
 	Replace
 )
 
-var actionWords = map[string]Action{"note": Note, "suspect": Suspicion, "quarantine": Quarantine, "rma": Replace}
+var actionWords = map[string]Action{"note": Note, "restart": Restart, "suspect": Suspicion, "quarantine": Quarantine, "rma": Replace}
+
+// Scope is how far a fault reaches.
+type Scope uint8
+
+// Scopes.
+const (
+	// OfDevice: the device where it is seen. The zero value.
+	OfDevice Scope = iota
+	// OfIsland: all devices that it is directly linked with, and theirs.
+	OfIsland
+	// OfHost: all devices of the host, and the host itself.
+	OfHost
+)
+
+var scopeWords = map[string]Scope{"": OfDevice, "device": OfDevice, "island": OfIsland, "host": OfHost}
 
 // Policy says what to make of signals. It is immutable once loaded.
 type Policy struct {
 	unlisted                Action
 	calm, repair, probation model.Duration
+	wear                    int // quarantines within wearWithin after which there are no more
+	wearWithin              model.Duration
+	test                    bool
 	rules                   map[string]rule
 }
 
@@ -38,6 +59,9 @@ type rule struct {
 	do, then Action
 	repeat   int
 	within   model.Duration
+	scope    Scope
+	finish   bool
+	reset    bool
 }
 
 type rawPolicy struct {
@@ -45,23 +69,62 @@ type rawPolicy struct {
 	Calm      string      `yaml:"calm"`
 	Repair    string      `yaml:"repair"`
 	Probation string      `yaml:"probation"`
+	Wear      rawWear     `yaml:"wear"`
 	Signals   []rawSignal `yaml:"signals"`
 }
 
+type rawWear struct {
+	Quarantines int    `yaml:"quarantines"`
+	Within      string `yaml:"within"`
+}
+
 type rawSignal struct {
-	Code   string `yaml:"code"`
-	Do     string `yaml:"do"`
-	Repeat int    `yaml:"repeat"`
-	Within string `yaml:"within"`
-	Then   string `yaml:"then"`
-	Why    string `yaml:"why"`
+	Code    string `yaml:"code"`
+	Do      string `yaml:"do"`
+	Scope   string `yaml:"scope"`
+	Running string `yaml:"running"`
+	Reset   bool   `yaml:"reset"`
+	Repeat  int    `yaml:"repeat"`
+	Within  string `yaml:"within"`
+	Then    string `yaml:"then"`
+	Why     string `yaml:"why"`
 }
 
 // Default returns the embedded policy.
 func Default() (*Policy, error) { return Parse(defaultPolicy) }
 
+// WithTest returns the policy of an agent that has a test for repaired devices.
+func (p *Policy) WithTest() *Policy {
+	c := *p
+	c.test = true
+	return &c
+}
+
 // maxRepeat bounds how often a signal has to be seen; more is not remembered.
 const maxRepeat = maxPast
+
+// reader reads a policy and gathers what is wrong with it.
+type reader struct{ faults []error }
+
+func (f *reader) fault(format string, args ...any) {
+	f.faults = append(f.faults, fmt.Errorf(format, args...))
+}
+
+func (f *reader) action(where, text string) Action {
+	a, ok := actionWords[text]
+	if !ok {
+		f.fault("%s: %q must be note, restart, suspect, quarantine or rma", where, text)
+	}
+	return a
+}
+
+func (f *reader) span(where, text string) model.Duration {
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		f.fault("%s: %q must be a time such as 10m", where, text)
+	}
+	return model.Duration(d.Milliseconds())
+}
 
 // Parse reads a policy. Errors name what is wrong.
 func Parse(text []byte) (*Policy, error) {
@@ -70,48 +133,60 @@ func Parse(text []byte) (*Policy, error) {
 		return nil, fmt.Errorf("health policy: %w", err)
 	}
 	p := &Policy{rules: make(map[string]rule)}
-	var faults []error
-	action := func(where, word string) Action {
-		a, ok := actionWords[word]
-		if !ok {
-			faults = append(faults, fmt.Errorf("%s: %q must be note, suspect, quarantine or rma", where, word))
-		}
-		return a
+	var f reader
+	p.unlisted = f.action("unlisted", raw.Unlisted)
+	p.calm, p.repair, p.probation = f.span("calm", raw.Calm), f.span("repair", raw.Repair), f.span("probation", raw.Probation)
+	p.wear, p.wearWithin = raw.Wear.Quarantines, f.span("wear: within", raw.Wear.Within)
+	if p.wear < 2 || p.wear > maxRepeat {
+		f.fault("wear: quarantines is %d, must be 2 to %d", p.wear, maxRepeat)
 	}
-	span := func(where, text string) model.Duration {
-		d, err := time.ParseDuration(text)
-		if err != nil || d <= 0 {
-			faults = append(faults, fmt.Errorf("%s: %q must be a time such as 10m", where, text))
-		}
-		return model.Duration(d.Milliseconds())
-	}
-	p.unlisted = action("unlisted", raw.Unlisted)
-	p.calm, p.repair, p.probation = span("calm", raw.Calm), span("repair", raw.Repair), span("probation", raw.Probation)
 	for _, s := range raw.Signals {
-		if _, double := p.rules[s.Code]; double || s.Code == "" || s.Why == "" {
-			faults = append(faults, fmt.Errorf("signal %q: each has one row, with a why", s.Code))
+		if _, double := p.rules[s.Code]; double || s.Code == "" || s.Why == "" || strings.Contains(s.Code, "@") || len(s.Code) > model.MaxFaultCode {
+			f.fault("signal %q: each has one row, with a why, and a code of letters, digits and '-'", s.Code)
 		}
-		r := rule{do: action(s.Code+": do", s.Do)}
-		if s.Repeat != 0 || s.Within != "" || s.Then != "" {
-			r.then, r.repeat, r.within = action(s.Code+": then", s.Then), s.Repeat, span(s.Code+": within", s.Within)
-			if r.repeat < 2 || r.repeat > maxRepeat {
-				faults = append(faults, fmt.Errorf("%s: repeat is %d, must be 2 to %d", s.Code, r.repeat, maxRepeat))
-			}
-		}
-		p.rules[s.Code] = r
+		p.rules[s.Code] = f.rule(s)
 	}
-	if err := errors.Join(faults...); err != nil {
+	if err := errors.Join(f.faults...); err != nil {
 		return nil, fmt.Errorf("health policy: %w", err)
 	}
 	return p, nil
 }
 
+func (f *reader) rule(s rawSignal) rule {
+	r := rule{do: f.action(s.Code+": do", s.Do), reset: s.Reset, finish: s.Running == "finish"}
+	var ok bool
+	if r.scope, ok = scopeWords[s.Scope]; !ok {
+		f.fault("%s: scope %q must be device, island or host", s.Code, s.Scope)
+	}
+	if s.Running != "" && s.Running != "finish" && s.Running != "evict" {
+		f.fault("%s: running %q must be finish or evict", s.Code, s.Running)
+	}
+	if s.Repeat != 0 || s.Within != "" || s.Then != "" {
+		r.then, r.repeat, r.within = f.action(s.Code+": then", s.Then), s.Repeat, f.span(s.Code+": within", s.Within)
+		if r.repeat < 2 || r.repeat > maxRepeat {
+			f.fault("%s: repeat is %d, must be 2 to %d", s.Code, r.repeat, maxRepeat)
+		}
+	}
+	return r
+}
+
+// Scope returns how far a fault of that code reaches.
+func (p *Policy) Scope(code string) Scope { return p.rule(code).scope }
+
+// Blames reports whether a fault of that code explains the failure of a task on the device.
+func (p *Policy) Blames(code string) bool { return p.rule(code).do >= Restart }
+
+func (p *Policy) rule(code string) rule {
+	r, listed := p.rules[code]
+	if !listed {
+		return rule{do: p.unlisted}
+	}
+	return r
+}
+
 // judge says what a signal amounts to now that it was seen so often.
 func (p *Policy) judge(r Record, code string, now model.Time) Action {
-	rule, listed := p.rules[code]
-	if !listed {
-		return p.unlisted
-	}
+	rule := p.rule(code)
 	if rule.repeat == 0 {
 		return rule.do
 	}
@@ -125,4 +200,23 @@ func (p *Policy) judge(r Record, code string, now model.Time) Action {
 		return rule.then
 	}
 	return rule.do
+}
+
+// counts reports whether any signal is present that keeps the device from being well.
+func (p *Policy) counts(r Record, now model.Time) bool {
+	return slices.ContainsFunc(r.Present, func(present string) bool {
+		code, _, _ := strings.Cut(present, "@")
+		return p.judge(r, code, now) >= Suspicion
+	})
+}
+
+// worn reports whether one more quarantine is one too many.
+func (p *Policy) worn(r Record, now model.Time) bool {
+	n := 1
+	for _, at := range r.Out {
+		if now-at <= model.Time(p.wearWithin) {
+			n++
+		}
+	}
+	return n >= p.wear
 }

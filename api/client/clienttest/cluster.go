@@ -203,6 +203,31 @@ func (c *Cluster) DrainNode(_ context.Context, r *pb.DrainNodeRequest) (*pb.Node
 	})
 }
 
+// OrderHealth takes a device out of service, or gives it back, as an agent would that obeys at once.
+func (c *Cluster) OrderHealth(_ context.Context, r *pb.OrderHealthRequest) (*pb.Node, error) {
+	return once(c, r.RequestId, "OrderHealth", func() (*pb.Node, error) {
+		n, err := c.node(r.Node)
+		if err != nil {
+			return nil, err
+		}
+		changed := proto.CloneOf(n)
+		i := slices.IndexFunc(changed.Info.Devices, func(d *pb.Device) bool { return d.Id == r.Device })
+		if i < 0 {
+			return nil, Refuse(codes.NotFound, "not-found", "no device "+r.Device)
+		}
+		d := changed.Info.Devices[i]
+		d.Healthy, d.HealthReason = true, ""
+		d.Health = &pb.Health{State: pb.HealthState_HEALTH_STATE_PROBATION}
+		if r.Verb == pb.HealthVerb_HEALTH_VERB_QUARANTINE {
+			d.Healthy, d.HealthReason = false, "quarantined: by order: "+r.Reason+" ("+r.By+")"
+			d.Health.State = pb.HealthState_HEALTH_STATE_QUARANTINED
+		}
+		c.state.Nodes = slices.Clone(c.state.Nodes)
+		c.state.Nodes[slices.Index(c.state.Nodes, n)] = changed
+		return changed, nil
+	})
+}
+
 // ListQueues returns all queues.
 func (c *Cluster) ListQueues(context.Context, *pb.ListQueuesRequest) (*pb.ListQueuesResponse, error) {
 	c.mu.Lock()

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -36,6 +37,8 @@ type Faults struct {
 	Hang  bool `yaml:"hang"`
 	// ProgramFails is what programming fails with; "" if it does not.
 	ProgramFails string `yaml:"program_fails"`
+	// Parts are devices that were split: each appears as so many equal parts.
+	Parts map[string]int `yaml:"parts"`
 }
 
 // Fault is what is wrong with one device.
@@ -44,6 +47,14 @@ type Fault struct {
 	Lost bool `yaml:"lost"`
 	// Signals are seen of it: a code of the health policy and a sentence.
 	Signals map[string]string `yaml:"signals"`
+	// UntilReset: the fault is gone, whatever it was, once the device has been reset. The plugin
+	// remembers that as long as it runs and the fault stays as it is.
+	UntilReset bool `yaml:"until_reset"`
+	// ResetFails is what a reset fails with; "" if it does not.
+	ResetFails string `yaml:"reset_fails"`
+	// PIDs are processes that use the device, MemoryLeft is bytes that nobody owns.
+	PIDs       []int64 `yaml:"pids"`
+	MemoryLeft int64   `yaml:"memory_left"`
 }
 
 // Config says what to pretend.
@@ -54,6 +65,8 @@ type Config struct {
 	Faults string
 	// State is a directory for images; "" forgets them.
 	State string
+	// Island is how many devices in a row are directly linked with each other; 0 for none.
+	Island int
 	// Nodes is a directory where a device may have a node of its id, which is then handed out;
 	// "" for none.
 	Nodes string
@@ -65,12 +78,17 @@ type Config struct {
 type Plugin struct {
 	cfg     Config
 	devices []*pluginv1.Device
+
+	mu    sync.Mutex
+	reset map[string]Fault // what a device had when it was reset
 }
 
 var (
 	_ sdk.Plugin     = (*Plugin)(nil)
 	_ sdk.Programmer = (*Plugin)(nil)
 	_ sdk.Meter      = (*Plugin)(nil)
+	_ sdk.Resetter   = (*Plugin)(nil)
+	_ sdk.Cleaner    = (*Plugin)(nil)
 )
 
 // New looks the machine up.
@@ -83,7 +101,7 @@ func New(cfg Config) (*Plugin, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plugin{cfg: cfg}
+	p := &Plugin{cfg: cfg, reset: make(map[string]Fault)}
 	for _, share := range machine.Devices {
 		for i, left := 0, share.Thousandths; left > 0; i, left = i+1, left-min(left, family.Whole) {
 			p.devices = append(p.devices, device(i, share.Part, min(left, family.Whole)))
@@ -102,6 +120,7 @@ func Main(args []string) error {
 	flags.StringVar(&cfg.Machine, "machine", "", "family or type of the catalogue whose devices to pretend")
 	flags.StringVar(&cfg.Faults, "faults", "", "YAML file of faults; read again and again")
 	flags.StringVar(&cfg.State, "state", "", "directory that remembers images")
+	flags.IntVar(&cfg.Island, "island", 0, "how many devices in a row are directly linked")
 	flags.StringVar(&cfg.Nodes, "nodes", "", "directory with device nodes named by device")
 	flags.DurationVar(&cfg.ProgramTime, "program-time", 500*time.Millisecond, "how long programming takes")
 	if err := flags.Parse(args); err != nil {
@@ -176,8 +195,8 @@ func (p *Plugin) Inventory(ctx context.Context) (*pluginv1.Inventory, error) {
 		<-context.WithoutCancel(ctx).Done() // for ever
 	}
 	inv := &pluginv1.Inventory{}
-	for _, known := range p.devices {
-		fault := faults.Devices[known.Id]
+	for _, known := range split(p.devices, faults.Parts) {
+		fault := p.fault(faults, known.Id)
 		if fault.Lost {
 			inv.Reasons = append(inv.Reasons, "device "+known.Id+" is lost, as its fault says")
 			continue
@@ -195,6 +214,7 @@ func (p *Plugin) Inventory(ctx context.Context) (*pluginv1.Inventory, error) {
 	if len(inv.Devices) == 0 && len(inv.Reasons) == 0 {
 		inv.Reasons = append(inv.Reasons, "a "+p.cfg.Machine+" has no devices")
 	}
+	inv.Links = p.links(inv.Devices)
 	return inv, nil
 }
 

@@ -266,3 +266,16 @@ func (c *Client) Program(ctx context.Context, req *pluginv1.ProgramRequest, prog
 	}
 	return err
 }
+
+// Reset has a device reset that nobody holds. It is bounded by ctx and by the plugin's own limit.
+func (c *Client) Reset(ctx context.Context, device string) error {
+	_, err := c.service.Reset(ctx, &pluginv1.ResetRequest{DeviceId: device})
+	return err
+}
+
+// Clean sets back what a task may have changed on a device and returns what is left on it.
+func (c *Client) Clean(ctx context.Context, device string) (*pluginv1.CleanResponse, error) {
+	ctx, cancel := c.call(ctx)
+	defer cancel()
+	return c.service.Clean(ctx, &pluginv1.CleanRequest{DeviceId: device})
+}

@@ -181,6 +181,20 @@ func (w *wrong) Program(r *pluginv1.ProgramRequest, out pluginv1.DeviceService_P
 	return w.DeviceServiceServer.Program(r, out)
 }
 
+func (w *wrong) Reset(ctx context.Context, r *pluginv1.ResetRequest) (*pluginv1.ResetResponse, error) {
+	if w.violation == "reset-guarded" {
+		return &pluginv1.ResetResponse{}, nil
+	}
+	return w.DeviceServiceServer.Reset(ctx, r)
+}
+
+func (w *wrong) Clean(ctx context.Context, r *pluginv1.CleanRequest) (*pluginv1.CleanResponse, error) {
+	if w.violation == "clean-answers" {
+		return &pluginv1.CleanResponse{}, nil
+	}
+	return w.DeviceServiceServer.Clean(ctx, r)
+}
+
 // run holds the test plugin against the rules.
 func run(t *testing.T, violation string) []conformance.Result {
 	t.Helper()

@@ -34,6 +34,8 @@ func rules() []rule {
 		{"health-streamed", "an illness and its end are told without being asked for", healthStreamed},
 		{"stats-known", "samples are of known devices", statsKnown},
 		{"program-guarded", "programming a device that takes no images is refused", programGuarded},
+		{"reset-guarded", "a device that is held is not reset", resetGuarded},
+		{"clean-answers", "what is left on a device is told, and of an unknown one nothing", cleanAnswers},
 		{"crash-recovery", "after a crash it has the same devices and takes the same reservations", crashRecovery},
 		{"ends-with-agent", "it ends when its agent is gone", endsWithAgent},
 	}

@@ -298,7 +298,12 @@ type Device struct {
 	Attributes       map[string]*Attribute `protobuf:"bytes,8,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	Health           *Health               `protobuf:"bytes,9,opt,name=health,proto3" json:"health,omitempty"`
 	// Set for a device that takes images.
-	Region        *Region `protobuf:"bytes,10,opt,name=region,proto3" json:"region,omitempty"`
+	Region *Region `protobuf:"bytes,10,opt,name=region,proto3" json:"region,omitempty"`
+	// Names the device for ever and on any host: its UUID or serial number. Empty if it has none.
+	Identity string `protobuf:"bytes,11,opt,name=identity,proto3" json:"identity,omitempty"`
+	// The id that the whole has, or would have, of which this is a part; empty for a whole. Parts
+	// that make room for other parts, or for the whole, have not been lost.
+	PartOf        string `protobuf:"bytes,12,opt,name=part_of,json=partOf,proto3" json:"part_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -401,6 +406,20 @@ func (x *Device) GetRegion() *Region {
 		return x.Region
 	}
 	return nil
+}
+
+func (x *Device) GetIdentity() string {
+	if x != nil {
+		return x.Identity
+	}
+	return ""
+}
+
+func (x *Device) GetPartOf() string {
+	if x != nil {
+		return x.PartOf
+	}
+	return ""
 }
 
 type Attribute struct {
@@ -1723,6 +1742,202 @@ func (x *HealthResponse) GetDevices() map[string]*Health {
 	return nil
 }
 
+type ResetRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	DeviceId string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// 0 means the plugin's own limit.
+	TimeoutMs     int64 `protobuf:"varint,2,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResetRequest) Reset() {
+	*x = ResetRequest{}
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResetRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResetRequest) ProtoMessage() {}
+
+func (x *ResetRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResetRequest.ProtoReflect.Descriptor instead.
+func (*ResetRequest) Descriptor() ([]byte, []int) {
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ResetRequest) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *ResetRequest) GetTimeoutMs() int64 {
+	if x != nil {
+		return x.TimeoutMs
+	}
+	return 0
+}
+
+type ResetResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResetResponse) Reset() {
+	*x = ResetResponse{}
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResetResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResetResponse) ProtoMessage() {}
+
+func (x *ResetResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResetResponse.ProtoReflect.Descriptor instead.
+func (*ResetResponse) Descriptor() ([]byte, []int) {
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{28}
+}
+
+type CleanRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DeviceId      string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CleanRequest) Reset() {
+	*x = CleanRequest{}
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CleanRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CleanRequest) ProtoMessage() {}
+
+func (x *CleanRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CleanRequest.ProtoReflect.Descriptor instead.
+func (*CleanRequest) Descriptor() ([]byte, []int) {
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *CleanRequest) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+type CleanResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Processes that use the device, as the host numbers them.
+	Pids []int64 `protobuf:"varint,1,rep,packed,name=pids,proto3" json:"pids,omitempty"`
+	// Memory in use beyond what an idle device uses.
+	MemoryLeftBytes int64 `protobuf:"varint,2,opt,name=memory_left_bytes,json=memoryLeftBytes,proto3" json:"memory_left_bytes,omitempty"`
+	// Modes that could not be set back, such as "compute mode is exclusive".
+	Modes         []string `protobuf:"bytes,3,rep,name=modes,proto3" json:"modes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CleanResponse) Reset() {
+	*x = CleanResponse{}
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CleanResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CleanResponse) ProtoMessage() {}
+
+func (x *CleanResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CleanResponse.ProtoReflect.Descriptor instead.
+func (*CleanResponse) Descriptor() ([]byte, []int) {
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *CleanResponse) GetPids() []int64 {
+	if x != nil {
+		return x.Pids
+	}
+	return nil
+}
+
+func (x *CleanResponse) GetMemoryLeftBytes() int64 {
+	if x != nil {
+		return x.MemoryLeftBytes
+	}
+	return 0
+}
+
+func (x *CleanResponse) GetModes() []string {
+	if x != nil {
+		return x.Modes
+	}
+	return nil
+}
+
 var File_caravan_plugin_v1_device_proto protoreflect.FileDescriptor
 
 const file_caravan_plugin_v1_device_proto_rawDesc = "" +
@@ -1737,7 +1952,7 @@ const file_caravan_plugin_v1_device_proto_rawDesc = "" +
 	"\tInventory\x123\n" +
 	"\adevices\x18\x01 \x03(\v2\x19.caravan.plugin.v1.DeviceR\adevices\x12\x18\n" +
 	"\areasons\x18\x02 \x03(\tR\areasons\x12-\n" +
-	"\x05links\x18\x03 \x03(\v2\x17.caravan.plugin.v1.LinkR\x05links\"\xd6\x03\n" +
+	"\x05links\x18\x03 \x03(\v2\x17.caravan.plugin.v1.LinkR\x05links\"\x8b\x04\n" +
 	"\x06Device\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x16\n" +
@@ -1752,7 +1967,9 @@ const file_caravan_plugin_v1_device_proto_rawDesc = "" +
 	"attributes\x121\n" +
 	"\x06health\x18\t \x01(\v2\x19.caravan.plugin.v1.HealthR\x06health\x121\n" +
 	"\x06region\x18\n" +
-	" \x01(\v2\x19.caravan.plugin.v1.RegionR\x06region\x1a[\n" +
+	" \x01(\v2\x19.caravan.plugin.v1.RegionR\x06region\x12\x1a\n" +
+	"\bidentity\x18\v \x01(\tR\bidentity\x12\x17\n" +
+	"\apart_of\x18\f \x01(\tR\x06partOf\x1a[\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x122\n" +
 	"\x05value\x18\x02 \x01(\v2\x1c.caravan.plugin.v1.AttributeR\x05value:\x028\x01\"B\n" +
@@ -1849,7 +2066,18 @@ const file_caravan_plugin_v1_device_proto_rawDesc = "" +
 	"\adevices\x18\x01 \x03(\v2..caravan.plugin.v1.HealthResponse.DevicesEntryR\adevices\x1aU\n" +
 	"\fDevicesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12/\n" +
-	"\x05value\x18\x02 \x01(\v2\x19.caravan.plugin.v1.HealthR\x05value:\x028\x01*\xc5\x01\n" +
+	"\x05value\x18\x02 \x01(\v2\x19.caravan.plugin.v1.HealthR\x05value:\x028\x01\"J\n" +
+	"\fResetRequest\x12\x1b\n" +
+	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1d\n" +
+	"\n" +
+	"timeout_ms\x18\x02 \x01(\x03R\ttimeoutMs\"\x0f\n" +
+	"\rResetResponse\"+\n" +
+	"\fCleanRequest\x12\x1b\n" +
+	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\"e\n" +
+	"\rCleanResponse\x12\x12\n" +
+	"\x04pids\x18\x01 \x03(\x03R\x04pids\x12*\n" +
+	"\x11memory_left_bytes\x18\x02 \x01(\x03R\x0fmemoryLeftBytes\x12\x14\n" +
+	"\x05modes\x18\x03 \x03(\tR\x05modes*\xc5\x01\n" +
 	"\vRegionState\x12\x1c\n" +
 	"\x18REGION_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12REGION_STATE_EMPTY\x10\x01\x12\x1c\n" +
@@ -1857,7 +2085,7 @@ const file_caravan_plugin_v1_device_proto_rawDesc = "" +
 	"\x12REGION_STATE_READY\x10\x03\x12\x17\n" +
 	"\x13REGION_STATE_IN_USE\x10\x04\x12\x19\n" +
 	"\x15REGION_STATE_DRAINING\x10\x05\x12\x16\n" +
-	"\x12REGION_STATE_ERROR\x10\x062\xcd\x04\n" +
+	"\x12REGION_STATE_ERROR\x10\x062\xe5\x05\n" +
 	"\rDeviceService\x12S\n" +
 	"\bDescribe\x12\".caravan.plugin.v1.DescribeRequest\x1a#.caravan.plugin.v1.DescribeResponse\x12T\n" +
 	"\vFingerprint\x12%.caravan.plugin.v1.FingerprintRequest\x1a\x1c.caravan.plugin.v1.Inventory0\x01\x12P\n" +
@@ -1865,7 +2093,9 @@ const file_caravan_plugin_v1_device_proto_rawDesc = "" +
 	"\aRelease\x12!.caravan.plugin.v1.ReleaseRequest\x1a\".caravan.plugin.v1.ReleaseResponse\x12J\n" +
 	"\x05Stats\x12\x1f.caravan.plugin.v1.StatsRequest\x1a\x1e.caravan.plugin.v1.StatsSample0\x01\x12R\n" +
 	"\aProgram\x12!.caravan.plugin.v1.ProgramRequest\x1a\".caravan.plugin.v1.ProgramProgress0\x01\x12M\n" +
-	"\x06Health\x12 .caravan.plugin.v1.HealthRequest\x1a!.caravan.plugin.v1.HealthResponseB'Z%caravan/plugins/sdk/pluginv1;pluginv1b\x06proto3"
+	"\x06Health\x12 .caravan.plugin.v1.HealthRequest\x1a!.caravan.plugin.v1.HealthResponse\x12J\n" +
+	"\x05Reset\x12\x1f.caravan.plugin.v1.ResetRequest\x1a .caravan.plugin.v1.ResetResponse\x12J\n" +
+	"\x05Clean\x12\x1f.caravan.plugin.v1.CleanRequest\x1a .caravan.plugin.v1.CleanResponseB'Z%caravan/plugins/sdk/pluginv1;pluginv1b\x06proto3"
 
 var (
 	file_caravan_plugin_v1_device_proto_rawDescOnce sync.Once
@@ -1880,7 +2110,7 @@ func file_caravan_plugin_v1_device_proto_rawDescGZIP() []byte {
 }
 
 var file_caravan_plugin_v1_device_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_caravan_plugin_v1_device_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_caravan_plugin_v1_device_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_caravan_plugin_v1_device_proto_goTypes = []any{
 	(RegionState)(0),           // 0: caravan.plugin.v1.RegionState
 	(*DescribeRequest)(nil),    // 1: caravan.plugin.v1.DescribeRequest
@@ -1910,15 +2140,19 @@ var file_caravan_plugin_v1_device_proto_goTypes = []any{
 	(*ProgramProgress)(nil),    // 25: caravan.plugin.v1.ProgramProgress
 	(*HealthRequest)(nil),      // 26: caravan.plugin.v1.HealthRequest
 	(*HealthResponse)(nil),     // 27: caravan.plugin.v1.HealthResponse
-	nil,                        // 28: caravan.plugin.v1.Device.AttributesEntry
-	nil,                        // 29: caravan.plugin.v1.ProcessStats.ValuesEntry
-	nil,                        // 30: caravan.plugin.v1.DeviceStats.ValuesEntry
-	nil,                        // 31: caravan.plugin.v1.HealthResponse.DevicesEntry
+	(*ResetRequest)(nil),       // 28: caravan.plugin.v1.ResetRequest
+	(*ResetResponse)(nil),      // 29: caravan.plugin.v1.ResetResponse
+	(*CleanRequest)(nil),       // 30: caravan.plugin.v1.CleanRequest
+	(*CleanResponse)(nil),      // 31: caravan.plugin.v1.CleanResponse
+	nil,                        // 32: caravan.plugin.v1.Device.AttributesEntry
+	nil,                        // 33: caravan.plugin.v1.ProcessStats.ValuesEntry
+	nil,                        // 34: caravan.plugin.v1.DeviceStats.ValuesEntry
+	nil,                        // 35: caravan.plugin.v1.HealthResponse.DevicesEntry
 }
 var file_caravan_plugin_v1_device_proto_depIdxs = []int32{
 	5,  // 0: caravan.plugin.v1.Inventory.devices:type_name -> caravan.plugin.v1.Device
 	10, // 1: caravan.plugin.v1.Inventory.links:type_name -> caravan.plugin.v1.Link
-	28, // 2: caravan.plugin.v1.Device.attributes:type_name -> caravan.plugin.v1.Device.AttributesEntry
+	32, // 2: caravan.plugin.v1.Device.attributes:type_name -> caravan.plugin.v1.Device.AttributesEntry
 	7,  // 3: caravan.plugin.v1.Device.health:type_name -> caravan.plugin.v1.Health
 	9,  // 4: caravan.plugin.v1.Device.region:type_name -> caravan.plugin.v1.Region
 	8,  // 5: caravan.plugin.v1.Health.signals:type_name -> caravan.plugin.v1.Signal
@@ -1930,9 +2164,9 @@ var file_caravan_plugin_v1_device_proto_depIdxs = []int32{
 	15, // 11: caravan.plugin.v1.Edits.limits:type_name -> caravan.plugin.v1.Limit
 	23, // 12: caravan.plugin.v1.StatsSample.devices:type_name -> caravan.plugin.v1.DeviceStats
 	22, // 13: caravan.plugin.v1.StatsSample.processes:type_name -> caravan.plugin.v1.ProcessStats
-	29, // 14: caravan.plugin.v1.ProcessStats.values:type_name -> caravan.plugin.v1.ProcessStats.ValuesEntry
-	30, // 15: caravan.plugin.v1.DeviceStats.values:type_name -> caravan.plugin.v1.DeviceStats.ValuesEntry
-	31, // 16: caravan.plugin.v1.HealthResponse.devices:type_name -> caravan.plugin.v1.HealthResponse.DevicesEntry
+	33, // 14: caravan.plugin.v1.ProcessStats.values:type_name -> caravan.plugin.v1.ProcessStats.ValuesEntry
+	34, // 15: caravan.plugin.v1.DeviceStats.values:type_name -> caravan.plugin.v1.DeviceStats.ValuesEntry
+	35, // 16: caravan.plugin.v1.HealthResponse.devices:type_name -> caravan.plugin.v1.HealthResponse.DevicesEntry
 	6,  // 17: caravan.plugin.v1.Device.AttributesEntry.value:type_name -> caravan.plugin.v1.Attribute
 	7,  // 18: caravan.plugin.v1.HealthResponse.DevicesEntry.value:type_name -> caravan.plugin.v1.Health
 	1,  // 19: caravan.plugin.v1.DeviceService.Describe:input_type -> caravan.plugin.v1.DescribeRequest
@@ -1942,15 +2176,19 @@ var file_caravan_plugin_v1_device_proto_depIdxs = []int32{
 	20, // 23: caravan.plugin.v1.DeviceService.Stats:input_type -> caravan.plugin.v1.StatsRequest
 	24, // 24: caravan.plugin.v1.DeviceService.Program:input_type -> caravan.plugin.v1.ProgramRequest
 	26, // 25: caravan.plugin.v1.DeviceService.Health:input_type -> caravan.plugin.v1.HealthRequest
-	2,  // 26: caravan.plugin.v1.DeviceService.Describe:output_type -> caravan.plugin.v1.DescribeResponse
-	4,  // 27: caravan.plugin.v1.DeviceService.Fingerprint:output_type -> caravan.plugin.v1.Inventory
-	13, // 28: caravan.plugin.v1.DeviceService.Reserve:output_type -> caravan.plugin.v1.ReserveResponse
-	19, // 29: caravan.plugin.v1.DeviceService.Release:output_type -> caravan.plugin.v1.ReleaseResponse
-	21, // 30: caravan.plugin.v1.DeviceService.Stats:output_type -> caravan.plugin.v1.StatsSample
-	25, // 31: caravan.plugin.v1.DeviceService.Program:output_type -> caravan.plugin.v1.ProgramProgress
-	27, // 32: caravan.plugin.v1.DeviceService.Health:output_type -> caravan.plugin.v1.HealthResponse
-	26, // [26:33] is the sub-list for method output_type
-	19, // [19:26] is the sub-list for method input_type
+	28, // 26: caravan.plugin.v1.DeviceService.Reset:input_type -> caravan.plugin.v1.ResetRequest
+	30, // 27: caravan.plugin.v1.DeviceService.Clean:input_type -> caravan.plugin.v1.CleanRequest
+	2,  // 28: caravan.plugin.v1.DeviceService.Describe:output_type -> caravan.plugin.v1.DescribeResponse
+	4,  // 29: caravan.plugin.v1.DeviceService.Fingerprint:output_type -> caravan.plugin.v1.Inventory
+	13, // 30: caravan.plugin.v1.DeviceService.Reserve:output_type -> caravan.plugin.v1.ReserveResponse
+	19, // 31: caravan.plugin.v1.DeviceService.Release:output_type -> caravan.plugin.v1.ReleaseResponse
+	21, // 32: caravan.plugin.v1.DeviceService.Stats:output_type -> caravan.plugin.v1.StatsSample
+	25, // 33: caravan.plugin.v1.DeviceService.Program:output_type -> caravan.plugin.v1.ProgramProgress
+	27, // 34: caravan.plugin.v1.DeviceService.Health:output_type -> caravan.plugin.v1.HealthResponse
+	29, // 35: caravan.plugin.v1.DeviceService.Reset:output_type -> caravan.plugin.v1.ResetResponse
+	31, // 36: caravan.plugin.v1.DeviceService.Clean:output_type -> caravan.plugin.v1.CleanResponse
+	28, // [28:37] is the sub-list for method output_type
+	19, // [19:28] is the sub-list for method input_type
 	19, // [19:19] is the sub-list for extension type_name
 	19, // [19:19] is the sub-list for extension extendee
 	0,  // [0:19] is the sub-list for field type_name
@@ -1971,7 +2209,7 @@ func file_caravan_plugin_v1_device_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_plugin_v1_device_proto_rawDesc), len(file_caravan_plugin_v1_device_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   31,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

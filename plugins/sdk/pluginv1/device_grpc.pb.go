@@ -26,6 +26,8 @@ const (
 	DeviceService_Stats_FullMethodName       = "/caravan.plugin.v1.DeviceService/Stats"
 	DeviceService_Program_FullMethodName     = "/caravan.plugin.v1.DeviceService/Program"
 	DeviceService_Health_FullMethodName      = "/caravan.plugin.v1.DeviceService/Health"
+	DeviceService_Reset_FullMethodName       = "/caravan.plugin.v1.DeviceService/Reset"
+	DeviceService_Clean_FullMethodName       = "/caravan.plugin.v1.DeviceService/Clean"
 )
 
 // DeviceServiceClient is the client API for DeviceService service.
@@ -57,6 +59,14 @@ type DeviceServiceClient interface {
 	Program(ctx context.Context, in *ProgramRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ProgramProgress], error)
 	// Health looks at devices anew. It also tells whether the plugin itself still answers.
 	Health(ctx context.Context, in *HealthRequest, opts ...grpc.CallOption) (*HealthResponse, error)
+	// Reset makes a device as good as new, whatever that takes short of a reboot, and ends when it
+	// is. A device that is held is FAILED_PRECONDITION. Where nothing can be reset it is
+	// UNIMPLEMENTED.
+	Reset(ctx context.Context, in *ResetRequest, opts ...grpc.CallOption) (*ResetResponse, error)
+	// Clean sets back the modes of a device that a task may have changed, and says what is left on
+	// it. It is asked after a task, again and again until nothing is. Where nothing can be known it
+	// is UNIMPLEMENTED.
+	Clean(ctx context.Context, in *CleanRequest, opts ...grpc.CallOption) (*CleanResponse, error)
 }
 
 type deviceServiceClient struct {
@@ -164,6 +174,26 @@ func (c *deviceServiceClient) Health(ctx context.Context, in *HealthRequest, opt
 	return out, nil
 }
 
+func (c *deviceServiceClient) Reset(ctx context.Context, in *ResetRequest, opts ...grpc.CallOption) (*ResetResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResetResponse)
+	err := c.cc.Invoke(ctx, DeviceService_Reset_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deviceServiceClient) Clean(ctx context.Context, in *CleanRequest, opts ...grpc.CallOption) (*CleanResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CleanResponse)
+	err := c.cc.Invoke(ctx, DeviceService_Clean_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // DeviceServiceServer is the server API for DeviceService service.
 // All implementations must embed UnimplementedDeviceServiceServer
 // for forward compatibility.
@@ -193,6 +223,14 @@ type DeviceServiceServer interface {
 	Program(*ProgramRequest, grpc.ServerStreamingServer[ProgramProgress]) error
 	// Health looks at devices anew. It also tells whether the plugin itself still answers.
 	Health(context.Context, *HealthRequest) (*HealthResponse, error)
+	// Reset makes a device as good as new, whatever that takes short of a reboot, and ends when it
+	// is. A device that is held is FAILED_PRECONDITION. Where nothing can be reset it is
+	// UNIMPLEMENTED.
+	Reset(context.Context, *ResetRequest) (*ResetResponse, error)
+	// Clean sets back the modes of a device that a task may have changed, and says what is left on
+	// it. It is asked after a task, again and again until nothing is. Where nothing can be known it
+	// is UNIMPLEMENTED.
+	Clean(context.Context, *CleanRequest) (*CleanResponse, error)
 	mustEmbedUnimplementedDeviceServiceServer()
 }
 
@@ -223,6 +261,12 @@ func (UnimplementedDeviceServiceServer) Program(*ProgramRequest, grpc.ServerStre
 }
 func (UnimplementedDeviceServiceServer) Health(context.Context, *HealthRequest) (*HealthResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Health not implemented")
+}
+func (UnimplementedDeviceServiceServer) Reset(context.Context, *ResetRequest) (*ResetResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Reset not implemented")
+}
+func (UnimplementedDeviceServiceServer) Clean(context.Context, *CleanRequest) (*CleanResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Clean not implemented")
 }
 func (UnimplementedDeviceServiceServer) mustEmbedUnimplementedDeviceServiceServer() {}
 func (UnimplementedDeviceServiceServer) testEmbeddedByValue()                       {}
@@ -350,6 +394,42 @@ func _DeviceService_Health_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DeviceService_Reset_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResetRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeviceServiceServer).Reset(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeviceService_Reset_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeviceServiceServer).Reset(ctx, req.(*ResetRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeviceService_Clean_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CleanRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeviceServiceServer).Clean(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeviceService_Clean_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeviceServiceServer).Clean(ctx, req.(*CleanRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // DeviceService_ServiceDesc is the grpc.ServiceDesc for DeviceService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -372,6 +452,14 @@ var DeviceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Health",
 			Handler:    _DeviceService_Health_Handler,
+		},
+		{
+			MethodName: "Reset",
+			Handler:    _DeviceService_Reset_Handler,
+		},
+		{
+			MethodName: "Clean",
+			Handler:    _DeviceService_Clean_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

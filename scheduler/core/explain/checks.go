@@ -18,6 +18,7 @@ import (
 const (
 	checkLost = iota
 	checkDraining
+	checkIll
 	checkBooks
 	checkSort
 	firstConstraint
@@ -45,6 +46,8 @@ func (k *checks) label(check int) string {
 		return "node lost"
 	case check == checkDraining:
 		return "node draining"
+	case check == checkIll:
+		return "host out of service"
 	case check == checkBooks:
 		return "node's devices not in order"
 	case check == checkSort && k.class.Simulated:
@@ -95,6 +98,8 @@ func (k *checks) state(n *fleet.Node) int {
 		return checkLost
 	case n.Node.Draining:
 		return checkDraining
+	case n.Node.HealthReason != "":
+		return checkIll
 	case !n.Usable:
 		return checkBooks
 	case n.Node.Simulated != k.class.Simulated:

@@ -4,6 +4,10 @@
 // roomy ones are kept for larger gangs. A try that fails halfway is rolled
 // back and leaves no trace in the fleet.
 //
+// Devices that had a fault not long ago are the last choice: the gang is tried
+// without them first, anywhere, and only then with them, near. One bad device
+// stops all members, which costs more than their being further apart.
+//
 // core calls it; it keeps nothing.
 package gang
 
@@ -15,12 +19,51 @@ import (
 	"caravan/scheduler/core/pack"
 	"caravan/scheduler/core/place"
 	"caravan/scheduler/core/request"
+	"caravan/scheduler/model"
+	"caravan/scheduler/resource"
 )
 
 // Place finds a spot for each of n tasks of class c and takes them all, or
-// takes none. It counts its steps but does not stop for them: a gang that is
+// takes none, without the offenders if it can be. It counts its steps but does not stop for them: a gang that is
 // begun is finished, or the largest would never get their turn.
-func Place(p *place.Placer, c *request.Class, n int64) ([]pack.Spot, bool) {
+func Place(p *place.Placer, c *request.Class, n int64, offenders []Offender) ([]pack.Spot, bool) {
+	if len(c.Devices) > 0 && len(offenders) > 0 {
+		if spots, ok := without(p, c, n, offenders); ok {
+			return spots, true
+		}
+	}
+	return near(p, c, n)
+}
+
+// Offender is a device that had a fault, by the positions of its node in the
+// fleet and of the device on its node.
+type Offender struct{ Node, Device int }
+
+// without places the gang as if the offenders were taken.
+func without(p *place.Placer, c *request.Class, n int64, offenders []Offender) ([]pack.Spot, bool) {
+	f := p.Fleet()
+	start := f.Checkpoint()
+	for _, o := range offenders {
+		at := f.At(o.Node)
+		if left := &at.Free.Devices[o.Device]; left.Healthy && left.Thousandths > 0 {
+			f.Take(o.Node, resource.Amount{Devices: []model.DeviceShare{{
+				Device: at.Node.Devices[o.Device].ID, Thousandths: left.Thousandths, MemoryMiB: max(0, left.MemoryMiB),
+			}}})
+		}
+	}
+	spots, ok := near(p, c, n)
+	f.Rollback(start)
+	if !ok {
+		return nil, false
+	}
+	for _, s := range spots {
+		f.Take(s.Node, resource.Amount{CPUMilli: c.CPUMilli, MemoryMiB: c.MemoryMiB, DiskMiB: c.DiskMiB, Devices: s.Devices})
+	}
+	return spots, true
+}
+
+// near places the gang in the tightest domain that holds it.
+func near(p *place.Placer, c *request.Class, n int64) ([]pack.Spot, bool) {
 	room, sum := p.Rooms(c, n)
 	if sum < n {
 		return nil, false

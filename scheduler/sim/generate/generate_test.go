@@ -222,7 +222,7 @@ func TestAListTakesOnOtherShares(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		name                    string
+		name                  string
 		part, whole, lo, most int
 	}{
 		{"CPU-only", cpu, len(got), 370, 430}, {"several", several, len(got), 85, 115}, {"naming models", named, devices, 300, 366},

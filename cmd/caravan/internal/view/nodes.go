@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -38,8 +39,11 @@ func Nodes(w io.Writer, s Style, nodes []*pb.Node) {
 
 // nodeState returns the word for a node; draining shows on a node that is ready.
 func nodeState(n *pb.Node) string {
-	if n.Draining && n.State == pb.NodeState_NODE_STATE_READY {
+	switch {
+	case n.State == pb.NodeState_NODE_STATE_READY && n.Draining:
 		return "draining"
+	case n.State == pb.NodeState_NODE_STATE_READY && n.Info.GetHealth().GetReason() != "":
+		return "ill"
 	}
 	return Word(n.State)
 }
@@ -154,6 +158,7 @@ func Node(w io.Writer, s Style, n *pb.Node) {
 	t.row("tasks", strconv.FormatInt(n.Allocations, 10), "-")
 	t.flush()
 	nodeDevices(w, s, n)
+	nodeHistory(w, s, n)
 	if keys := slices.Sorted(maps.Keys(i.GetAttributes())); len(keys) > 0 {
 		fmt.Fprintln(w)
 		t := newTable(w, s, "ATTRIBUTE", "VALUE")
@@ -170,25 +175,63 @@ func nodeDevices(w io.Writer, s Style, n *pb.Node) {
 	}
 	used := usedShares(n)
 	fmt.Fprintln(w)
-	header := []string{"DEVICE", "KIND", "MODEL", "USED", "MEMORY", "HEALTH"}
+	header := []string{"DEVICE", "KIND", "MODEL", "USED", "MEMORY", "*HEALTH", "SINCE", "REASON"}
 	if slices.ContainsFunc(n.Info.Devices, func(d *pb.Device) bool { return enginesOf(d) != engines{} }) {
 		header = append(header, "VIDEO")
 	}
 	t := newTable(w, s, header...)
 	for _, d := range n.Info.Devices {
-		health := "ok"
+		health, reason := "healthy", "-"
+		if h := d.GetHealth().GetState(); h > pb.HealthState_HEALTH_STATE_HEALTHY {
+			health = Word(h)
+		}
 		if !d.Healthy {
-			health = or(d.HealthReason, "unhealthy")
+			reason = or(strings.TrimPrefix(d.HealthReason, health+": "), "unhealthy")
+			if health == "healthy" {
+				health = "out"
+			}
 		}
 		u := used[d.Id]
 		row := []string{
 			d.Id, d.Kind, strings.TrimSpace(d.Vendor + " " + d.Model), milli(u.thousandths) + "/" + milli(int64(d.Thousandths)),
-			mib(u.memoryMiB) + "/" + mib(d.MemoryMib), health,
+			mib(u.memoryMiB) + "/" + mib(d.MemoryMib), s.state(health), or(s.ago(d.GetHealth().GetSinceMs()), "-"), reason,
 		}
 		if len(header) > len(row) {
 			row = append(row, video(u.engines, enginesOf(d)))
 		}
 		t.row(row...)
+	}
+	t.flush()
+}
+
+// nodeHistory writes what happened to the node's host and devices, the newest first.
+func nodeHistory(w io.Writer, s Style, n *pb.Node) {
+	type line struct {
+		device string
+		*pb.HealthEntry
+	}
+	var lines []line
+	if h := n.Info.GetHealth(); h != nil {
+		if h.Reason != "" {
+			fmt.Fprintf(w, "\nThe host takes no tasks: %s\n", h.Reason)
+		}
+		for _, e := range h.History {
+			lines = append(lines, line{"(host)", e})
+		}
+	}
+	for _, d := range n.Info.GetDevices() {
+		for _, e := range d.GetHealth().GetHistory() {
+			lines = append(lines, line{d.Id, e})
+		}
+	}
+	if len(lines) == 0 {
+		return
+	}
+	slices.SortStableFunc(lines, func(a, b line) int { return cmp.Compare(b.TimeMs, a.TimeMs) })
+	fmt.Fprintln(w)
+	t := newTable(w, s, "WHEN", "DEVICE", "FAULT", "*THEN")
+	for _, l := range lines {
+		t.row(s.ago(l.TimeMs), l.device, or(l.Fault, "-"), s.state(Word(l.State)))
 	}
 	t.flush()
 }

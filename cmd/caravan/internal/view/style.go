@@ -40,6 +40,7 @@ func (s Style) paint(color, text string) string {
 var colorOf = map[string]string{
 	"succeeded": green, "ready": green, "running": cyan, "placed": cyan, "pending": yellow, "draining": yellow,
 	"failed": red, "lost": red, "never-fits": red, "stopped": grey, "blocked": grey, "done": green,
+	"healthy": green, "suspect": yellow, "quarantined": red, "repairing": yellow, "probation": cyan, "rma": red, "out": red, "ill": red,
 }
 
 // state paints a state's word.
