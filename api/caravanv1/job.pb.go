@@ -275,6 +275,57 @@ func (AllocationState) EnumDescriptor() ([]byte, []int) {
 	return file_caravan_v1_job_proto_rawDescGZIP(), []int{3}
 }
 
+type Enforcement int32
+
+const (
+	Enforcement_ENFORCEMENT_UNSPECIFIED Enforcement = 0
+	// Kernel, driver or hardware keeps it: more cannot be had.
+	Enforcement_ENFORCEMENT_ENFORCED Enforcement = 1
+	// It is reserved, and nothing stops a task that takes more.
+	Enforcement_ENFORCEMENT_ACCOUNTED Enforcement = 2
+)
+
+// Enum value maps for Enforcement.
+var (
+	Enforcement_name = map[int32]string{
+		0: "ENFORCEMENT_UNSPECIFIED",
+		1: "ENFORCEMENT_ENFORCED",
+		2: "ENFORCEMENT_ACCOUNTED",
+	}
+	Enforcement_value = map[string]int32{
+		"ENFORCEMENT_UNSPECIFIED": 0,
+		"ENFORCEMENT_ENFORCED":    1,
+		"ENFORCEMENT_ACCOUNTED":   2,
+	}
+)
+
+func (x Enforcement) Enum() *Enforcement {
+	p := new(Enforcement)
+	*p = x
+	return p
+}
+
+func (x Enforcement) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Enforcement) Descriptor() protoreflect.EnumDescriptor {
+	return file_caravan_v1_job_proto_enumTypes[4].Descriptor()
+}
+
+func (Enforcement) Type() protoreflect.EnumType {
+	return &file_caravan_v1_job_proto_enumTypes[4]
+}
+
+func (x Enforcement) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Enforcement.Descriptor instead.
+func (Enforcement) EnumDescriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{4}
+}
+
 // JobSpec is a job as its user wrote it. It never changes after submission.
 type JobSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -849,7 +900,11 @@ type DeviceRequest struct {
 	// Device memory held on each device; 0 means in proportion to thousandths.
 	MemoryMib int64 `protobuf:"varint,4,opt,name=memory_mib,json=memoryMib,proto3" json:"memory_mib,omitempty"`
 	// Conditions on each device's attributes.
-	Constraints   []*Constraint `protobuf:"bytes,5,rep,name=constraints,proto3" json:"constraints,omitempty"`
+	Constraints []*Constraint `protobuf:"bytes,5,rep,name=constraints,proto3" json:"constraints,omitempty"`
+	// The image that each device has to run, by its name in the agents' stores of
+	// images or by what the device calls it. One that has another image is
+	// programmed before the task starts, where its agent has the image.
+	Image         string `protobuf:"bytes,6,opt,name=image,proto3" json:"image,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -917,6 +972,13 @@ func (x *DeviceRequest) GetConstraints() []*Constraint {
 		return x.Constraints
 	}
 	return nil
+}
+
+func (x *DeviceRequest) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
 }
 
 // Constraint is a condition on one attribute.
@@ -1779,9 +1841,13 @@ type Usage struct {
 	CpuMs           int64                  `protobuf:"varint,1,opt,name=cpu_ms,json=cpuMs,proto3" json:"cpu_ms,omitempty"`
 	PeakMemoryBytes int64                  `protobuf:"varint,2,opt,name=peak_memory_bytes,json=peakMemoryBytes,proto3" json:"peak_memory_bytes,omitempty"`
 	// Which limits the kernel enforced: "v1", "v2" or "none".
-	Limits        string `protobuf:"bytes,3,opt,name=limits,proto3" json:"limits,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Limits string `protobuf:"bytes,3,opt,name=limits,proto3" json:"limits,omitempty"`
+	// What its share of its devices is charged: energy in millijoules, and the
+	// most device memory seen in use; 0 where the devices are not measured.
+	DeviceEnergyMj        int64 `protobuf:"varint,4,opt,name=device_energy_mj,json=deviceEnergyMj,proto3" json:"device_energy_mj,omitempty"`
+	PeakDeviceMemoryBytes int64 `protobuf:"varint,5,opt,name=peak_device_memory_bytes,json=peakDeviceMemoryBytes,proto3" json:"peak_device_memory_bytes,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
 }
 
 func (x *Usage) Reset() {
@@ -1833,6 +1899,249 @@ func (x *Usage) GetLimits() string {
 		return x.Limits
 	}
 	return ""
+}
+
+func (x *Usage) GetDeviceEnergyMj() int64 {
+	if x != nil {
+		return x.DeviceEnergyMj
+	}
+	return 0
+}
+
+func (x *Usage) GetPeakDeviceMemoryBytes() int64 {
+	if x != nil {
+		return x.PeakDeviceMemoryBytes
+	}
+	return 0
+}
+
+// TaskUsage is what an allocation was given and uses, as its agent sees it.
+type TaskUsage struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	AllocationId string                 `protobuf:"bytes,1,opt,name=allocation_id,json=allocationId,proto3" json:"allocation_id,omitempty"`
+	// What bounds it, and who sees to that.
+	Limits  []*Limit       `protobuf:"bytes,2,rep,name=limits,proto3" json:"limits,omitempty"`
+	Devices []*DeviceUsage `protobuf:"bytes,3,rep,name=devices,proto3" json:"devices,omitempty"`
+	// What did not come as it should, for people: one sentence each.
+	Notes         []string `protobuf:"bytes,4,rep,name=notes,proto3" json:"notes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaskUsage) Reset() {
+	*x = TaskUsage{}
+	mi := &file_caravan_v1_job_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskUsage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskUsage) ProtoMessage() {}
+
+func (x *TaskUsage) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_job_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskUsage.ProtoReflect.Descriptor instead.
+func (*TaskUsage) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *TaskUsage) GetAllocationId() string {
+	if x != nil {
+		return x.AllocationId
+	}
+	return ""
+}
+
+func (x *TaskUsage) GetLimits() []*Limit {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+func (x *TaskUsage) GetDevices() []*DeviceUsage {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+func (x *TaskUsage) GetNotes() []string {
+	if x != nil {
+		return x.Notes
+	}
+	return nil
+}
+
+// Limit is a bound on what a task may use.
+type Limit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With the unit at the end, such as memory_mib, or compute_thousandths.
+	Name        string      `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Value       string      `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	Enforcement Enforcement `protobuf:"varint,3,opt,name=enforcement,proto3,enum=caravan.v1.Enforcement" json:"enforcement,omitempty"`
+	// The device that it is of; empty for the host's.
+	DeviceId      string `protobuf:"bytes,4,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Limit) Reset() {
+	*x = Limit{}
+	mi := &file_caravan_v1_job_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Limit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Limit) ProtoMessage() {}
+
+func (x *Limit) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_job_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Limit.ProtoReflect.Descriptor instead.
+func (*Limit) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Limit) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Limit) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *Limit) GetEnforcement() Enforcement {
+	if x != nil {
+		return x.Enforcement
+	}
+	return Enforcement_ENFORCEMENT_UNSPECIFIED
+}
+
+func (x *Limit) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+// DeviceUsage is what an allocation is charged for its share of one device.
+type DeviceUsage struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	DeviceId    string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	Thousandths int32                  `protobuf:"varint,2,opt,name=thousandths,proto3" json:"thousandths,omitempty"`
+	// The last sample, by name with the unit at its end, and when it was taken.
+	// What the plugin measures of the whole device is charged by the share.
+	Values          map[string]int64 `protobuf:"bytes,3,rep,name=values,proto3" json:"values,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	SampledMs       int64            `protobuf:"varint,4,opt,name=sampled_ms,json=sampledMs,proto3" json:"sampled_ms,omitempty"`
+	EnergyMj        int64            `protobuf:"varint,5,opt,name=energy_mj,json=energyMj,proto3" json:"energy_mj,omitempty"`
+	PeakMemoryBytes int64            `protobuf:"varint,6,opt,name=peak_memory_bytes,json=peakMemoryBytes,proto3" json:"peak_memory_bytes,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *DeviceUsage) Reset() {
+	*x = DeviceUsage{}
+	mi := &file_caravan_v1_job_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeviceUsage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeviceUsage) ProtoMessage() {}
+
+func (x *DeviceUsage) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_job_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeviceUsage.ProtoReflect.Descriptor instead.
+func (*DeviceUsage) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *DeviceUsage) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *DeviceUsage) GetThousandths() int32 {
+	if x != nil {
+		return x.Thousandths
+	}
+	return 0
+}
+
+func (x *DeviceUsage) GetValues() map[string]int64 {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *DeviceUsage) GetSampledMs() int64 {
+	if x != nil {
+		return x.SampledMs
+	}
+	return 0
+}
+
+func (x *DeviceUsage) GetEnergyMj() int64 {
+	if x != nil {
+		return x.EnergyMj
+	}
+	return 0
+}
+
+func (x *DeviceUsage) GetPeakMemoryBytes() int64 {
+	if x != nil {
+		return x.PeakMemoryBytes
+	}
+	return 0
 }
 
 var File_caravan_v1_job_proto protoreflect.FileDescriptor
@@ -1902,14 +2211,15 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\n" +
 	"memory_mib\x18\x02 \x01(\x03R\tmemoryMib\x12\x19\n" +
 	"\bdisk_mib\x18\x03 \x01(\x03R\adiskMib\x123\n" +
-	"\adevices\x18\x04 \x03(\v2\x19.caravan.v1.DeviceRequestR\adevices\"\xb4\x01\n" +
+	"\adevices\x18\x04 \x03(\v2\x19.caravan.v1.DeviceRequestR\adevices\"\xca\x01\n" +
 	"\rDeviceRequest\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x05R\x05count\x12 \n" +
 	"\vthousandths\x18\x03 \x01(\x05R\vthousandths\x12\x1d\n" +
 	"\n" +
 	"memory_mib\x18\x04 \x01(\x03R\tmemoryMib\x128\n" +
-	"\vconstraints\x18\x05 \x03(\v2\x16.caravan.v1.ConstraintR\vconstraints\"\x90\x01\n" +
+	"\vconstraints\x18\x05 \x03(\v2\x16.caravan.v1.ConstraintR\vconstraints\x12\x14\n" +
+	"\x05image\x18\x06 \x01(\tR\x05image\"\x90\x01\n" +
 	"\n" +
 	"Constraint\x12\x1c\n" +
 	"\tattribute\x18\x01 \x01(\tR\tattribute\x120\n" +
@@ -1987,11 +2297,34 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x16\n" +
 	"\x06signal\x18\x02 \x01(\x05R\x06signal\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n" +
-	"\amessage\x18\x04 \x01(\tR\amessage\"b\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\"\xc5\x01\n" +
 	"\x05Usage\x12\x15\n" +
 	"\x06cpu_ms\x18\x01 \x01(\x03R\x05cpuMs\x12*\n" +
 	"\x11peak_memory_bytes\x18\x02 \x01(\x03R\x0fpeakMemoryBytes\x12\x16\n" +
-	"\x06limits\x18\x03 \x01(\tR\x06limits*\xb4\x01\n" +
+	"\x06limits\x18\x03 \x01(\tR\x06limits\x12(\n" +
+	"\x10device_energy_mj\x18\x04 \x01(\x03R\x0edeviceEnergyMj\x127\n" +
+	"\x18peak_device_memory_bytes\x18\x05 \x01(\x03R\x15peakDeviceMemoryBytes\"\xa4\x01\n" +
+	"\tTaskUsage\x12#\n" +
+	"\rallocation_id\x18\x01 \x01(\tR\fallocationId\x12)\n" +
+	"\x06limits\x18\x02 \x03(\v2\x11.caravan.v1.LimitR\x06limits\x121\n" +
+	"\adevices\x18\x03 \x03(\v2\x17.caravan.v1.DeviceUsageR\adevices\x12\x14\n" +
+	"\x05notes\x18\x04 \x03(\tR\x05notes\"\x89\x01\n" +
+	"\x05Limit\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\x129\n" +
+	"\venforcement\x18\x03 \x01(\x0e2\x17.caravan.v1.EnforcementR\venforcement\x12\x1b\n" +
+	"\tdevice_id\x18\x04 \x01(\tR\bdeviceId\"\xac\x02\n" +
+	"\vDeviceUsage\x12\x1b\n" +
+	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12 \n" +
+	"\vthousandths\x18\x02 \x01(\x05R\vthousandths\x12;\n" +
+	"\x06values\x18\x03 \x03(\v2#.caravan.v1.DeviceUsage.ValuesEntryR\x06values\x12\x1d\n" +
+	"\n" +
+	"sampled_ms\x18\x04 \x01(\x03R\tsampledMs\x12\x1b\n" +
+	"\tenergy_mj\x18\x05 \x01(\x03R\benergyMj\x12*\n" +
+	"\x11peak_memory_bytes\x18\x06 \x01(\x03R\x0fpeakMemoryBytes\x1a9\n" +
+	"\vValuesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01*\xb4\x01\n" +
 	"\bOperator\x12\x18\n" +
 	"\x14OPERATOR_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vOPERATOR_IN\x10\x01\x12\x13\n" +
@@ -2023,7 +2356,11 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x1aALLOCATION_STATE_SUCCEEDED\x10\x03\x12\x1b\n" +
 	"\x17ALLOCATION_STATE_FAILED\x10\x04\x12\x1c\n" +
 	"\x18ALLOCATION_STATE_STOPPED\x10\x05\x12\x19\n" +
-	"\x15ALLOCATION_STATE_LOST\x10\x06B!Z\x1fcaravan/api/caravanv1;caravanv1b\x06proto3"
+	"\x15ALLOCATION_STATE_LOST\x10\x06*_\n" +
+	"\vEnforcement\x12\x1b\n" +
+	"\x17ENFORCEMENT_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14ENFORCEMENT_ENFORCED\x10\x01\x12\x19\n" +
+	"\x15ENFORCEMENT_ACCOUNTED\x10\x02B!Z\x1fcaravan/api/caravanv1;caravanv1b\x06proto3"
 
 var (
 	file_caravan_v1_job_proto_rawDescOnce sync.Once
@@ -2037,64 +2374,73 @@ func file_caravan_v1_job_proto_rawDescGZIP() []byte {
 	return file_caravan_v1_job_proto_rawDescData
 }
 
-var file_caravan_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_caravan_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_caravan_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_caravan_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_caravan_v1_job_proto_goTypes = []any{
 	(Operator)(0),          // 0: caravan.v1.Operator
 	(JobState)(0),          // 1: caravan.v1.JobState
 	(TaskState)(0),         // 2: caravan.v1.TaskState
 	(AllocationState)(0),   // 3: caravan.v1.AllocationState
-	(*JobSpec)(nil),        // 4: caravan.v1.JobSpec
-	(*TaskGroup)(nil),      // 5: caravan.v1.TaskGroup
-	(*IndexRange)(nil),     // 6: caravan.v1.IndexRange
-	(*Dependency)(nil),     // 7: caravan.v1.Dependency
-	(*Variant)(nil),        // 8: caravan.v1.Variant
-	(*Resources)(nil),      // 9: caravan.v1.Resources
-	(*DeviceRequest)(nil),  // 10: caravan.v1.DeviceRequest
-	(*Constraint)(nil),     // 11: caravan.v1.Constraint
-	(*AttributeValue)(nil), // 12: caravan.v1.AttributeValue
-	(*Output)(nil),         // 13: caravan.v1.Output
-	(*Job)(nil),            // 14: caravan.v1.Job
-	(*GroupStatus)(nil),    // 15: caravan.v1.GroupStatus
-	(*Task)(nil),           // 16: caravan.v1.Task
-	(*Allocation)(nil),     // 17: caravan.v1.Allocation
-	(*DeviceShare)(nil),    // 18: caravan.v1.DeviceShare
-	(*Exit)(nil),           // 19: caravan.v1.Exit
-	(*Usage)(nil),          // 20: caravan.v1.Usage
-	nil,                    // 21: caravan.v1.JobSpec.LabelsEntry
-	nil,                    // 22: caravan.v1.TaskGroup.EnvEntry
-	nil,                    // 23: caravan.v1.Variant.EnvEntry
+	(Enforcement)(0),       // 4: caravan.v1.Enforcement
+	(*JobSpec)(nil),        // 5: caravan.v1.JobSpec
+	(*TaskGroup)(nil),      // 6: caravan.v1.TaskGroup
+	(*IndexRange)(nil),     // 7: caravan.v1.IndexRange
+	(*Dependency)(nil),     // 8: caravan.v1.Dependency
+	(*Variant)(nil),        // 9: caravan.v1.Variant
+	(*Resources)(nil),      // 10: caravan.v1.Resources
+	(*DeviceRequest)(nil),  // 11: caravan.v1.DeviceRequest
+	(*Constraint)(nil),     // 12: caravan.v1.Constraint
+	(*AttributeValue)(nil), // 13: caravan.v1.AttributeValue
+	(*Output)(nil),         // 14: caravan.v1.Output
+	(*Job)(nil),            // 15: caravan.v1.Job
+	(*GroupStatus)(nil),    // 16: caravan.v1.GroupStatus
+	(*Task)(nil),           // 17: caravan.v1.Task
+	(*Allocation)(nil),     // 18: caravan.v1.Allocation
+	(*DeviceShare)(nil),    // 19: caravan.v1.DeviceShare
+	(*Exit)(nil),           // 20: caravan.v1.Exit
+	(*Usage)(nil),          // 21: caravan.v1.Usage
+	(*TaskUsage)(nil),      // 22: caravan.v1.TaskUsage
+	(*Limit)(nil),          // 23: caravan.v1.Limit
+	(*DeviceUsage)(nil),    // 24: caravan.v1.DeviceUsage
+	nil,                    // 25: caravan.v1.JobSpec.LabelsEntry
+	nil,                    // 26: caravan.v1.TaskGroup.EnvEntry
+	nil,                    // 27: caravan.v1.Variant.EnvEntry
+	nil,                    // 28: caravan.v1.DeviceUsage.ValuesEntry
 }
 var file_caravan_v1_job_proto_depIdxs = []int32{
-	5,  // 0: caravan.v1.JobSpec.groups:type_name -> caravan.v1.TaskGroup
-	21, // 1: caravan.v1.JobSpec.labels:type_name -> caravan.v1.JobSpec.LabelsEntry
-	6,  // 2: caravan.v1.TaskGroup.indices:type_name -> caravan.v1.IndexRange
-	7,  // 3: caravan.v1.TaskGroup.depends_on:type_name -> caravan.v1.Dependency
-	8,  // 4: caravan.v1.TaskGroup.variants:type_name -> caravan.v1.Variant
-	11, // 5: caravan.v1.TaskGroup.constraints:type_name -> caravan.v1.Constraint
-	22, // 6: caravan.v1.TaskGroup.env:type_name -> caravan.v1.TaskGroup.EnvEntry
-	13, // 7: caravan.v1.TaskGroup.outputs:type_name -> caravan.v1.Output
-	9,  // 8: caravan.v1.Variant.resources:type_name -> caravan.v1.Resources
-	11, // 9: caravan.v1.Variant.constraints:type_name -> caravan.v1.Constraint
-	23, // 10: caravan.v1.Variant.env:type_name -> caravan.v1.Variant.EnvEntry
-	10, // 11: caravan.v1.Resources.devices:type_name -> caravan.v1.DeviceRequest
-	11, // 12: caravan.v1.DeviceRequest.constraints:type_name -> caravan.v1.Constraint
+	6,  // 0: caravan.v1.JobSpec.groups:type_name -> caravan.v1.TaskGroup
+	25, // 1: caravan.v1.JobSpec.labels:type_name -> caravan.v1.JobSpec.LabelsEntry
+	7,  // 2: caravan.v1.TaskGroup.indices:type_name -> caravan.v1.IndexRange
+	8,  // 3: caravan.v1.TaskGroup.depends_on:type_name -> caravan.v1.Dependency
+	9,  // 4: caravan.v1.TaskGroup.variants:type_name -> caravan.v1.Variant
+	12, // 5: caravan.v1.TaskGroup.constraints:type_name -> caravan.v1.Constraint
+	26, // 6: caravan.v1.TaskGroup.env:type_name -> caravan.v1.TaskGroup.EnvEntry
+	14, // 7: caravan.v1.TaskGroup.outputs:type_name -> caravan.v1.Output
+	10, // 8: caravan.v1.Variant.resources:type_name -> caravan.v1.Resources
+	12, // 9: caravan.v1.Variant.constraints:type_name -> caravan.v1.Constraint
+	27, // 10: caravan.v1.Variant.env:type_name -> caravan.v1.Variant.EnvEntry
+	11, // 11: caravan.v1.Resources.devices:type_name -> caravan.v1.DeviceRequest
+	12, // 12: caravan.v1.DeviceRequest.constraints:type_name -> caravan.v1.Constraint
 	0,  // 13: caravan.v1.Constraint.operator:type_name -> caravan.v1.Operator
-	12, // 14: caravan.v1.Constraint.values:type_name -> caravan.v1.AttributeValue
-	4,  // 15: caravan.v1.Job.spec:type_name -> caravan.v1.JobSpec
+	13, // 14: caravan.v1.Constraint.values:type_name -> caravan.v1.AttributeValue
+	5,  // 15: caravan.v1.Job.spec:type_name -> caravan.v1.JobSpec
 	1,  // 16: caravan.v1.Job.state:type_name -> caravan.v1.JobState
-	15, // 17: caravan.v1.Job.groups:type_name -> caravan.v1.GroupStatus
+	16, // 17: caravan.v1.Job.groups:type_name -> caravan.v1.GroupStatus
 	2,  // 18: caravan.v1.Task.state:type_name -> caravan.v1.TaskState
-	17, // 19: caravan.v1.Task.last:type_name -> caravan.v1.Allocation
-	18, // 20: caravan.v1.Allocation.devices:type_name -> caravan.v1.DeviceShare
+	18, // 19: caravan.v1.Task.last:type_name -> caravan.v1.Allocation
+	19, // 20: caravan.v1.Allocation.devices:type_name -> caravan.v1.DeviceShare
 	3,  // 21: caravan.v1.Allocation.state:type_name -> caravan.v1.AllocationState
-	19, // 22: caravan.v1.Allocation.exit:type_name -> caravan.v1.Exit
-	20, // 23: caravan.v1.Allocation.usage:type_name -> caravan.v1.Usage
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	20, // 22: caravan.v1.Allocation.exit:type_name -> caravan.v1.Exit
+	21, // 23: caravan.v1.Allocation.usage:type_name -> caravan.v1.Usage
+	23, // 24: caravan.v1.TaskUsage.limits:type_name -> caravan.v1.Limit
+	24, // 25: caravan.v1.TaskUsage.devices:type_name -> caravan.v1.DeviceUsage
+	4,  // 26: caravan.v1.Limit.enforcement:type_name -> caravan.v1.Enforcement
+	28, // 27: caravan.v1.DeviceUsage.values:type_name -> caravan.v1.DeviceUsage.ValuesEntry
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_job_proto_init() }
@@ -2111,8 +2457,8 @@ func file_caravan_v1_job_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_job_proto_rawDesc), len(file_caravan_v1_job_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   20,
+			NumEnums:      5,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

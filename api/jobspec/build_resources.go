@@ -50,6 +50,7 @@ func (b *builder) device(v *value, f fields, path string) *caravanv1.DeviceReque
 		d.MemoryMib = memory
 		b.put(path+".memory_mib", f.get("memory"))
 	}
+	d.Image = take(b, f, "image", path+".image", "")
 	b.putKey(path+".constraints", f.get("constraints"))
 	listed, _ := as[[]term](f.get("constraints"))
 	for _, t := range listed {

@@ -135,6 +135,9 @@ func (w *writer) device(d *caravanv1.DeviceRequest) {
 			rest = append(rest, attribute...)
 		}
 	}
+	if image := d.GetImage(); image != "" {
+		w.text("image", image)
+	}
 	w.constraints("constraints", rest)
 }
 

@@ -88,6 +88,11 @@ func deviceObject() *object {
 				doc: "Double precision speed of the device in TFLOPS.",
 			},
 			{
+				name: "image", is: anyText{}, example: "aes128",
+				doc:       "Image that an FPGA has to run. One that runs another is programmed before the task starts, where its agent has the image.",
+				elsewhere: []string{"bitstream", "afu"},
+			},
+			{
 				name: "constraints", is: constraintSet{}, example: `{mig: "true"}`,
 				doc:       "Conditions on other attributes of the device, by name.",
 				elsewhere: []string{"attributes", "constraint"},

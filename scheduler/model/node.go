@@ -13,7 +13,9 @@ type Node struct {
 	MemoryMiB    int64
 	DiskMiB      int64
 	// Devices is sorted by ID.
-	Devices   []Device
+	Devices []Device
+	// DeviceLinks is how close any two devices are; see Link. Empty when unknown.
+	DeviceLinks []int32
 	BootID    string
 	Version   string
 	Simulated bool
@@ -54,6 +56,19 @@ func (n *Node) Schedulable() bool { return n.State == NodeReady && !n.Draining }
 func (n *Node) Clone() *Node {
 	c := *n
 	return &c
+}
+
+// Link returns how close the i-th and the j-th device are: the higher the closer, 0 unknown.
+func (n *Node) Link(i, j int) int32 {
+	if i > j {
+		i, j = j, i
+	}
+	// Row i of the upper triangle begins behind the i longer rows above it.
+	at := i*(2*len(n.Devices)-i-1)/2 + j - i - 1
+	if i == j || i < 0 || at >= len(n.DeviceLinks) {
+		return 0
+	}
+	return n.DeviceLinks[at]
 }
 
 // Attribute returns the node's attribute of that name. Fixed fields answer
@@ -98,6 +113,24 @@ func (d *Device) Attribute(name string) (Attribute, bool) {
 	a, ok := d.Attributes[name]
 	return a, ok
 }
+
+// ImagePrefix begins the names of attributes that say which images a device's agent could load into it.
+const ImagePrefix = "image."
+
+// Runs reports whether the device can run an image, and whether that is loaded already.
+func (d *Device) Runs(image string) (loaded, ok bool) {
+	if a, has := d.Attributes["image"]; has && a.Text == image {
+		return true, true
+	}
+	a, has := d.Attributes[ImagePrefix+image]
+	return has && a.Text == ImageLoaded, has
+}
+
+// Values of the attribute of an image.
+const (
+	ImageLoaded   = "loaded"
+	ImageLoadable = "loadable"
+)
 
 // Queue is what jobs are charged to.
 type Queue struct {

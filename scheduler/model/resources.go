@@ -17,6 +17,8 @@ type DeviceRequest struct {
 	// MemoryMiB is device memory held on each device; 0 means in proportion to Thousandths.
 	MemoryMiB   int64
 	Constraints []Constraint
+	// Image that each device has to run; "" for any. See Device.Runs.
+	Image string
 }
 
 // Fraction reports whether less than a whole device is asked for.

@@ -221,9 +221,25 @@ func (v *validator) resources(path string, r *Resources) {
 			v.fault(at+".count", "a share is of one device only", "ask for whole devices, or list the request twice")
 		}
 		v.constraints(at+".constraints", d.Constraints)
+		v.image(at+".image", d)
 		devices += int64(d.Count)
 	}
 	v.atMost(path+".devices", devices, MaxDevicesPerTask, "devices for one task")
+}
+
+// maxImageName bounds an image's name, in bytes: that of an attribute, without its prefix.
+const maxImageName = 48
+
+func (v *validator) image(path string, d *DeviceRequest) {
+	switch {
+	case d.Image == "":
+	case d.Kind != KindFPGA:
+		v.fault(path, "only an FPGA runs images", "leave image out, or ask for fpga")
+	case d.Fraction():
+		v.fault(path, "a part of an FPGA cannot choose its image", "ask for the whole device")
+	case len(d.Image) > maxImageName || strings.ContainsAny(d.Image, " \t\r\n\x00"):
+		v.fault(path, "this is not the name of an image", "use up to 48 characters without spaces")
+	}
 }
 
 func (v *validator) constraints(path string, cs []Constraint) {

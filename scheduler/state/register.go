@@ -144,6 +144,9 @@ func checkNode(n *model.Node) *model.Error {
 	case len(n.Devices) > MaxNodeDevices:
 		return invalid(subject, "a node has at most 1024 devices", "offer fewer partitions")
 	}
+	if k := len(n.Devices); len(n.DeviceLinks) > 0 && len(n.DeviceLinks) != k*(k-1)/2 {
+		return invalid(subject, "the links between devices do not fit their number", "update the agent")
+	}
 	seen := map[string]bool{}
 	for i := range n.Devices {
 		d := &n.Devices[i]

@@ -101,7 +101,7 @@ func variantFromProto(p *pb.Variant) model.Variant {
 func deviceRequestFromProto(p *pb.DeviceRequest) model.DeviceRequest {
 	d := model.DeviceRequest{
 		Kind: p.Kind, Count: p.Count, Thousandths: p.Thousandths, MemoryMiB: p.MemoryMib,
-		Constraints: constraintsFromProto(p.Constraints),
+		Constraints: constraintsFromProto(p.Constraints), Image: p.Image,
 	}
 	if d.Count == 0 {
 		d.Count = 1
@@ -168,7 +168,7 @@ func VariantToProto(v *model.Variant) *pb.Variant {
 	for _, d := range v.Resources.Devices {
 		p.Resources.Devices = append(p.Resources.Devices, &pb.DeviceRequest{
 			Kind: d.Kind, Count: d.Count, Thousandths: d.Thousandths, MemoryMib: d.MemoryMiB,
-			Constraints: constraintsToProto(d.Constraints),
+			Constraints: constraintsToProto(d.Constraints), Image: d.Image,
 		})
 	}
 	return p

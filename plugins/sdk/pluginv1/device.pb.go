@@ -82,6 +82,57 @@ func (RegionState) EnumDescriptor() ([]byte, []int) {
 	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{0}
 }
 
+type Enforcement int32
+
+const (
+	Enforcement_ENFORCEMENT_UNSPECIFIED Enforcement = 0
+	// Driver or hardware keeps it: more cannot be had.
+	Enforcement_ENFORCEMENT_ENFORCED Enforcement = 1
+	// Nothing stops a task that takes more.
+	Enforcement_ENFORCEMENT_ACCOUNTED Enforcement = 2
+)
+
+// Enum value maps for Enforcement.
+var (
+	Enforcement_name = map[int32]string{
+		0: "ENFORCEMENT_UNSPECIFIED",
+		1: "ENFORCEMENT_ENFORCED",
+		2: "ENFORCEMENT_ACCOUNTED",
+	}
+	Enforcement_value = map[string]int32{
+		"ENFORCEMENT_UNSPECIFIED": 0,
+		"ENFORCEMENT_ENFORCED":    1,
+		"ENFORCEMENT_ACCOUNTED":   2,
+	}
+)
+
+func (x Enforcement) Enum() *Enforcement {
+	p := new(Enforcement)
+	*p = x
+	return p
+}
+
+func (x Enforcement) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Enforcement) Descriptor() protoreflect.EnumDescriptor {
+	return file_caravan_plugin_v1_device_proto_enumTypes[1].Descriptor()
+}
+
+func (Enforcement) Type() protoreflect.EnumType {
+	return &file_caravan_plugin_v1_device_proto_enumTypes[1]
+}
+
+func (x Enforcement) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Enforcement.Descriptor instead.
+func (Enforcement) EnumDescriptor() ([]byte, []int) {
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{1}
+}
+
 type DescribeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -842,8 +893,11 @@ func (x *ReserveRequest) GetShares() []*Share {
 }
 
 type ReserveResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Edits         *Edits                 `protobuf:"bytes,1,opt,name=edits,proto3" json:"edits,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Edits *Edits                 `protobuf:"bytes,1,opt,name=edits,proto3" json:"edits,omitempty"`
+	// What bounds the allocation's use of its shares, and who sees to that. What is not named is
+	// accounted: reserved, with nothing to stop a task that takes more.
+	Limits        []*Limit `protobuf:"bytes,2,rep,name=limits,proto3" json:"limits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -885,6 +939,82 @@ func (x *ReserveResponse) GetEdits() *Edits {
 	return nil
 }
 
+func (x *ReserveResponse) GetLimits() []*Limit {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+type Limit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With the unit at the end, such as memory_mib, compute_thousandths or encoder_thousandths.
+	Name          string      `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Value         string      `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	Enforcement   Enforcement `protobuf:"varint,3,opt,name=enforcement,proto3,enum=caravan.plugin.v1.Enforcement" json:"enforcement,omitempty"`
+	DeviceId      string      `protobuf:"bytes,4,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Limit) Reset() {
+	*x = Limit{}
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Limit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Limit) ProtoMessage() {}
+
+func (x *Limit) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Limit.ProtoReflect.Descriptor instead.
+func (*Limit) Descriptor() ([]byte, []int) {
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Limit) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Limit) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *Limit) GetEnforcement() Enforcement {
+	if x != nil {
+		return x.Enforcement
+	}
+	return Enforcement_ENFORCEMENT_UNSPECIFIED
+}
+
+func (x *Limit) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
 // Edits are what a task's surroundings need, in the terms of the Container Device Interface
 // specification, containerEdits.
 type Edits struct {
@@ -899,7 +1029,7 @@ type Edits struct {
 
 func (x *Edits) Reset() {
 	*x = Edits{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[13]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -911,7 +1041,7 @@ func (x *Edits) String() string {
 func (*Edits) ProtoMessage() {}
 
 func (x *Edits) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[13]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -924,7 +1054,7 @@ func (x *Edits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Edits.ProtoReflect.Descriptor instead.
 func (*Edits) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{13}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Edits) GetEnv() []string {
@@ -964,7 +1094,7 @@ type DeviceNode struct {
 
 func (x *DeviceNode) Reset() {
 	*x = DeviceNode{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[14]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -976,7 +1106,7 @@ func (x *DeviceNode) String() string {
 func (*DeviceNode) ProtoMessage() {}
 
 func (x *DeviceNode) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[14]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -989,7 +1119,7 @@ func (x *DeviceNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceNode.ProtoReflect.Descriptor instead.
 func (*DeviceNode) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{14}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DeviceNode) GetPath() string {
@@ -1038,7 +1168,7 @@ type Mount struct {
 
 func (x *Mount) Reset() {
 	*x = Mount{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[15]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1050,7 +1180,7 @@ func (x *Mount) String() string {
 func (*Mount) ProtoMessage() {}
 
 func (x *Mount) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[15]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1063,7 +1193,7 @@ func (x *Mount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mount.ProtoReflect.Descriptor instead.
 func (*Mount) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{15}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Mount) GetHostPath() string {
@@ -1096,7 +1226,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[16]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1108,7 +1238,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[16]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1121,7 +1251,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{16}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ReleaseRequest) GetAllocationId() string {
@@ -1139,7 +1269,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[17]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1151,7 +1281,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[17]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,7 +1294,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{17}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{18}
 }
 
 type StatsRequest struct {
@@ -1177,7 +1307,7 @@ type StatsRequest struct {
 
 func (x *StatsRequest) Reset() {
 	*x = StatsRequest{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[18]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1189,7 +1319,7 @@ func (x *StatsRequest) String() string {
 func (*StatsRequest) ProtoMessage() {}
 
 func (x *StatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[18]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1202,7 +1332,7 @@ func (x *StatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsRequest.ProtoReflect.Descriptor instead.
 func (*StatsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{18}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *StatsRequest) GetIntervalMs() int64 {
@@ -1221,7 +1351,7 @@ type StatsSample struct {
 
 func (x *StatsSample) Reset() {
 	*x = StatsSample{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[19]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1233,7 +1363,7 @@ func (x *StatsSample) String() string {
 func (*StatsSample) ProtoMessage() {}
 
 func (x *StatsSample) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[19]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1246,7 +1376,7 @@ func (x *StatsSample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsSample.ProtoReflect.Descriptor instead.
 func (*StatsSample) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{19}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *StatsSample) GetDevices() []*DeviceStats {
@@ -1268,7 +1398,7 @@ type DeviceStats struct {
 
 func (x *DeviceStats) Reset() {
 	*x = DeviceStats{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[20]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1280,7 +1410,7 @@ func (x *DeviceStats) String() string {
 func (*DeviceStats) ProtoMessage() {}
 
 func (x *DeviceStats) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[20]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1293,7 +1423,7 @@ func (x *DeviceStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceStats.ProtoReflect.Descriptor instead.
 func (*DeviceStats) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{20}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DeviceStats) GetDeviceId() string {
@@ -1325,7 +1455,7 @@ type ProgramRequest struct {
 
 func (x *ProgramRequest) Reset() {
 	*x = ProgramRequest{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[21]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1337,7 +1467,7 @@ func (x *ProgramRequest) String() string {
 func (*ProgramRequest) ProtoMessage() {}
 
 func (x *ProgramRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[21]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1350,7 +1480,7 @@ func (x *ProgramRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgramRequest.ProtoReflect.Descriptor instead.
 func (*ProgramRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{21}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ProgramRequest) GetDeviceId() string {
@@ -1393,7 +1523,7 @@ type ProgramProgress struct {
 
 func (x *ProgramProgress) Reset() {
 	*x = ProgramProgress{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[22]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1405,7 +1535,7 @@ func (x *ProgramProgress) String() string {
 func (*ProgramProgress) ProtoMessage() {}
 
 func (x *ProgramProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[22]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1418,7 +1548,7 @@ func (x *ProgramProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgramProgress.ProtoReflect.Descriptor instead.
 func (*ProgramProgress) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{22}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ProgramProgress) GetDoneThousandths() int32 {
@@ -1452,7 +1582,7 @@ type HealthRequest struct {
 
 func (x *HealthRequest) Reset() {
 	*x = HealthRequest{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[23]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1464,7 +1594,7 @@ func (x *HealthRequest) String() string {
 func (*HealthRequest) ProtoMessage() {}
 
 func (x *HealthRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[23]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1477,7 +1607,7 @@ func (x *HealthRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthRequest.ProtoReflect.Descriptor instead.
 func (*HealthRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{23}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HealthRequest) GetDeviceIds() []string {
@@ -1497,7 +1627,7 @@ type HealthResponse struct {
 
 func (x *HealthResponse) Reset() {
 	*x = HealthResponse{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[24]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1509,7 +1639,7 @@ func (x *HealthResponse) String() string {
 func (*HealthResponse) ProtoMessage() {}
 
 func (x *HealthResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[24]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1522,7 +1652,7 @@ func (x *HealthResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthResponse.ProtoReflect.Descriptor instead.
 func (*HealthResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{24}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *HealthResponse) GetDevices() map[string]*Health {
@@ -1591,9 +1721,15 @@ const file_caravan_plugin_v1_device_proto_rawDesc = "" +
 	"memory_mib\x18\x03 \x01(\x03R\tmemoryMib\"g\n" +
 	"\x0eReserveRequest\x12#\n" +
 	"\rallocation_id\x18\x01 \x01(\tR\fallocationId\x120\n" +
-	"\x06shares\x18\x02 \x03(\v2\x18.caravan.plugin.v1.ShareR\x06shares\"A\n" +
+	"\x06shares\x18\x02 \x03(\v2\x18.caravan.plugin.v1.ShareR\x06shares\"s\n" +
 	"\x0fReserveResponse\x12.\n" +
-	"\x05edits\x18\x01 \x01(\v2\x18.caravan.plugin.v1.EditsR\x05edits\"\x8d\x01\n" +
+	"\x05edits\x18\x01 \x01(\v2\x18.caravan.plugin.v1.EditsR\x05edits\x120\n" +
+	"\x06limits\x18\x02 \x03(\v2\x18.caravan.plugin.v1.LimitR\x06limits\"\x90\x01\n" +
+	"\x05Limit\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\x12@\n" +
+	"\venforcement\x18\x03 \x01(\x0e2\x1e.caravan.plugin.v1.EnforcementR\venforcement\x12\x1b\n" +
+	"\tdevice_id\x18\x04 \x01(\tR\bdeviceId\"\x8d\x01\n" +
 	"\x05Edits\x12\x10\n" +
 	"\x03env\x18\x01 \x03(\tR\x03env\x12@\n" +
 	"\fdevice_nodes\x18\x02 \x03(\v2\x1d.caravan.plugin.v1.DeviceNodeR\vdeviceNodes\x120\n" +
@@ -1648,7 +1784,11 @@ const file_caravan_plugin_v1_device_proto_rawDesc = "" +
 	"\x12REGION_STATE_READY\x10\x03\x12\x17\n" +
 	"\x13REGION_STATE_IN_USE\x10\x04\x12\x19\n" +
 	"\x15REGION_STATE_DRAINING\x10\x05\x12\x16\n" +
-	"\x12REGION_STATE_ERROR\x10\x062\xcd\x04\n" +
+	"\x12REGION_STATE_ERROR\x10\x06*_\n" +
+	"\vEnforcement\x12\x1b\n" +
+	"\x17ENFORCEMENT_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14ENFORCEMENT_ENFORCED\x10\x01\x12\x19\n" +
+	"\x15ENFORCEMENT_ACCOUNTED\x10\x022\xcd\x04\n" +
 	"\rDeviceService\x12S\n" +
 	"\bDescribe\x12\".caravan.plugin.v1.DescribeRequest\x1a#.caravan.plugin.v1.DescribeResponse\x12T\n" +
 	"\vFingerprint\x12%.caravan.plugin.v1.FingerprintRequest\x1a\x1c.caravan.plugin.v1.Inventory0\x01\x12P\n" +
@@ -1670,75 +1810,79 @@ func file_caravan_plugin_v1_device_proto_rawDescGZIP() []byte {
 	return file_caravan_plugin_v1_device_proto_rawDescData
 }
 
-var file_caravan_plugin_v1_device_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_caravan_plugin_v1_device_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_caravan_plugin_v1_device_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_caravan_plugin_v1_device_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_caravan_plugin_v1_device_proto_goTypes = []any{
 	(RegionState)(0),           // 0: caravan.plugin.v1.RegionState
-	(*DescribeRequest)(nil),    // 1: caravan.plugin.v1.DescribeRequest
-	(*DescribeResponse)(nil),   // 2: caravan.plugin.v1.DescribeResponse
-	(*FingerprintRequest)(nil), // 3: caravan.plugin.v1.FingerprintRequest
-	(*Inventory)(nil),          // 4: caravan.plugin.v1.Inventory
-	(*Device)(nil),             // 5: caravan.plugin.v1.Device
-	(*Attribute)(nil),          // 6: caravan.plugin.v1.Attribute
-	(*Health)(nil),             // 7: caravan.plugin.v1.Health
-	(*Signal)(nil),             // 8: caravan.plugin.v1.Signal
-	(*Region)(nil),             // 9: caravan.plugin.v1.Region
-	(*Link)(nil),               // 10: caravan.plugin.v1.Link
-	(*Share)(nil),              // 11: caravan.plugin.v1.Share
-	(*ReserveRequest)(nil),     // 12: caravan.plugin.v1.ReserveRequest
-	(*ReserveResponse)(nil),    // 13: caravan.plugin.v1.ReserveResponse
-	(*Edits)(nil),              // 14: caravan.plugin.v1.Edits
-	(*DeviceNode)(nil),         // 15: caravan.plugin.v1.DeviceNode
-	(*Mount)(nil),              // 16: caravan.plugin.v1.Mount
-	(*ReleaseRequest)(nil),     // 17: caravan.plugin.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),    // 18: caravan.plugin.v1.ReleaseResponse
-	(*StatsRequest)(nil),       // 19: caravan.plugin.v1.StatsRequest
-	(*StatsSample)(nil),        // 20: caravan.plugin.v1.StatsSample
-	(*DeviceStats)(nil),        // 21: caravan.plugin.v1.DeviceStats
-	(*ProgramRequest)(nil),     // 22: caravan.plugin.v1.ProgramRequest
-	(*ProgramProgress)(nil),    // 23: caravan.plugin.v1.ProgramProgress
-	(*HealthRequest)(nil),      // 24: caravan.plugin.v1.HealthRequest
-	(*HealthResponse)(nil),     // 25: caravan.plugin.v1.HealthResponse
-	nil,                        // 26: caravan.plugin.v1.Device.AttributesEntry
-	nil,                        // 27: caravan.plugin.v1.DeviceStats.ValuesEntry
-	nil,                        // 28: caravan.plugin.v1.HealthResponse.DevicesEntry
+	(Enforcement)(0),           // 1: caravan.plugin.v1.Enforcement
+	(*DescribeRequest)(nil),    // 2: caravan.plugin.v1.DescribeRequest
+	(*DescribeResponse)(nil),   // 3: caravan.plugin.v1.DescribeResponse
+	(*FingerprintRequest)(nil), // 4: caravan.plugin.v1.FingerprintRequest
+	(*Inventory)(nil),          // 5: caravan.plugin.v1.Inventory
+	(*Device)(nil),             // 6: caravan.plugin.v1.Device
+	(*Attribute)(nil),          // 7: caravan.plugin.v1.Attribute
+	(*Health)(nil),             // 8: caravan.plugin.v1.Health
+	(*Signal)(nil),             // 9: caravan.plugin.v1.Signal
+	(*Region)(nil),             // 10: caravan.plugin.v1.Region
+	(*Link)(nil),               // 11: caravan.plugin.v1.Link
+	(*Share)(nil),              // 12: caravan.plugin.v1.Share
+	(*ReserveRequest)(nil),     // 13: caravan.plugin.v1.ReserveRequest
+	(*ReserveResponse)(nil),    // 14: caravan.plugin.v1.ReserveResponse
+	(*Limit)(nil),              // 15: caravan.plugin.v1.Limit
+	(*Edits)(nil),              // 16: caravan.plugin.v1.Edits
+	(*DeviceNode)(nil),         // 17: caravan.plugin.v1.DeviceNode
+	(*Mount)(nil),              // 18: caravan.plugin.v1.Mount
+	(*ReleaseRequest)(nil),     // 19: caravan.plugin.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),    // 20: caravan.plugin.v1.ReleaseResponse
+	(*StatsRequest)(nil),       // 21: caravan.plugin.v1.StatsRequest
+	(*StatsSample)(nil),        // 22: caravan.plugin.v1.StatsSample
+	(*DeviceStats)(nil),        // 23: caravan.plugin.v1.DeviceStats
+	(*ProgramRequest)(nil),     // 24: caravan.plugin.v1.ProgramRequest
+	(*ProgramProgress)(nil),    // 25: caravan.plugin.v1.ProgramProgress
+	(*HealthRequest)(nil),      // 26: caravan.plugin.v1.HealthRequest
+	(*HealthResponse)(nil),     // 27: caravan.plugin.v1.HealthResponse
+	nil,                        // 28: caravan.plugin.v1.Device.AttributesEntry
+	nil,                        // 29: caravan.plugin.v1.DeviceStats.ValuesEntry
+	nil,                        // 30: caravan.plugin.v1.HealthResponse.DevicesEntry
 }
 var file_caravan_plugin_v1_device_proto_depIdxs = []int32{
-	5,  // 0: caravan.plugin.v1.Inventory.devices:type_name -> caravan.plugin.v1.Device
-	10, // 1: caravan.plugin.v1.Inventory.links:type_name -> caravan.plugin.v1.Link
-	26, // 2: caravan.plugin.v1.Device.attributes:type_name -> caravan.plugin.v1.Device.AttributesEntry
-	7,  // 3: caravan.plugin.v1.Device.health:type_name -> caravan.plugin.v1.Health
-	9,  // 4: caravan.plugin.v1.Device.region:type_name -> caravan.plugin.v1.Region
-	8,  // 5: caravan.plugin.v1.Health.signals:type_name -> caravan.plugin.v1.Signal
+	6,  // 0: caravan.plugin.v1.Inventory.devices:type_name -> caravan.plugin.v1.Device
+	11, // 1: caravan.plugin.v1.Inventory.links:type_name -> caravan.plugin.v1.Link
+	28, // 2: caravan.plugin.v1.Device.attributes:type_name -> caravan.plugin.v1.Device.AttributesEntry
+	8,  // 3: caravan.plugin.v1.Device.health:type_name -> caravan.plugin.v1.Health
+	10, // 4: caravan.plugin.v1.Device.region:type_name -> caravan.plugin.v1.Region
+	9,  // 5: caravan.plugin.v1.Health.signals:type_name -> caravan.plugin.v1.Signal
 	0,  // 6: caravan.plugin.v1.Region.state:type_name -> caravan.plugin.v1.RegionState
-	11, // 7: caravan.plugin.v1.ReserveRequest.shares:type_name -> caravan.plugin.v1.Share
-	14, // 8: caravan.plugin.v1.ReserveResponse.edits:type_name -> caravan.plugin.v1.Edits
-	15, // 9: caravan.plugin.v1.Edits.device_nodes:type_name -> caravan.plugin.v1.DeviceNode
-	16, // 10: caravan.plugin.v1.Edits.mounts:type_name -> caravan.plugin.v1.Mount
-	21, // 11: caravan.plugin.v1.StatsSample.devices:type_name -> caravan.plugin.v1.DeviceStats
-	27, // 12: caravan.plugin.v1.DeviceStats.values:type_name -> caravan.plugin.v1.DeviceStats.ValuesEntry
-	28, // 13: caravan.plugin.v1.HealthResponse.devices:type_name -> caravan.plugin.v1.HealthResponse.DevicesEntry
-	6,  // 14: caravan.plugin.v1.Device.AttributesEntry.value:type_name -> caravan.plugin.v1.Attribute
-	7,  // 15: caravan.plugin.v1.HealthResponse.DevicesEntry.value:type_name -> caravan.plugin.v1.Health
-	1,  // 16: caravan.plugin.v1.DeviceService.Describe:input_type -> caravan.plugin.v1.DescribeRequest
-	3,  // 17: caravan.plugin.v1.DeviceService.Fingerprint:input_type -> caravan.plugin.v1.FingerprintRequest
-	12, // 18: caravan.plugin.v1.DeviceService.Reserve:input_type -> caravan.plugin.v1.ReserveRequest
-	17, // 19: caravan.plugin.v1.DeviceService.Release:input_type -> caravan.plugin.v1.ReleaseRequest
-	19, // 20: caravan.plugin.v1.DeviceService.Stats:input_type -> caravan.plugin.v1.StatsRequest
-	22, // 21: caravan.plugin.v1.DeviceService.Program:input_type -> caravan.plugin.v1.ProgramRequest
-	24, // 22: caravan.plugin.v1.DeviceService.Health:input_type -> caravan.plugin.v1.HealthRequest
-	2,  // 23: caravan.plugin.v1.DeviceService.Describe:output_type -> caravan.plugin.v1.DescribeResponse
-	4,  // 24: caravan.plugin.v1.DeviceService.Fingerprint:output_type -> caravan.plugin.v1.Inventory
-	13, // 25: caravan.plugin.v1.DeviceService.Reserve:output_type -> caravan.plugin.v1.ReserveResponse
-	18, // 26: caravan.plugin.v1.DeviceService.Release:output_type -> caravan.plugin.v1.ReleaseResponse
-	20, // 27: caravan.plugin.v1.DeviceService.Stats:output_type -> caravan.plugin.v1.StatsSample
-	23, // 28: caravan.plugin.v1.DeviceService.Program:output_type -> caravan.plugin.v1.ProgramProgress
-	25, // 29: caravan.plugin.v1.DeviceService.Health:output_type -> caravan.plugin.v1.HealthResponse
-	23, // [23:30] is the sub-list for method output_type
-	16, // [16:23] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	12, // 7: caravan.plugin.v1.ReserveRequest.shares:type_name -> caravan.plugin.v1.Share
+	16, // 8: caravan.plugin.v1.ReserveResponse.edits:type_name -> caravan.plugin.v1.Edits
+	15, // 9: caravan.plugin.v1.ReserveResponse.limits:type_name -> caravan.plugin.v1.Limit
+	1,  // 10: caravan.plugin.v1.Limit.enforcement:type_name -> caravan.plugin.v1.Enforcement
+	17, // 11: caravan.plugin.v1.Edits.device_nodes:type_name -> caravan.plugin.v1.DeviceNode
+	18, // 12: caravan.plugin.v1.Edits.mounts:type_name -> caravan.plugin.v1.Mount
+	23, // 13: caravan.plugin.v1.StatsSample.devices:type_name -> caravan.plugin.v1.DeviceStats
+	29, // 14: caravan.plugin.v1.DeviceStats.values:type_name -> caravan.plugin.v1.DeviceStats.ValuesEntry
+	30, // 15: caravan.plugin.v1.HealthResponse.devices:type_name -> caravan.plugin.v1.HealthResponse.DevicesEntry
+	7,  // 16: caravan.plugin.v1.Device.AttributesEntry.value:type_name -> caravan.plugin.v1.Attribute
+	8,  // 17: caravan.plugin.v1.HealthResponse.DevicesEntry.value:type_name -> caravan.plugin.v1.Health
+	2,  // 18: caravan.plugin.v1.DeviceService.Describe:input_type -> caravan.plugin.v1.DescribeRequest
+	4,  // 19: caravan.plugin.v1.DeviceService.Fingerprint:input_type -> caravan.plugin.v1.FingerprintRequest
+	13, // 20: caravan.plugin.v1.DeviceService.Reserve:input_type -> caravan.plugin.v1.ReserveRequest
+	19, // 21: caravan.plugin.v1.DeviceService.Release:input_type -> caravan.plugin.v1.ReleaseRequest
+	21, // 22: caravan.plugin.v1.DeviceService.Stats:input_type -> caravan.plugin.v1.StatsRequest
+	24, // 23: caravan.plugin.v1.DeviceService.Program:input_type -> caravan.plugin.v1.ProgramRequest
+	26, // 24: caravan.plugin.v1.DeviceService.Health:input_type -> caravan.plugin.v1.HealthRequest
+	3,  // 25: caravan.plugin.v1.DeviceService.Describe:output_type -> caravan.plugin.v1.DescribeResponse
+	5,  // 26: caravan.plugin.v1.DeviceService.Fingerprint:output_type -> caravan.plugin.v1.Inventory
+	14, // 27: caravan.plugin.v1.DeviceService.Reserve:output_type -> caravan.plugin.v1.ReserveResponse
+	20, // 28: caravan.plugin.v1.DeviceService.Release:output_type -> caravan.plugin.v1.ReleaseResponse
+	22, // 29: caravan.plugin.v1.DeviceService.Stats:output_type -> caravan.plugin.v1.StatsSample
+	25, // 30: caravan.plugin.v1.DeviceService.Program:output_type -> caravan.plugin.v1.ProgramProgress
+	27, // 31: caravan.plugin.v1.DeviceService.Health:output_type -> caravan.plugin.v1.HealthResponse
+	25, // [25:32] is the sub-list for method output_type
+	18, // [18:25] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_caravan_plugin_v1_device_proto_init() }
@@ -1755,8 +1899,8 @@ func file_caravan_plugin_v1_device_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_plugin_v1_device_proto_rawDesc), len(file_caravan_plugin_v1_device_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   28,
+			NumEnums:      2,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

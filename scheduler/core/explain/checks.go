@@ -68,6 +68,9 @@ func requestLabel(r *model.DeviceRequest) string {
 	if r.MemoryMiB > 0 {
 		with = append(with, model.FormatMiB(r.MemoryMiB))
 	}
+	if r.Image != "" {
+		with = append(with, "image "+r.Image)
+	}
 	for i := range r.Constraints {
 		with = append(with, r.Constraints[i].String())
 	}

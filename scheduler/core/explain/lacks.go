@@ -148,7 +148,7 @@ type near struct {
 	kind, suited, ready int32
 	// unsuited is the device that fails the fewest conditions, unmet its first.
 	unsuited *model.Device
-	unmet    int // -1 too few thousandths, -2 too little memory, else a constraint
+	unmet    int // -1 too few thousandths, -2 too little memory, -3 not the image, else a constraint
 	short    int64
 	// busiest of what is left on one suited device
 	left *resource.DeviceFree
@@ -199,7 +199,10 @@ func deviceUnmet(r *model.DeviceRequest, d *model.Device) (unmet int, short int6
 	if d.Thousandths < r.Thousandths {
 		return -1, missing(int64(d.Thousandths), int64(r.Thousandths))
 	}
-	return -2, missing(d.MemoryMiB, r.MemoryMiB)
+	if d.MemoryMiB < r.MemoryMiB {
+		return -2, missing(d.MemoryMiB, r.MemoryMiB)
+	}
+	return -3, 1000
 }
 
 func deviceShortfall(q near) int64 {
@@ -238,6 +241,9 @@ func unsuited(r *model.DeviceRequest, q near) string {
 		return amount(model.FormatMilli(int64(q.unsuited.Thousandths)), model.FormatMilli(int64(r.Thousandths)), r.Kind)
 	case -2:
 		return r.Kind + " memory " + model.FormatMiB(q.unsuited.MemoryMiB) + " of " + model.FormatMiB(r.MemoryMiB)
+	}
+	if q.unmet == -3 {
+		return "no image " + r.Image + " for its " + r.Kind
 	}
 	c := &r.Constraints[q.unmet]
 	a, ok := q.unsuited.Attribute(c.Attribute)

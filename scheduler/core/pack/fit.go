@@ -42,7 +42,7 @@ type Fitter struct {
 	picks []pick
 	taken []uint64
 	// tally of the last try, for the score
-	splits, splinter, memoryLeft, thousandths int64
+	loads, splits, splinter, memoryLeft, thousandths int64
 	failing                                   int
 	// scratch of rematch
 	owner []int32
@@ -89,15 +89,17 @@ func (f *Fitter) Devices(c *request.Class, m Match, n *model.Node, free *resourc
 
 func (f *Fitter) clear() {
 	f.picks = f.picks[:0]
-	f.splits, f.splinter, f.memoryLeft, f.thousandths = 0, 0, 0, 0
+	f.loads, f.splits, f.splinter, f.memoryLeft, f.thousandths = 0, 0, 0, 0, 0
 }
 
 // Failing returns the request that the last call of Devices could not serve.
 func (f *Fitter) Failing() int { return f.failing }
 
-// rank orders the devices that could serve a request, least first: split
+// rank orders the devices that could serve a request, least first: those that
+// run the image that is asked for before those to be programmed, split
 // devices before whole ones, then the least left over, then the smallest.
 type rank struct {
+	load        bool
 	whole       bool
 	thousandths int32
 	memoryMiB   int64
@@ -105,6 +107,8 @@ type rank struct {
 
 func (a rank) before(b rank) bool {
 	switch {
+	case a.load != b.load:
+		return b.load
 	case a.whole != b.whole:
 		return b.whole
 	case a.thousandths != b.thousandths:
@@ -123,8 +127,14 @@ func rate(req *model.DeviceRequest, d *model.Device, left *resource.DeviceFree) 
 	if left.MemoryMiB < memoryMiB {
 		return rank{}, 0, false
 	}
+	load := false
+	if req.Image != "" {
+		loaded, _ := d.Runs(req.Image)
+		load = !loaded
+	}
 	// A device taken whole leaves nothing behind; what tells two apart is size.
 	return rank{
+		load:  load,
 		whole: left.Thousandths == d.Thousandths, thousandths: left.Thousandths - req.Thousandths, memoryMiB: left.MemoryMiB,
 	}, memoryMiB, true
 }
@@ -154,6 +164,9 @@ func (f *Fitter) pick(req *model.DeviceRequest, device int, k rank, memory int64
 	f.picks = append(f.picks, pick{device: device, thousandths: req.Thousandths, memoryMiB: memory})
 	f.thousandths += int64(req.Thousandths)
 	f.memoryLeft += k.memoryMiB - memory
+	if k.load {
+		f.loads++
+	}
 	if !req.Fraction() {
 		f.memoryLeft += memory
 		return

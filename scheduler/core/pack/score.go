@@ -9,6 +9,7 @@ import (
 // Score says how well a task fits a node; less is better. It is a sequence of
 // whole numbers packed into one, the first deciding, each capped at its width:
 //
+//	 3 bits  devices to be programmed first, which takes seconds to minutes
 //	 3 bits  kinds of device on the node that the task has no use for, so that
 //	         work without devices stays off nodes that have some
 //	 7 bits  untouched devices that a fraction would split
@@ -24,12 +25,13 @@ type Score uint64
 // Parts is a score taken apart, its fields in the order in which they decide
 // and in the units that Score documents. They are not capped.
 type Parts struct {
-	ForeignKinds, Splits, Splinter, DevicesLeft, DeviceMemoryGiB, HostLeft int64
+	Loads, ForeignKinds, Splits, Splinter, DevicesLeft, DeviceMemoryGiB, HostLeft int64
 }
 
 // Score packs the parts into one number.
 func (p Parts) Score() Score {
 	var s Score
+	s.push(p.Loads, 3)
 	s.push(p.ForeignKinds, 3)
 	s.push(p.Splits, 7)
 	s.push(p.Splinter, 10)
@@ -47,6 +49,7 @@ func (p Parts) Difference(o Parts) string {
 		a, b  int64
 		width uint
 	}{
+		{"loads", p.Loads, o.Loads, 3},
 		{"foreign-kinds", p.ForeignKinds, o.ForeignKinds, 3},
 		{"splits", p.Splits, o.Splits, 7},
 		{"splinter", p.Splinter, o.Splinter, 10},
@@ -82,6 +85,7 @@ func (f *Fitter) score(c *request.Class, n *model.Node, free *resource.Free, max
 
 func (f *Fitter) parts(c *request.Class, n *model.Node, free *resource.Free, maxCPU, maxMemory int64) Parts {
 	return Parts{
+		Loads:           f.loads,
 		ForeignKinds:    foreignKinds(c, n),
 		Splits:          f.splits,
 		Splinter:        f.splinter,

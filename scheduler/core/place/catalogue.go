@@ -215,6 +215,10 @@ func (k *catalogue) request(c *request.Class) potential.Request {
 
 // describable reports whether the potential has words for a class, but for its conditions.
 func describable(c *request.Class) bool {
+	// Which image a device runs changes with every programming: it is no property of a model.
+	if slices.ContainsFunc(c.Devices, func(r model.DeviceRequest) bool { return r.Image != "" }) {
+		return false
+	}
 	return len(c.Devices) == 0 || len(c.Devices) == 1 && c.Devices[0].Count <= potential.MaxDevices &&
 		(c.Devices[0].Count == 1 || !c.Devices[0].Fraction())
 }

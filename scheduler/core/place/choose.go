@@ -66,14 +66,19 @@ func (p *Placer) Devices(c *request.Class, f Found) []model.DeviceShare {
 		p.shares = make([]model.DeviceShare, 0, max(int(r.Count), shareBlock))
 	}
 	at := len(p.shares)
+	linked := len(n.Node.DeviceLinks) > 0 && !r.Fraction()
+	p.pool = p.pool[:0]
 	for d := range n.Free.Devices {
-		if !suits(r, leftOf(&n.Free.Devices[d], m), m, &f.choice) {
-			continue
+		if suits(r, leftOf(&n.Free.Devices[d], m), m, &f.choice) {
+			p.pool = append(p.pool, d)
+			if len(p.pool) == int(r.Count) && !linked {
+				break
+			}
 		}
+	}
+	p.picked = pack.Connected(p.picked[:0], n.Node, p.pool, int(r.Count))
+	for _, d := range p.picked {
 		p.shares = append(p.shares, model.DeviceShare{Device: n.Node.Devices[d].ID, Thousandths: r.Thousandths, MemoryMiB: memoryMiB})
-		if len(p.shares)-at == int(r.Count) {
-			break
-		}
 	}
 	return p.shares[at:len(p.shares):len(p.shares)]
 }

@@ -39,6 +39,7 @@ type Placer struct {
 	shares          []model.DeviceShare
 	left            []potential.Left
 	rooms           []int64
+	pool, picked    []int // scratch of Devices
 }
 
 // known is what is kept of a class.

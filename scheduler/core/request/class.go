@@ -125,6 +125,7 @@ func appendKey(b []byte, g *model.TaskGroup, v *model.Variant) []byte {
 		b = binary.AppendVarint(b, d.MemoryMiB)
 		b = binary.AppendUvarint(b, uint64(len(d.Constraints)))
 		b = appendConstraints(b, d.Constraints)
+		b = appendText(b, d.Image)
 	}
 	b = appendConstraints(b, g.Constraints)
 	return appendConstraints(b, v.Constraints)

@@ -19,13 +19,18 @@ func (c *Class) Serves(n *model.Node) (failing int, ok bool) {
 }
 
 // Share returns what request r takes of device d, and whether the device
-// could ever give it: right kind, constraints met, and large enough when
+// could ever give it: right kind, constraints met, the image loaded or at hand, and large enough when
 // nothing else is on it. A device that offers less than 1000 thousandths
 // serves no request for a whole one; memory that is asked for in proportion
 // is in proportion to what the device offers, rounded up.
 func Share(r *model.DeviceRequest, d *model.Device) (thousandths int32, memoryMiB int64, ok bool) {
 	if d.Kind != r.Kind || d.Thousandths < r.Thousandths || d.MemoryMiB < r.MemoryMiB {
 		return 0, 0, false
+	}
+	if r.Image != "" {
+		if _, ok := d.Runs(r.Image); !ok {
+			return 0, 0, false
+		}
 	}
 	for i := range r.Constraints {
 		if a, has := d.Attribute(r.Constraints[i].Attribute); !r.Constraints[i].Holds(a, has) {
