@@ -125,6 +125,7 @@ func resourcesGen() *rapid.Generator[*caravanv1.Resources] {
 			}
 			if d.GetThousandths() == 1000 {
 				d.Count = rapid.Int32Range(1, 16).Draw(t, "count")
+				d.Image = rapid.SampledFrom([]string{"", "aes128", "8f2b3c4d-0000"}).Draw(t, "image")
 			}
 			r.Devices = append(r.Devices, d)
 		}
