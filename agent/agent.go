@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 
+	"caravan/agent/cpus"
 	"caravan/agent/driver"
 	"caravan/agent/driver/exec"
 	"caravan/agent/driver/sim"
@@ -94,13 +95,18 @@ func (a *Agent) serve(ctx context.Context, listener net.Listener, devices *devic
 	if err != nil {
 		return err
 	}
+	var run *runner.Runner // set before anything is moved
+	book, err := a.processors(func(id string, p cpus.Pin) { run.Move(id, p) })
+	if err != nil {
+		return err
+	}
 	var session *link.Session // set before the runner runs, and so before it reports
 	adopted := make(chan struct{})
-	run, err := runner.New(runner.Config{
+	run, err = runner.New(runner.Config{
 		Dir:     filepath.Join(a.cfg.DataDir, allocsDir),
 		Drivers: map[string]driver.Driver{exec.Name: processes, sim.Name: sim.New()},
 		Report:  func(r *pb.AllocationReport) { session.Report(r) }, Ready: func() { close(adopted) },
-		Devices: devices, OpenDevices: open, Limits: a.limits(processes), OutputRoots: a.cfg.OutputRoots,
+		Devices: devices, CPUs: book, OpenDevices: open, Limits: a.limits(processes), OutputRoots: a.cfg.OutputRoots,
 		Launches: a.cfg.Launches, Publications: a.cfg.Publications, Retention: a.cfg.Retention,
 		Logger: a.cfg.Logger.Named("runner"),
 	})
@@ -120,7 +126,7 @@ func (a *Agent) serve(ctx context.Context, listener net.Listener, devices *devic
 	if err != nil {
 		return err
 	}
-	service, err := tasks.New(tasks.Config{Source: source{run}, Logger: a.cfg.Logger.Named("tasks")})
+	service, err := tasks.New(tasks.Config{Source: source{run}, Programmer: programmer{devices.Manager}, Logger: a.cfg.Logger.Named("tasks")})
 	if err != nil {
 		return err
 	}
@@ -264,6 +270,9 @@ func (h *handler) Registered() {
 type source struct{ runner *runner.Runner }
 
 var _ tasks.Source = source{}
+
+// Usage tells what an allocation was given and uses.
+func (s source) Usage(id string) (*pb.TaskUsage, bool) { return s.runner.Usage(id) }
 
 // Find looks an allocation up.
 func (s source) Find(id string) (tasks.Allocation, bool) {

@@ -14,6 +14,7 @@ import (
 
 	"caravan/agent/device/health"
 	"caravan/agent/driver"
+	"caravan/agent/images"
 	pb "caravan/api/caravanv1"
 	"caravan/plugins/sdk/pluginv1"
 	"caravan/scheduler/model"
@@ -52,6 +53,14 @@ type Config struct {
 	// RetryMin and RetryMax bound the pauses before a plugin is started again; default 500 ms and
 	// 30 s.
 	RetryMin, RetryMax time.Duration
+	// Images are what can be loaded into programmable devices; nil for none.
+	Images *images.Store
+	// ProgramTimeout bounds the load of an image; default 5 minutes.
+	ProgramTimeout time.Duration
+	// TimesFile keeps how long images take to load over restarts; "" forgets it.
+	TimesFile string
+	// StatsInterval is the time between two samples of the devices; default 10 s.
+	StatsInterval time.Duration
 	// Logger takes the manager's and the plugins' messages; default none.
 	Logger hclog.Logger
 }
@@ -68,6 +77,10 @@ type Manager struct {
 	records map[string]*record
 	held    map[string][]*pb.DeviceShare // by allocation
 	told    []*pb.Device                 // what Devices said last
+
+	programs programs
+	samples  map[string]sample     // by device
+	charges  map[[2]string]*charge // by allocation and device
 }
 
 // record is what is known of a device over all inventories.
@@ -87,6 +100,7 @@ func New(cfg Config) (*Manager, error) {
 	for d, value := range map[*time.Duration]time.Duration{
 		&cfg.CallTimeout: 5 * time.Second, &cfg.HealthInterval: 10 * time.Second, &cfg.DownGrace: 30 * time.Second,
 		&cfg.RetryMin: 500 * time.Millisecond, &cfg.RetryMax: 30 * time.Second,
+		&cfg.ProgramTimeout: 5 * time.Minute, &cfg.StatsInterval: 10 * time.Second,
 	} {
 		if *d <= 0 {
 			*d = value
@@ -99,6 +113,9 @@ func New(cfg Config) (*Manager, error) {
 		cfg.Logger = hclog.NewNullLogger()
 	}
 	m := &Manager{cfg: cfg, records: make(map[string]*record), held: make(map[string][]*pb.DeviceShare)}
+	m.programs = programs{busy: make(map[string]chan struct{}), failed: make(map[string]bool), times: make(map[string]int64)}
+	m.samples, m.charges = make(map[string]sample), make(map[[2]string]*charge)
+	m.readTimes()
 	for _, p := range cfg.Plugins {
 		if p.Name == "" || slices.ContainsFunc(m.plugins, func(q *plugin) bool { return q.Name == p.Name }) {
 			return nil, fmt.Errorf("device plugin %q: each needs a name of its own", p.Name)
@@ -247,19 +264,22 @@ func (m *Manager) Reserve(ctx context.Context, allocation string, shares []*pb.D
 		return grant, err
 	}
 	m.Adopt(allocation, shares)
+	var told []*pluginv1.Limit
 	for _, p := range m.plugins {
 		if len(parts[p]) == 0 {
 			continue
 		}
-		edits, err := p.reserve(ctx, allocation, parts[p])
+		answer, err := p.reserve(ctx, allocation, parts[p])
 		if err == nil {
-			err = addEdits(&grant, edits)
+			told = append(told, answer.GetLimits()...)
+			err = addEdits(&grant, answer.GetEdits())
 		}
 		if err != nil {
 			m.Release(allocation)
 			return driver.Grant{}, fmt.Errorf("devices of plugin %s: %w", p.Name, err)
 		}
 	}
+	grant.Limits = m.limits(shares, told)
 	return grant, nil
 }
 
@@ -297,6 +317,7 @@ func (m *Manager) Adopt(allocation string, shares []*pb.DeviceShare) {
 	m.mu.Lock()
 	m.held[allocation] = shares
 	for _, s := range shares {
+		m.charge(allocation, s.DeviceId)
 		m.apply(s.DeviceId, m.record(s.DeviceId), health.Used{Busy: true, At: now()})
 	}
 	m.mu.Unlock()
@@ -309,6 +330,7 @@ func (m *Manager) Release(allocation string) {
 	m.mu.Lock()
 	shares := m.held[allocation]
 	delete(m.held, allocation)
+	m.settle(allocation, shares)
 	for _, s := range shares {
 		m.apply(s.DeviceId, m.record(s.DeviceId), health.Used{Busy: m.isHeld(s.DeviceId), At: now()})
 	}
@@ -345,19 +367,4 @@ func (m *Manager) holdings(p *plugin) map[string][]*pluginv1.Share {
 		}
 	}
 	return all
-}
-
-// Program loads an image into a device, which nobody may hold. progress may be nil.
-func (m *Manager) Program(ctx context.Context, req *pluginv1.ProgramRequest, progress func(*pluginv1.ProgramProgress)) error {
-	m.mu.Lock()
-	p := m.owner(req.DeviceId)
-	m.mu.Unlock()
-	if p == nil {
-		return fmt.Errorf("device %s: %w", req.DeviceId, errNoDevice)
-	}
-	c, err := p.client(ctx)
-	if err != nil {
-		return fmt.Errorf("device %s: %w", req.DeviceId, err)
-	}
-	return c.Program(ctx, req, progress)
 }

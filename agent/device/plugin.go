@@ -95,6 +95,7 @@ func (p *plugin) serve(ctx context.Context) error {
 		return errors.Join(errors.New("the inventory ended"), err)
 	})
 	g.Go(func() error { return p.attend(ctx, c, ready) })
+	g.Go(func() error { return p.measure(ctx, c) })
 	return g.Wait()
 }
 
@@ -231,16 +232,16 @@ func (p *plugin) client(ctx context.Context) (*client.Client, error) {
 	}
 }
 
-func (p *plugin) reserve(ctx context.Context, allocation string, shares []*pluginv1.Share) (*pluginv1.Edits, error) {
+func (p *plugin) reserve(ctx context.Context, allocation string, shares []*pluginv1.Share) (*pluginv1.ReserveResponse, error) {
 	c, err := p.client(ctx)
 	if err != nil {
 		return nil, err
 	}
-	edits, err := c.Reserve(ctx, &pluginv1.ReserveRequest{AllocationId: allocation, Shares: shares})
+	answer, err := c.Grant(ctx, &pluginv1.ReserveRequest{AllocationId: allocation, Shares: shares})
 	if err == nil {
-		err = sdk.CheckEdits(edits)
+		err = errors.Join(sdk.CheckEdits(answer.GetEdits()), sdk.CheckLimits(answer.GetLimits()))
 	}
-	return edits, err
+	return answer, err
 }
 
 // release tells the plugin, if it runs, that an allocation holds nothing any more. One that does

@@ -143,6 +143,9 @@ func (s State) launchFailed(e LaunchFailed) (State, []Effect) {
 		State: model.AllocationFailed, EndedAt: e.At,
 		Exit: model.Exit{Code: -1, Reason: model.ReasonLaunchFailed, Message: e.Message},
 	}
+	if e.Elsewhere {
+		s.Result.State = model.AllocationLost
+	}
 	if s.Stopping {
 		s.Result = stoppedResult(s.Result, "stopped while it was started")
 	}

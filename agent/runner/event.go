@@ -23,6 +23,8 @@ type (
 	LaunchFailed struct {
 		At      model.Time
 		Message string
+		// Elsewhere says that the task is not to blame: it is to be tried elsewhere.
+		Elsewhere bool
 	}
 	// Started: the command runs.
 	Started struct{ At model.Time }

@@ -16,9 +16,9 @@ type Node struct {
 	Devices []Device
 	// DeviceLinks is how close any two devices are; see Link. Empty when unknown.
 	DeviceLinks []int32
-	BootID    string
-	Version   string
-	Simulated bool
+	BootID      string
+	Version     string
+	Simulated   bool
 	// PriceMicroPerHour is millionths of the currency unit for the whole node; 0 unknown.
 	PriceMicroPerHour int64
 

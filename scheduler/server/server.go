@@ -15,6 +15,7 @@ import (
 
 	pb "caravan/api/caravanv1"
 	"caravan/scheduler/consensus"
+	"caravan/scheduler/family"
 	"caravan/scheduler/feed"
 	"caravan/scheduler/fsm"
 	"caravan/scheduler/leader"
@@ -47,6 +48,9 @@ type Config struct {
 	// Heartbeat is how often agents renew the lease. Default: a third of
 	// Lease, so that two may get lost.
 	Heartbeat time.Duration
+	// Catalogue of instance families, with an operator's prices. Default: the
+	// built-in one.
+	Catalogue *family.Catalogue
 	// Version is reported to clients.
 	Version string
 	// Logger receives this server's messages. Default: none.
@@ -62,6 +66,12 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.AdvertiseAPI == "" {
 		c.AdvertiseAPI = c.Listener.Addr().String()
+	}
+	if c.Catalogue == nil {
+		var err error
+		if c.Catalogue, err = family.Load(); err != nil {
+			return c, err
+		}
 	}
 	if c.Lease == 0 {
 		c.Lease = 15 * time.Second
@@ -137,6 +147,7 @@ func (s *Server) buildAPI() error {
 	)
 	pb.RegisterJobServiceServer(s.grpc, &jobs{Server: s})
 	pb.RegisterNodeServiceServer(s.grpc, &nodes{Server: s})
+	pb.RegisterCatalogueServiceServer(s.grpc, &catalogue{Server: s})
 	pb.RegisterQueueServiceServer(s.grpc, &queues{Server: s})
 	pb.RegisterEventServiceServer(s.grpc, &events{Server: s})
 	pb.RegisterOperatorServiceServer(s.grpc, &operator{Server: s})

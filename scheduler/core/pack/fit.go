@@ -43,7 +43,7 @@ type Fitter struct {
 	taken []uint64
 	// tally of the last try, for the score
 	loads, splits, splinter, memoryLeft, thousandths int64
-	failing                                   int
+	failing                                          int
 	// scratch of rematch
 	owner []int32
 	tried []bool
