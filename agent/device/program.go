@@ -187,11 +187,14 @@ func (m *Manager) load(ctx context.Context, device string, image images.Image, t
 func (m *Manager) loaded(device string, took time.Duration) {
 	m.mu.Lock()
 	r := m.record(device)
-	m.programs.failed[device] = took == 0
 	if took == 0 {
 		m.apply(device, r, health.Raised{Code: programFailed, Detail: "an image was not loaded", At: now()})
 		m.apply(device, r, health.Cleared{Code: programFailed, At: now()})
 	} else {
+		if m.programs.failed[device] && r.health.State == health.Suspect && len(r.health.Present) == 0 {
+			// It was out of service because of a load that failed, and now one has not.
+			r.health.State, r.health.Since, r.health.Reason = health.Healthy, now(), ""
+		}
 		// A quarter of the new to three of the old: the average follows within a few loads, and one slow
 		// disk does not spoil it.
 		ms := max(took.Milliseconds(), 1)
@@ -200,6 +203,7 @@ func (m *Manager) loaded(device string, took time.Duration) {
 		}
 		m.programs.times[device] = ms
 	}
+	m.programs.failed[device] = took == 0
 	err := m.saveTimes()
 	m.mu.Unlock()
 	if err != nil {
