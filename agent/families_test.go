@@ -141,9 +141,9 @@ func TestAHostWithArria10IsAnF1WithItsImages(t *testing.T) {
 	if info.InstanceType != "ecs.f1-c28f1.14xlarge" || len(info.Devices) != 2 {
 		t.Fatalf("registered as %s with %v", info.InstanceType, info.Devices)
 	}
-	for i, want := range []string{"ready " + image + " loaded", "empty  loadable"} {
+	for i, want := range []string{"ready aes " + image, "empty  "} {
 		a := info.Devices[i].Attributes
-		if got := a["region"].GetText() + " " + a["image"].GetText() + " " + a["image.aes"].GetText(); got != want || a["image.other"] != nil {
+		if got := a["region"].GetText() + " " + a["image"].GetText() + " " + a["image_id"].GetText(); got != want || a["images"].GetText() != "aes" {
 			t.Errorf("device %d is %q, want %q: %v", i, got, want, a)
 		}
 	}

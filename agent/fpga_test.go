@@ -90,7 +90,7 @@ func TestATaskGetsTheImageThatItAsksForBeforeItStarts(t *testing.T) {
 	r := newFPGARig(t)
 	r.start(r.plugged)
 	r.awaitRegion(region0, "empty, with two images at hand", func(d *pb.Device) bool {
-		return word(d, "region") == "empty" && word(d, "image.aes") == "loadable" && word(d, "image.sha") == "loadable" && d.Attributes["image.odd"] == nil
+		return word(d, "region") == "empty" && word(d, "images") == "aes,sha" && d.Attributes["image"] == nil
 	})
 	seen := r.path("seen")
 	a := r.wants(1, "aes", "cat "+filepath.Join(r.state, region0+".afu_id")+" > "+seen)
@@ -100,7 +100,7 @@ func TestATaskGetsTheImageThatItAsksForBeforeItStarts(t *testing.T) {
 		t.Errorf("the task found %q on its device", got)
 	}
 	r.awaitRegion(region0, "running aes, with the time that it took", func(d *pb.Device) bool {
-		return word(d, "region") == "ready" && word(d, "image") == "afu-aes" && word(d, "image.aes") == "loaded" && d.Attributes["reprogram_ms"].GetMilli() > 0
+		return word(d, "region") == "ready" && word(d, "image_id") == "afu-aes" && word(d, "image") == "aes" && d.Attributes["reprogram_ms"].GetMilli() > 0
 	})
 	// Another task with the same image finds it there.
 	r.write(r.faults, "program_fails: nobody may program now\n")
@@ -126,7 +126,7 @@ func TestATaskWhoseImageCannotBeLoadedGoesElsewhereAndTheRegionIsOut(t *testing.
 	if _, _, err := r.program(r.client(address), &pb.ProgramDeviceRequest{DeviceId: region0, Image: "sha"}); err != nil {
 		t.Fatal(err)
 	}
-	r.awaitRegion(region0, "in service again", func(d *pb.Device) bool { return d.Healthy && word(d, "image.sha") == "loaded" })
+	r.awaitRegion(region0, "in service again", func(d *pb.Device) bool { return d.Healthy && word(d, "image") == "sha" })
 }
 
 func TestAnOperatorLoadsAnImage(t *testing.T) {
@@ -138,7 +138,7 @@ func TestAnOperatorLoadsAnImage(t *testing.T) {
 	if err != nil || !last.Done || last.DoneThousandths != 1000 || last.TookMs <= 0 || len(steps) < 3 {
 		t.Fatalf("steps %v, last %v, %v", steps, last, err)
 	}
-	r.awaitRegion(region1, "running aes", func(d *pb.Device) bool { return word(d, "image.aes") == "loaded" })
+	r.awaitRegion(region1, "running aes", func(d *pb.Device) bool { return word(d, "image") == "aes" })
 	holder := r.wants(1, "aes", "sleep 100")
 	r.servers.Assign(holder)
 	r.await(id(holder), running)

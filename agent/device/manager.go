@@ -269,10 +269,10 @@ func (m *Manager) Reserve(ctx context.Context, allocation string, shares []*pb.D
 		if len(parts[p]) == 0 {
 			continue
 		}
-		answer, err := p.reserve(ctx, allocation, parts[p])
+		edits, err := p.reserve(ctx, allocation, parts[p])
 		if err == nil {
-			told = append(told, answer.GetLimits()...)
-			err = addEdits(&grant, answer.GetEdits())
+			told = append(told, edits.GetLimits()...)
+			err = addEdits(&grant, edits)
 		}
 		if err != nil {
 			m.Release(allocation)

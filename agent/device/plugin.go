@@ -232,16 +232,16 @@ func (p *plugin) client(ctx context.Context) (*client.Client, error) {
 	}
 }
 
-func (p *plugin) reserve(ctx context.Context, allocation string, shares []*pluginv1.Share) (*pluginv1.ReserveResponse, error) {
+func (p *plugin) reserve(ctx context.Context, allocation string, shares []*pluginv1.Share) (*pluginv1.Edits, error) {
 	c, err := p.client(ctx)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := c.Grant(ctx, &pluginv1.ReserveRequest{AllocationId: allocation, Shares: shares})
+	edits, err := c.Reserve(ctx, &pluginv1.ReserveRequest{AllocationId: allocation, Shares: shares})
 	if err == nil {
-		err = errors.Join(sdk.CheckEdits(answer.GetEdits()), sdk.CheckLimits(answer.GetLimits()))
+		err = sdk.CheckEdits(edits)
 	}
-	return answer, err
+	return edits, err
 }
 
 // release tells the plugin, if it runs, that an allocation holds nothing any more. One that does

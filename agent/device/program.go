@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"caravan/agent/device/health"
@@ -290,30 +291,39 @@ func (m *Manager) advertiseRegion(out *pb.Device, d *pluginv1.Device, h health.R
 	} else if m.programs.failed[d.Id] && !h.State.InService() {
 		state = "error"
 	}
-	out.Attributes["region"] = text(state)
-	if r.Image != "" {
-		out.Attributes["image"] = text(r.Image)
-	}
+	out.Attributes[model.AttributeRegion] = text(state)
 	if r.Shell != "" {
 		out.Attributes["shell"] = text(r.Shell)
 	}
 	if ms, known := m.programs.times[d.Id]; known {
 		out.Attributes["reprogram_ms"] = &pb.AttributeValue{Value: &pb.AttributeValue_Milli{Milli: ms * 1000}}
 	}
+	loaded, fitting := r.Image, []string(nil)
+	for _, i := range m.images() {
+		if i.Is(r.Image) {
+			loaded = i.Name
+		}
+		if i.Fits(r.Shell) {
+			fitting = append(fitting, i.Name)
+		}
+	}
+	// Jobs ask for names; what a device calls its image is told beside.
+	out.Attributes[model.AttributeImages] = text(strings.Join(fitting, ","))
+	if r.Image != "" {
+		out.Attributes[model.AttributeImage], out.Attributes["image_id"] = text(loaded), text(r.Image)
+	} else {
+		delete(out.Attributes, model.AttributeImage)
+	}
+}
+
+// images are those of the store, none without one.
+func (m *Manager) images() []images.Image {
 	if m.cfg.Images == nil {
-		return
+		return nil
 	}
 	list, err := m.cfg.Images.List()
 	if err != nil {
 		m.cfg.Logger.Error("the store of images cannot be read; what was read last counts", "error", err)
 	}
-	for _, i := range list {
-		if i.Fits(r.Shell) {
-			word := model.ImageLoadable
-			if i.Is(r.Image) {
-				word = model.ImageLoaded
-			}
-			out.Attributes[model.ImagePrefix+i.Name] = text(word)
-		}
-	}
+	return list
 }

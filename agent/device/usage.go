@@ -30,6 +30,7 @@ type sample struct {
 type charge struct {
 	since    time.Time // when it got the device
 	energyMJ int64
+	memory   int64 // bytes, now
 	peak     int64 // bytes
 }
 
@@ -62,11 +63,13 @@ func (p *plugin) measure(ctx context.Context, c *client.Client) error {
 
 // sampled charges what was measured to those who hold the devices.
 //
-// A device is measured as a whole, so its energy and memory are charged by the shares of it. The
-// energy between two samples is that of the later one's power.
+// A device is measured as a whole, so its energy is charged by the shares of it; that between two
+// samples is that of the later one's power. Memory is that of the allocation's processes where the
+// plugin tells processes apart, else it is charged by the share too.
 func (m *Manager) sampled(s *pluginv1.StatsSample, at time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	told, own := memoryOf(s.Processes)
 	for _, d := range s.Devices {
 		last, again := m.samples[d.DeviceId]
 		m.samples[d.DeviceId] = sample{values: d.Values, at: at}
@@ -81,13 +84,30 @@ func (m *Manager) sampled(s *pluginv1.StatsSample, at time.Time) {
 				}
 				c := m.charge(allocation, d.DeviceId)
 				part := func(n int64) int64 { return n * int64(share.Thousandths) / int64(known.Thousandths) }
-				c.peak = max(c.peak, part(d.Values[memoryValue]))
+				c.memory = part(d.Values[memoryValue])
+				if told[d.DeviceId] {
+					c.memory = own[[2]string{allocation, d.DeviceId}]
+				}
+				c.peak = max(c.peak, c.memory)
 				if again {
 					c.energyMJ += part(energy(last, d.Values, at, c.since))
 				}
 			}
 		}
 	}
+}
+
+// memoryOf adds up what processes use, by allocation and device, and says of which devices there are
+// processes at all.
+func memoryOf(all []*pluginv1.ProcessStats) (told map[string]bool, used map[[2]string]int64) {
+	told, used = make(map[string]bool), make(map[[2]string]int64)
+	for _, p := range all {
+		told[p.DeviceId] = true
+		if p.AllocationId != "" {
+			used[[2]string{p.AllocationId, p.DeviceId}] += p.Values[memoryValue]
+		}
+	}
+	return told, used
 }
 
 // energy returns the millijoules of a device between its last sample and now, not before since.
@@ -127,7 +147,7 @@ func (m *Manager) Usage(allocation string) []driver.DeviceUsage {
 		u := driver.DeviceUsage{Device: share.DeviceId, Thousandths: share.Thousandths, EnergyMJ: c.energyMJ, PeakMemoryBytes: c.peak}
 		if s, measured := m.samples[share.DeviceId]; measured {
 			u.SampledMs = s.at.UnixMilli()
-			u.Values = m.shareOf(share, s.values)
+			u.Values = m.shareOf(share, s.values, c)
 		}
 		all = append(all, u)
 	}
@@ -135,12 +155,14 @@ func (m *Manager) Usage(allocation string) []driver.DeviceUsage {
 }
 
 // shareOf returns the values of a device with memory and power as the share has them; m.mu is held.
-func (m *Manager) shareOf(share *pb.DeviceShare, values map[string]int64) map[string]int64 {
+func (m *Manager) shareOf(share *pb.DeviceShare, values map[string]int64, c *charge) map[string]int64 {
 	known := m.find(share.DeviceId)
 	out := make(map[string]int64, len(values))
 	for name, n := range values {
 		switch name {
-		case memoryValue, powerValue:
+		case memoryValue:
+			n = c.memory
+		case powerValue:
 			if known != nil {
 				n = n * int64(share.Thousandths) / int64(known.Thousandths)
 			}

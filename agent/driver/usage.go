@@ -19,6 +19,8 @@ type Limit struct {
 	// Enforced limits are kept by kernel, driver or hardware. Others are reserved, and nothing stops a
 	// task that takes more.
 	Enforced bool `json:"enforced"`
+	// By is what keeps it, such as cgroup, hardware, mig or mps; "" where nothing does.
+	By string `json:"by,omitempty"`
 }
 
 // CompareLimits orders limits: those of the host first, then by device and name.

@@ -54,19 +54,25 @@ func (r *Runner) keep(a *allocation, h handout) {
 // hostLimits are the bounds of what the host gives.
 func (r *Runner) hostLimits(a *allocation, d driver.Driver, p cpus.Pin) []driver.Limit {
 	can := d.Capabilities()
+	cgroup := func(enforced bool) string {
+		if enforced {
+			return "cgroup"
+		}
+		return ""
+	}
 	limits := []driver.Limit{
 		// A share, not a cap: the cores are the task's when it wants them, and others' when it does not.
-		{Name: "cpu_milli", Value: strconv.FormatInt(a.assignment.Allocation.CpuMilli, 10), Enforced: can.Limits},
-		{Name: "memory_mib", Value: strconv.FormatInt(a.assignment.Allocation.MemoryMib, 10), Enforced: can.Limits},
+		{Name: "cpu_milli", Value: strconv.FormatInt(a.assignment.Allocation.CpuMilli, 10), Enforced: can.Limits, By: cgroup(can.Limits)},
+		{Name: "memory_mib", Value: strconv.FormatInt(a.assignment.Allocation.MemoryMib, 10), Enforced: can.Limits, By: cgroup(can.Limits)},
 	}
 	if len(a.assignment.Allocation.Devices) > 0 {
-		limits = append(limits, driver.Limit{Name: "device_nodes", Value: "own", Enforced: can.Devices})
+		limits = append(limits, driver.Limit{Name: "device_nodes", Value: "own", Enforced: can.Devices, By: cgroup(can.Devices)})
 	}
 	if p.CPUs != "" {
-		limits = append(limits, driver.Limit{Name: "cpus", Value: p.Describe(), Enforced: true})
+		limits = append(limits, driver.Limit{Name: "cpus", Value: p.Describe(), Enforced: true, By: cgroup(true)})
 	}
 	if p.MemoryNodes != "" {
-		limits = append(limits, driver.Limit{Name: "memory_nodes", Value: p.MemoryNodes, Enforced: true})
+		limits = append(limits, driver.Limit{Name: "memory_nodes", Value: p.MemoryNodes, Enforced: true, By: cgroup(true)})
 	}
 	slices.SortFunc(limits, driver.CompareLimits)
 	return limits
@@ -159,7 +165,7 @@ func (r *Runner) Usage(id string) (*pb.TaskUsage, bool) {
 		if l.Enforced {
 			e = pb.Enforcement_ENFORCEMENT_ENFORCED
 		}
-		out.Limits = append(out.Limits, &pb.Limit{Name: l.Name, Value: l.Value, Enforcement: e, DeviceId: l.Device})
+		out.Limits = append(out.Limits, &pb.Limit{Name: l.Name, Value: l.Value, Enforcement: e, DeviceId: l.Device, By: l.By})
 	}
 	for _, d := range h.Devices {
 		out.Devices = append(out.Devices, &pb.DeviceUsage{

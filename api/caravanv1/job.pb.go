@@ -901,9 +901,8 @@ type DeviceRequest struct {
 	MemoryMib int64 `protobuf:"varint,4,opt,name=memory_mib,json=memoryMib,proto3" json:"memory_mib,omitempty"`
 	// Conditions on each device's attributes.
 	Constraints []*Constraint `protobuf:"bytes,5,rep,name=constraints,proto3" json:"constraints,omitempty"`
-	// The image that each device has to run, by its name in the agents' stores of
-	// images or by what the device calls it. One that has another image is
-	// programmed before the task starts, where its agent has the image.
+	// For an FPGA: the image that the task works with. A device that has it loaded
+	// comes first, then one that takes images.
 	Image         string `protobuf:"bytes,6,opt,name=image,proto3" json:"image,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1994,7 +1993,9 @@ type Limit struct {
 	Value       string      `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	Enforcement Enforcement `protobuf:"varint,3,opt,name=enforcement,proto3,enum=caravan.v1.Enforcement" json:"enforcement,omitempty"`
 	// The device that it is of; empty for the host's.
-	DeviceId      string `protobuf:"bytes,4,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	DeviceId string `protobuf:"bytes,4,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// What keeps it, such as cgroup, hardware, mig or mps; empty where nothing does.
+	By            string `protobuf:"bytes,5,opt,name=by,proto3" json:"by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2053,6 +2054,13 @@ func (x *Limit) GetEnforcement() Enforcement {
 func (x *Limit) GetDeviceId() string {
 	if x != nil {
 		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *Limit) GetBy() string {
+	if x != nil {
+		return x.By
 	}
 	return ""
 }
@@ -2308,12 +2316,13 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\rallocation_id\x18\x01 \x01(\tR\fallocationId\x12)\n" +
 	"\x06limits\x18\x02 \x03(\v2\x11.caravan.v1.LimitR\x06limits\x121\n" +
 	"\adevices\x18\x03 \x03(\v2\x17.caravan.v1.DeviceUsageR\adevices\x12\x14\n" +
-	"\x05notes\x18\x04 \x03(\tR\x05notes\"\x89\x01\n" +
+	"\x05notes\x18\x04 \x03(\tR\x05notes\"\x99\x01\n" +
 	"\x05Limit\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\x129\n" +
 	"\venforcement\x18\x03 \x01(\x0e2\x17.caravan.v1.EnforcementR\venforcement\x12\x1b\n" +
-	"\tdevice_id\x18\x04 \x01(\tR\bdeviceId\"\xac\x02\n" +
+	"\tdevice_id\x18\x04 \x01(\tR\bdeviceId\x12\x0e\n" +
+	"\x02by\x18\x05 \x01(\tR\x02by\"\xac\x02\n" +
 	"\vDeviceUsage\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12 \n" +
 	"\vthousandths\x18\x02 \x01(\x05R\vthousandths\x12;\n" +

@@ -85,8 +85,7 @@ func newFamiliesCheckCmd(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(s.out, "%s is in order: %s and %s in all\n", args[0],
-				view.Count(int64(len(c.Families())), "family"), view.Count(int64(len(c.Sites())), "site"))
+			_, err = fmt.Fprintf(s.out, "%s is in order: %d families and %s in all\n", args[0], len(c.Families()), view.Count(int64(len(c.Sites())), "site"))
 			return err
 		},
 	}

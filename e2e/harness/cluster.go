@@ -25,6 +25,8 @@ type Options struct {
 	Agents  int
 	// ServerFlags and AgentFlags are added to every command line of their kind.
 	ServerFlags, AgentFlags []string
+	// EachAgent are further flags of the i-th agent.
+	EachAgent [][]string
 }
 
 // Cluster is a set of servers and agents on loopback.
@@ -98,6 +100,9 @@ func (c *Cluster) addAgent(ctx context.Context, i int) error {
 	name := fmt.Sprintf("a%d", i+1)
 	args := []string{"--name", name, "--listen", "127.0.0.1:0", "--data-dir", filepath.Join(c.opt.Dir, name)}
 	args = append(args, c.ServerArgs()...)
+	if i < len(c.opt.EachAgent) {
+		args = append(args, c.opt.EachAgent[i]...)
+	}
 	p := c.process(name, "agent", append(args, c.opt.AgentFlags...)...)
 	c.Agents = append(c.Agents, p)
 	return p.start(ctx)

@@ -107,17 +107,6 @@ func validID(id string) bool {
 	}) < 0
 }
 
-// CheckLimits reports in what limits break the contract.
-func CheckLimits(limits []*pluginv1.Limit) error {
-	var faults []error
-	for _, l := range limits {
-		if !validID(l.Name) || l.Enforcement == pluginv1.Enforcement_ENFORCEMENT_UNSPECIFIED || l.Value == "" {
-			faults = append(faults, fmt.Errorf("limit %q of device %q needs a name, a value, and whether it is enforced or accounted", l.Name, l.DeviceId))
-		}
-	}
-	return errors.Join(faults...)
-}
-
 // CDI translates edits into those of the Container Device Interface.
 func CDI(e *pluginv1.Edits) *specs.ContainerEdits {
 	out := &specs.ContainerEdits{Env: e.GetEnv()}

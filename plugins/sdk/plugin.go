@@ -22,13 +22,6 @@ type Meter interface {
 	Stats(ctx context.Context) (*pluginv1.StatsSample, error)
 }
 
-// Limiter is a plugin that knows what bounds the use of shares.
-type Limiter interface {
-	// Limits says what bounds the use of these shares of known devices, and who sees to that. Equal
-	// shares have equal limits, as with Edits.
-	Limits(ctx context.Context, shares []*pluginv1.Share) ([]*pluginv1.Limit, error)
-}
-
 // Programmer is a plugin whose devices take images.
 type Programmer interface {
 	// Program loads an image and returns when it is loaded; progress may be reported as often as

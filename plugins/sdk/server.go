@@ -165,12 +165,6 @@ func (s *Server) Reserve(ctx context.Context, req *pluginv1.ReserveRequest) (*pl
 	if err == nil {
 		err = CheckEdits(edits)
 	}
-	var limits []*pluginv1.Limit
-	if l, ok := s.cfg.Plugin.(Limiter); ok && err == nil {
-		if limits, err = l.Limits(ctx, req.Shares); err == nil {
-			err = CheckLimits(limits)
-		}
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
@@ -178,7 +172,7 @@ func (s *Server) Reserve(ctx context.Context, req *pluginv1.ReserveRequest) (*pl
 		return nil, status.Errorf(codes.Internal, "plugin %s cannot hand out %d devices: %v", s.cfg.Name, len(req.Shares), err)
 	}
 	s.wake()
-	return s.books.answer(req.AllocationId, &pluginv1.ReserveResponse{Edits: edits, Limits: limits}), nil
+	return s.books.answer(req.AllocationId, &pluginv1.ReserveResponse{Edits: edits}), nil
 }
 
 // Release takes an allocation's shares back.

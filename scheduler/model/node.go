@@ -1,5 +1,10 @@
 package model
 
+import (
+	"slices"
+	"strings"
+)
+
 // Node is a host with an agent.
 type Node struct {
 	Name         string
@@ -114,23 +119,18 @@ func (d *Device) Attribute(name string) (Attribute, bool) {
 	return a, ok
 }
 
-// ImagePrefix begins the names of attributes that say which images a device's agent could load into it.
-const ImagePrefix = "image."
-
-// Runs reports whether the device can run an image, and whether that is loaded already.
+// Runs reports whether the device can run an image, and whether that is loaded already: it has a region
+// for images and, where the host lists those it knows, the image is among them.
 func (d *Device) Runs(image string) (loaded, ok bool) {
-	if a, has := d.Attributes["image"]; has && a.Text == image {
+	if d.Attributes[AttributeImage] == Text(image) {
 		return true, true
 	}
-	a, has := d.Attributes[ImagePrefix+image]
-	return has && a.Text == ImageLoaded, has
+	if _, region := d.Attributes[AttributeRegion]; !region {
+		return false, false
+	}
+	images, listed := d.Attributes[AttributeImages]
+	return false, !listed || slices.Contains(strings.Split(images.Text, ","), image)
 }
-
-// Values of the attribute of an image.
-const (
-	ImageLoaded   = "loaded"
-	ImageLoadable = "loadable"
-)
 
 // Queue is what jobs are charged to.
 type Queue struct {

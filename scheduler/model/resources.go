@@ -23,3 +23,12 @@ type DeviceRequest struct {
 
 // Fraction reports whether less than a whole device is asked for.
 func (r *DeviceRequest) Fraction() bool { return r.Thousandths < 1000 }
+
+// Attributes of a device that takes images: the one that is loaded, the state
+// of the region that takes it, and, from hosts that know, the names of those
+// that can be loaded, separated by commas.
+const (
+	AttributeImage  = "image"
+	AttributeRegion = "region"
+	AttributeImages = "images"
+)

@@ -171,17 +171,12 @@ func (c *Client) Describe(ctx context.Context) (*pluginv1.DescribeResponse, erro
 	return c.service.Describe(ctx, &pluginv1.DescribeRequest{})
 }
 
-// Reserve gives shares to an allocation and returns what a task needs to use them.
+// Reserve gives shares to an allocation.
 func (c *Client) Reserve(ctx context.Context, req *pluginv1.ReserveRequest) (*pluginv1.Edits, error) {
-	resp, err := c.Grant(ctx, req)
-	return resp.GetEdits(), err
-}
-
-// Grant gives shares to an allocation and returns the whole answer.
-func (c *Client) Grant(ctx context.Context, req *pluginv1.ReserveRequest) (*pluginv1.ReserveResponse, error) {
 	ctx, cancel := c.call(ctx)
 	defer cancel()
-	return c.service.Reserve(ctx, req)
+	resp, err := c.service.Reserve(ctx, req)
+	return resp.GetEdits(), err
 }
 
 // Release takes an allocation's shares back.

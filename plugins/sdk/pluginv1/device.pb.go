@@ -82,57 +82,6 @@ func (RegionState) EnumDescriptor() ([]byte, []int) {
 	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{0}
 }
 
-type Enforcement int32
-
-const (
-	Enforcement_ENFORCEMENT_UNSPECIFIED Enforcement = 0
-	// Driver or hardware keeps it: more cannot be had.
-	Enforcement_ENFORCEMENT_ENFORCED Enforcement = 1
-	// Nothing stops a task that takes more.
-	Enforcement_ENFORCEMENT_ACCOUNTED Enforcement = 2
-)
-
-// Enum value maps for Enforcement.
-var (
-	Enforcement_name = map[int32]string{
-		0: "ENFORCEMENT_UNSPECIFIED",
-		1: "ENFORCEMENT_ENFORCED",
-		2: "ENFORCEMENT_ACCOUNTED",
-	}
-	Enforcement_value = map[string]int32{
-		"ENFORCEMENT_UNSPECIFIED": 0,
-		"ENFORCEMENT_ENFORCED":    1,
-		"ENFORCEMENT_ACCOUNTED":   2,
-	}
-)
-
-func (x Enforcement) Enum() *Enforcement {
-	p := new(Enforcement)
-	*p = x
-	return p
-}
-
-func (x Enforcement) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (Enforcement) Descriptor() protoreflect.EnumDescriptor {
-	return file_caravan_plugin_v1_device_proto_enumTypes[1].Descriptor()
-}
-
-func (Enforcement) Type() protoreflect.EnumType {
-	return &file_caravan_plugin_v1_device_proto_enumTypes[1]
-}
-
-func (x Enforcement) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use Enforcement.Descriptor instead.
-func (Enforcement) EnumDescriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{1}
-}
-
 type DescribeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -842,8 +791,11 @@ func (x *Share) GetMemoryMib() int64 {
 type ReserveRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Unique for ever; letters, digits, '.', '_' and '-'.
-	AllocationId  string   `protobuf:"bytes,1,opt,name=allocation_id,json=allocationId,proto3" json:"allocation_id,omitempty"`
-	Shares        []*Share `protobuf:"bytes,2,rep,name=shares,proto3" json:"shares,omitempty"`
+	AllocationId string   `protobuf:"bytes,1,opt,name=allocation_id,json=allocationId,proto3" json:"allocation_id,omitempty"`
+	Shares       []*Share `protobuf:"bytes,2,rep,name=shares,proto3" json:"shares,omitempty"`
+	// Who the allocation belongs to; "" for nobody known. A plugin keeps tenants apart where
+	// sharing a device would let one harm the other.
+	Tenant        string `protobuf:"bytes,3,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -892,12 +844,16 @@ func (x *ReserveRequest) GetShares() []*Share {
 	return nil
 }
 
+func (x *ReserveRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
 type ReserveResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	Edits *Edits                 `protobuf:"bytes,1,opt,name=edits,proto3" json:"edits,omitempty"`
-	// What bounds the allocation's use of its shares, and who sees to that. What is not named is
-	// accounted: reserved, with nothing to stop a task that takes more.
-	Limits        []*Limit `protobuf:"bytes,2,rep,name=limits,proto3" json:"limits,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Edits         *Edits                 `protobuf:"bytes,1,opt,name=edits,proto3" json:"edits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -939,97 +895,23 @@ func (x *ReserveResponse) GetEdits() *Edits {
 	return nil
 }
 
-func (x *ReserveResponse) GetLimits() []*Limit {
-	if x != nil {
-		return x.Limits
-	}
-	return nil
-}
-
-type Limit struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// With the unit at the end, such as memory_mib, compute_thousandths or encoder_thousandths.
-	Name          string      `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Value         string      `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
-	Enforcement   Enforcement `protobuf:"varint,3,opt,name=enforcement,proto3,enum=caravan.plugin.v1.Enforcement" json:"enforcement,omitempty"`
-	DeviceId      string      `protobuf:"bytes,4,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Limit) Reset() {
-	*x = Limit{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[13]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Limit) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Limit) ProtoMessage() {}
-
-func (x *Limit) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[13]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Limit.ProtoReflect.Descriptor instead.
-func (*Limit) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{13}
-}
-
-func (x *Limit) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *Limit) GetValue() string {
-	if x != nil {
-		return x.Value
-	}
-	return ""
-}
-
-func (x *Limit) GetEnforcement() Enforcement {
-	if x != nil {
-		return x.Enforcement
-	}
-	return Enforcement_ENFORCEMENT_UNSPECIFIED
-}
-
-func (x *Limit) GetDeviceId() string {
-	if x != nil {
-		return x.DeviceId
-	}
-	return ""
-}
-
 // Edits are what a task's surroundings need, in the terms of the Container Device Interface
 // specification, containerEdits.
 type Edits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// KEY=VALUE, in the order of keys.
-	Env           []string      `protobuf:"bytes,1,rep,name=env,proto3" json:"env,omitempty"`
-	DeviceNodes   []*DeviceNode `protobuf:"bytes,2,rep,name=device_nodes,json=deviceNodes,proto3" json:"device_nodes,omitempty"`
-	Mounts        []*Mount      `protobuf:"bytes,3,rep,name=mounts,proto3" json:"mounts,omitempty"`
+	Env         []string      `protobuf:"bytes,1,rep,name=env,proto3" json:"env,omitempty"`
+	DeviceNodes []*DeviceNode `protobuf:"bytes,2,rep,name=device_nodes,json=deviceNodes,proto3" json:"device_nodes,omitempty"`
+	Mounts      []*Mount      `protobuf:"bytes,3,rep,name=mounts,proto3" json:"mounts,omitempty"`
+	// What bounds the task's use of a device that it shares. A device that is given whole has none.
+	Limits        []*Limit `protobuf:"bytes,4,rep,name=limits,proto3" json:"limits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Edits) Reset() {
 	*x = Edits{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[14]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1041,7 +923,7 @@ func (x *Edits) String() string {
 func (*Edits) ProtoMessage() {}
 
 func (x *Edits) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[14]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1054,7 +936,7 @@ func (x *Edits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Edits.ProtoReflect.Descriptor instead.
 func (*Edits) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{14}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Edits) GetEnv() []string {
@@ -1076,6 +958,86 @@ func (x *Edits) GetMounts() []*Mount {
 		return x.Mounts
 	}
 	return nil
+}
+
+func (x *Edits) GetLimits() []*Limit {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+// Limit is a bound of what a task may use of one device.
+type Limit struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	DeviceId string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// memory, compute or encoder.
+	Resource string `protobuf:"bytes,2,opt,name=resource,proto3" json:"resource,omitempty"`
+	// Something stops a task that wants more. Otherwise the share is only accounted: who takes more
+	// is seen, and its neighbours have less.
+	Enforced bool `protobuf:"varint,3,opt,name=enforced,proto3" json:"enforced,omitempty"`
+	// What enforces it, such as mig or mps; "" where nothing does.
+	By            string `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Limit) Reset() {
+	*x = Limit{}
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Limit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Limit) ProtoMessage() {}
+
+func (x *Limit) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Limit.ProtoReflect.Descriptor instead.
+func (*Limit) Descriptor() ([]byte, []int) {
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Limit) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *Limit) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
+}
+
+func (x *Limit) GetEnforced() bool {
+	if x != nil {
+		return x.Enforced
+	}
+	return false
+}
+
+func (x *Limit) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
 }
 
 type DeviceNode struct {
@@ -1343,8 +1305,10 @@ func (x *StatsRequest) GetIntervalMs() int64 {
 }
 
 type StatsSample struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Devices       []*DeviceStats         `protobuf:"bytes,1,rep,name=devices,proto3" json:"devices,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Devices []*DeviceStats         `protobuf:"bytes,1,rep,name=devices,proto3" json:"devices,omitempty"`
+	// The processes that use the devices, where the plugin can tell.
+	Processes     []*ProcessStats `protobuf:"bytes,2,rep,name=processes,proto3" json:"processes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1386,6 +1350,103 @@ func (x *StatsSample) GetDevices() []*DeviceStats {
 	return nil
 }
 
+func (x *StatsSample) GetProcesses() []*ProcessStats {
+	if x != nil {
+		return x.Processes
+	}
+	return nil
+}
+
+// ProcessStats is one process's use of one device.
+type ProcessStats struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	DeviceId string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	Pid      int64                  `protobuf:"varint,2,opt,name=pid,proto3" json:"pid,omitempty"`
+	// The program's name, for people.
+	Command string `protobuf:"bytes,3,opt,name=command,proto3" json:"command,omitempty"`
+	// Its control group, as /proc/PID/cgroup has it; "" when the process is gone again.
+	Cgroup string `protobuf:"bytes,4,opt,name=cgroup,proto3" json:"cgroup,omitempty"`
+	// The allocation that it belongs to and that holds the device; "" for none: the process uses a
+	// device that it was not given.
+	AllocationId string `protobuf:"bytes,5,opt,name=allocation_id,json=allocationId,proto3" json:"allocation_id,omitempty"`
+	// As in DeviceStats.
+	Values        map[string]int64 `protobuf:"bytes,6,rep,name=values,proto3" json:"values,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProcessStats) Reset() {
+	*x = ProcessStats{}
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProcessStats) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProcessStats) ProtoMessage() {}
+
+func (x *ProcessStats) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProcessStats.ProtoReflect.Descriptor instead.
+func (*ProcessStats) Descriptor() ([]byte, []int) {
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ProcessStats) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *ProcessStats) GetPid() int64 {
+	if x != nil {
+		return x.Pid
+	}
+	return 0
+}
+
+func (x *ProcessStats) GetCommand() string {
+	if x != nil {
+		return x.Command
+	}
+	return ""
+}
+
+func (x *ProcessStats) GetCgroup() string {
+	if x != nil {
+		return x.Cgroup
+	}
+	return ""
+}
+
+func (x *ProcessStats) GetAllocationId() string {
+	if x != nil {
+		return x.AllocationId
+	}
+	return ""
+}
+
+func (x *ProcessStats) GetValues() map[string]int64 {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
 type DeviceStats struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	DeviceId string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
@@ -1398,7 +1459,7 @@ type DeviceStats struct {
 
 func (x *DeviceStats) Reset() {
 	*x = DeviceStats{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[21]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1410,7 +1471,7 @@ func (x *DeviceStats) String() string {
 func (*DeviceStats) ProtoMessage() {}
 
 func (x *DeviceStats) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[21]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1423,7 +1484,7 @@ func (x *DeviceStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceStats.ProtoReflect.Descriptor instead.
 func (*DeviceStats) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{21}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DeviceStats) GetDeviceId() string {
@@ -1455,7 +1516,7 @@ type ProgramRequest struct {
 
 func (x *ProgramRequest) Reset() {
 	*x = ProgramRequest{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[22]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1467,7 +1528,7 @@ func (x *ProgramRequest) String() string {
 func (*ProgramRequest) ProtoMessage() {}
 
 func (x *ProgramRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[22]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1480,7 +1541,7 @@ func (x *ProgramRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgramRequest.ProtoReflect.Descriptor instead.
 func (*ProgramRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{22}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ProgramRequest) GetDeviceId() string {
@@ -1523,7 +1584,7 @@ type ProgramProgress struct {
 
 func (x *ProgramProgress) Reset() {
 	*x = ProgramProgress{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[23]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1535,7 +1596,7 @@ func (x *ProgramProgress) String() string {
 func (*ProgramProgress) ProtoMessage() {}
 
 func (x *ProgramProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[23]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1548,7 +1609,7 @@ func (x *ProgramProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgramProgress.ProtoReflect.Descriptor instead.
 func (*ProgramProgress) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{23}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ProgramProgress) GetDoneThousandths() int32 {
@@ -1582,7 +1643,7 @@ type HealthRequest struct {
 
 func (x *HealthRequest) Reset() {
 	*x = HealthRequest{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[24]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1594,7 +1655,7 @@ func (x *HealthRequest) String() string {
 func (*HealthRequest) ProtoMessage() {}
 
 func (x *HealthRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[24]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1607,7 +1668,7 @@ func (x *HealthRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthRequest.ProtoReflect.Descriptor instead.
 func (*HealthRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{24}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *HealthRequest) GetDeviceIds() []string {
@@ -1627,7 +1688,7 @@ type HealthResponse struct {
 
 func (x *HealthResponse) Reset() {
 	*x = HealthResponse{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[25]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1639,7 +1700,7 @@ func (x *HealthResponse) String() string {
 func (*HealthResponse) ProtoMessage() {}
 
 func (x *HealthResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[25]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1652,7 +1713,7 @@ func (x *HealthResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthResponse.ProtoReflect.Descriptor instead.
 func (*HealthResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{25}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *HealthResponse) GetDevices() map[string]*Health {
@@ -1718,22 +1779,23 @@ const file_caravan_plugin_v1_device_proto_rawDesc = "" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12 \n" +
 	"\vthousandths\x18\x02 \x01(\x05R\vthousandths\x12\x1d\n" +
 	"\n" +
-	"memory_mib\x18\x03 \x01(\x03R\tmemoryMib\"g\n" +
+	"memory_mib\x18\x03 \x01(\x03R\tmemoryMib\"\x7f\n" +
 	"\x0eReserveRequest\x12#\n" +
 	"\rallocation_id\x18\x01 \x01(\tR\fallocationId\x120\n" +
-	"\x06shares\x18\x02 \x03(\v2\x18.caravan.plugin.v1.ShareR\x06shares\"s\n" +
+	"\x06shares\x18\x02 \x03(\v2\x18.caravan.plugin.v1.ShareR\x06shares\x12\x16\n" +
+	"\x06tenant\x18\x03 \x01(\tR\x06tenant\"A\n" +
 	"\x0fReserveResponse\x12.\n" +
-	"\x05edits\x18\x01 \x01(\v2\x18.caravan.plugin.v1.EditsR\x05edits\x120\n" +
-	"\x06limits\x18\x02 \x03(\v2\x18.caravan.plugin.v1.LimitR\x06limits\"\x90\x01\n" +
-	"\x05Limit\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\x12@\n" +
-	"\venforcement\x18\x03 \x01(\x0e2\x1e.caravan.plugin.v1.EnforcementR\venforcement\x12\x1b\n" +
-	"\tdevice_id\x18\x04 \x01(\tR\bdeviceId\"\x8d\x01\n" +
+	"\x05edits\x18\x01 \x01(\v2\x18.caravan.plugin.v1.EditsR\x05edits\"\xbf\x01\n" +
 	"\x05Edits\x12\x10\n" +
 	"\x03env\x18\x01 \x03(\tR\x03env\x12@\n" +
 	"\fdevice_nodes\x18\x02 \x03(\v2\x1d.caravan.plugin.v1.DeviceNodeR\vdeviceNodes\x120\n" +
-	"\x06mounts\x18\x03 \x03(\v2\x18.caravan.plugin.v1.MountR\x06mounts\"\x82\x01\n" +
+	"\x06mounts\x18\x03 \x03(\v2\x18.caravan.plugin.v1.MountR\x06mounts\x120\n" +
+	"\x06limits\x18\x04 \x03(\v2\x18.caravan.plugin.v1.LimitR\x06limits\"l\n" +
+	"\x05Limit\x12\x1b\n" +
+	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1a\n" +
+	"\bresource\x18\x02 \x01(\tR\bresource\x12\x1a\n" +
+	"\benforced\x18\x03 \x01(\bR\benforced\x12\x0e\n" +
+	"\x02by\x18\x04 \x01(\tR\x02by\"\x82\x01\n" +
 	"\n" +
 	"DeviceNode\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
@@ -1750,9 +1812,20 @@ const file_caravan_plugin_v1_device_proto_rawDesc = "" +
 	"\x0fReleaseResponse\"/\n" +
 	"\fStatsRequest\x12\x1f\n" +
 	"\vinterval_ms\x18\x01 \x01(\x03R\n" +
-	"intervalMs\"G\n" +
+	"intervalMs\"\x86\x01\n" +
 	"\vStatsSample\x128\n" +
-	"\adevices\x18\x01 \x03(\v2\x1e.caravan.plugin.v1.DeviceStatsR\adevices\"\xa9\x01\n" +
+	"\adevices\x18\x01 \x03(\v2\x1e.caravan.plugin.v1.DeviceStatsR\adevices\x12=\n" +
+	"\tprocesses\x18\x02 \x03(\v2\x1f.caravan.plugin.v1.ProcessStatsR\tprocesses\"\x94\x02\n" +
+	"\fProcessStats\x12\x1b\n" +
+	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x10\n" +
+	"\x03pid\x18\x02 \x01(\x03R\x03pid\x12\x18\n" +
+	"\acommand\x18\x03 \x01(\tR\acommand\x12\x16\n" +
+	"\x06cgroup\x18\x04 \x01(\tR\x06cgroup\x12#\n" +
+	"\rallocation_id\x18\x05 \x01(\tR\fallocationId\x12C\n" +
+	"\x06values\x18\x06 \x03(\v2+.caravan.plugin.v1.ProcessStats.ValuesEntryR\x06values\x1a9\n" +
+	"\vValuesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xa9\x01\n" +
 	"\vDeviceStats\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12B\n" +
 	"\x06values\x18\x02 \x03(\v2*.caravan.plugin.v1.DeviceStats.ValuesEntryR\x06values\x1a9\n" +
@@ -1784,11 +1857,7 @@ const file_caravan_plugin_v1_device_proto_rawDesc = "" +
 	"\x12REGION_STATE_READY\x10\x03\x12\x17\n" +
 	"\x13REGION_STATE_IN_USE\x10\x04\x12\x19\n" +
 	"\x15REGION_STATE_DRAINING\x10\x05\x12\x16\n" +
-	"\x12REGION_STATE_ERROR\x10\x06*_\n" +
-	"\vEnforcement\x12\x1b\n" +
-	"\x17ENFORCEMENT_UNSPECIFIED\x10\x00\x12\x18\n" +
-	"\x14ENFORCEMENT_ENFORCED\x10\x01\x12\x19\n" +
-	"\x15ENFORCEMENT_ACCOUNTED\x10\x022\xcd\x04\n" +
+	"\x12REGION_STATE_ERROR\x10\x062\xcd\x04\n" +
 	"\rDeviceService\x12S\n" +
 	"\bDescribe\x12\".caravan.plugin.v1.DescribeRequest\x1a#.caravan.plugin.v1.DescribeResponse\x12T\n" +
 	"\vFingerprint\x12%.caravan.plugin.v1.FingerprintRequest\x1a\x1c.caravan.plugin.v1.Inventory0\x01\x12P\n" +
@@ -1810,79 +1879,81 @@ func file_caravan_plugin_v1_device_proto_rawDescGZIP() []byte {
 	return file_caravan_plugin_v1_device_proto_rawDescData
 }
 
-var file_caravan_plugin_v1_device_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_caravan_plugin_v1_device_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_caravan_plugin_v1_device_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_caravan_plugin_v1_device_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_caravan_plugin_v1_device_proto_goTypes = []any{
 	(RegionState)(0),           // 0: caravan.plugin.v1.RegionState
-	(Enforcement)(0),           // 1: caravan.plugin.v1.Enforcement
-	(*DescribeRequest)(nil),    // 2: caravan.plugin.v1.DescribeRequest
-	(*DescribeResponse)(nil),   // 3: caravan.plugin.v1.DescribeResponse
-	(*FingerprintRequest)(nil), // 4: caravan.plugin.v1.FingerprintRequest
-	(*Inventory)(nil),          // 5: caravan.plugin.v1.Inventory
-	(*Device)(nil),             // 6: caravan.plugin.v1.Device
-	(*Attribute)(nil),          // 7: caravan.plugin.v1.Attribute
-	(*Health)(nil),             // 8: caravan.plugin.v1.Health
-	(*Signal)(nil),             // 9: caravan.plugin.v1.Signal
-	(*Region)(nil),             // 10: caravan.plugin.v1.Region
-	(*Link)(nil),               // 11: caravan.plugin.v1.Link
-	(*Share)(nil),              // 12: caravan.plugin.v1.Share
-	(*ReserveRequest)(nil),     // 13: caravan.plugin.v1.ReserveRequest
-	(*ReserveResponse)(nil),    // 14: caravan.plugin.v1.ReserveResponse
+	(*DescribeRequest)(nil),    // 1: caravan.plugin.v1.DescribeRequest
+	(*DescribeResponse)(nil),   // 2: caravan.plugin.v1.DescribeResponse
+	(*FingerprintRequest)(nil), // 3: caravan.plugin.v1.FingerprintRequest
+	(*Inventory)(nil),          // 4: caravan.plugin.v1.Inventory
+	(*Device)(nil),             // 5: caravan.plugin.v1.Device
+	(*Attribute)(nil),          // 6: caravan.plugin.v1.Attribute
+	(*Health)(nil),             // 7: caravan.plugin.v1.Health
+	(*Signal)(nil),             // 8: caravan.plugin.v1.Signal
+	(*Region)(nil),             // 9: caravan.plugin.v1.Region
+	(*Link)(nil),               // 10: caravan.plugin.v1.Link
+	(*Share)(nil),              // 11: caravan.plugin.v1.Share
+	(*ReserveRequest)(nil),     // 12: caravan.plugin.v1.ReserveRequest
+	(*ReserveResponse)(nil),    // 13: caravan.plugin.v1.ReserveResponse
+	(*Edits)(nil),              // 14: caravan.plugin.v1.Edits
 	(*Limit)(nil),              // 15: caravan.plugin.v1.Limit
-	(*Edits)(nil),              // 16: caravan.plugin.v1.Edits
-	(*DeviceNode)(nil),         // 17: caravan.plugin.v1.DeviceNode
-	(*Mount)(nil),              // 18: caravan.plugin.v1.Mount
-	(*ReleaseRequest)(nil),     // 19: caravan.plugin.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),    // 20: caravan.plugin.v1.ReleaseResponse
-	(*StatsRequest)(nil),       // 21: caravan.plugin.v1.StatsRequest
-	(*StatsSample)(nil),        // 22: caravan.plugin.v1.StatsSample
+	(*DeviceNode)(nil),         // 16: caravan.plugin.v1.DeviceNode
+	(*Mount)(nil),              // 17: caravan.plugin.v1.Mount
+	(*ReleaseRequest)(nil),     // 18: caravan.plugin.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),    // 19: caravan.plugin.v1.ReleaseResponse
+	(*StatsRequest)(nil),       // 20: caravan.plugin.v1.StatsRequest
+	(*StatsSample)(nil),        // 21: caravan.plugin.v1.StatsSample
+	(*ProcessStats)(nil),       // 22: caravan.plugin.v1.ProcessStats
 	(*DeviceStats)(nil),        // 23: caravan.plugin.v1.DeviceStats
 	(*ProgramRequest)(nil),     // 24: caravan.plugin.v1.ProgramRequest
 	(*ProgramProgress)(nil),    // 25: caravan.plugin.v1.ProgramProgress
 	(*HealthRequest)(nil),      // 26: caravan.plugin.v1.HealthRequest
 	(*HealthResponse)(nil),     // 27: caravan.plugin.v1.HealthResponse
 	nil,                        // 28: caravan.plugin.v1.Device.AttributesEntry
-	nil,                        // 29: caravan.plugin.v1.DeviceStats.ValuesEntry
-	nil,                        // 30: caravan.plugin.v1.HealthResponse.DevicesEntry
+	nil,                        // 29: caravan.plugin.v1.ProcessStats.ValuesEntry
+	nil,                        // 30: caravan.plugin.v1.DeviceStats.ValuesEntry
+	nil,                        // 31: caravan.plugin.v1.HealthResponse.DevicesEntry
 }
 var file_caravan_plugin_v1_device_proto_depIdxs = []int32{
-	6,  // 0: caravan.plugin.v1.Inventory.devices:type_name -> caravan.plugin.v1.Device
-	11, // 1: caravan.plugin.v1.Inventory.links:type_name -> caravan.plugin.v1.Link
+	5,  // 0: caravan.plugin.v1.Inventory.devices:type_name -> caravan.plugin.v1.Device
+	10, // 1: caravan.plugin.v1.Inventory.links:type_name -> caravan.plugin.v1.Link
 	28, // 2: caravan.plugin.v1.Device.attributes:type_name -> caravan.plugin.v1.Device.AttributesEntry
-	8,  // 3: caravan.plugin.v1.Device.health:type_name -> caravan.plugin.v1.Health
-	10, // 4: caravan.plugin.v1.Device.region:type_name -> caravan.plugin.v1.Region
-	9,  // 5: caravan.plugin.v1.Health.signals:type_name -> caravan.plugin.v1.Signal
+	7,  // 3: caravan.plugin.v1.Device.health:type_name -> caravan.plugin.v1.Health
+	9,  // 4: caravan.plugin.v1.Device.region:type_name -> caravan.plugin.v1.Region
+	8,  // 5: caravan.plugin.v1.Health.signals:type_name -> caravan.plugin.v1.Signal
 	0,  // 6: caravan.plugin.v1.Region.state:type_name -> caravan.plugin.v1.RegionState
-	12, // 7: caravan.plugin.v1.ReserveRequest.shares:type_name -> caravan.plugin.v1.Share
-	16, // 8: caravan.plugin.v1.ReserveResponse.edits:type_name -> caravan.plugin.v1.Edits
-	15, // 9: caravan.plugin.v1.ReserveResponse.limits:type_name -> caravan.plugin.v1.Limit
-	1,  // 10: caravan.plugin.v1.Limit.enforcement:type_name -> caravan.plugin.v1.Enforcement
-	17, // 11: caravan.plugin.v1.Edits.device_nodes:type_name -> caravan.plugin.v1.DeviceNode
-	18, // 12: caravan.plugin.v1.Edits.mounts:type_name -> caravan.plugin.v1.Mount
-	23, // 13: caravan.plugin.v1.StatsSample.devices:type_name -> caravan.plugin.v1.DeviceStats
-	29, // 14: caravan.plugin.v1.DeviceStats.values:type_name -> caravan.plugin.v1.DeviceStats.ValuesEntry
-	30, // 15: caravan.plugin.v1.HealthResponse.devices:type_name -> caravan.plugin.v1.HealthResponse.DevicesEntry
-	7,  // 16: caravan.plugin.v1.Device.AttributesEntry.value:type_name -> caravan.plugin.v1.Attribute
-	8,  // 17: caravan.plugin.v1.HealthResponse.DevicesEntry.value:type_name -> caravan.plugin.v1.Health
-	2,  // 18: caravan.plugin.v1.DeviceService.Describe:input_type -> caravan.plugin.v1.DescribeRequest
-	4,  // 19: caravan.plugin.v1.DeviceService.Fingerprint:input_type -> caravan.plugin.v1.FingerprintRequest
-	13, // 20: caravan.plugin.v1.DeviceService.Reserve:input_type -> caravan.plugin.v1.ReserveRequest
-	19, // 21: caravan.plugin.v1.DeviceService.Release:input_type -> caravan.plugin.v1.ReleaseRequest
-	21, // 22: caravan.plugin.v1.DeviceService.Stats:input_type -> caravan.plugin.v1.StatsRequest
-	24, // 23: caravan.plugin.v1.DeviceService.Program:input_type -> caravan.plugin.v1.ProgramRequest
-	26, // 24: caravan.plugin.v1.DeviceService.Health:input_type -> caravan.plugin.v1.HealthRequest
-	3,  // 25: caravan.plugin.v1.DeviceService.Describe:output_type -> caravan.plugin.v1.DescribeResponse
-	5,  // 26: caravan.plugin.v1.DeviceService.Fingerprint:output_type -> caravan.plugin.v1.Inventory
-	14, // 27: caravan.plugin.v1.DeviceService.Reserve:output_type -> caravan.plugin.v1.ReserveResponse
-	20, // 28: caravan.plugin.v1.DeviceService.Release:output_type -> caravan.plugin.v1.ReleaseResponse
-	22, // 29: caravan.plugin.v1.DeviceService.Stats:output_type -> caravan.plugin.v1.StatsSample
-	25, // 30: caravan.plugin.v1.DeviceService.Program:output_type -> caravan.plugin.v1.ProgramProgress
-	27, // 31: caravan.plugin.v1.DeviceService.Health:output_type -> caravan.plugin.v1.HealthResponse
-	25, // [25:32] is the sub-list for method output_type
-	18, // [18:25] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	11, // 7: caravan.plugin.v1.ReserveRequest.shares:type_name -> caravan.plugin.v1.Share
+	14, // 8: caravan.plugin.v1.ReserveResponse.edits:type_name -> caravan.plugin.v1.Edits
+	16, // 9: caravan.plugin.v1.Edits.device_nodes:type_name -> caravan.plugin.v1.DeviceNode
+	17, // 10: caravan.plugin.v1.Edits.mounts:type_name -> caravan.plugin.v1.Mount
+	15, // 11: caravan.plugin.v1.Edits.limits:type_name -> caravan.plugin.v1.Limit
+	23, // 12: caravan.plugin.v1.StatsSample.devices:type_name -> caravan.plugin.v1.DeviceStats
+	22, // 13: caravan.plugin.v1.StatsSample.processes:type_name -> caravan.plugin.v1.ProcessStats
+	29, // 14: caravan.plugin.v1.ProcessStats.values:type_name -> caravan.plugin.v1.ProcessStats.ValuesEntry
+	30, // 15: caravan.plugin.v1.DeviceStats.values:type_name -> caravan.plugin.v1.DeviceStats.ValuesEntry
+	31, // 16: caravan.plugin.v1.HealthResponse.devices:type_name -> caravan.plugin.v1.HealthResponse.DevicesEntry
+	6,  // 17: caravan.plugin.v1.Device.AttributesEntry.value:type_name -> caravan.plugin.v1.Attribute
+	7,  // 18: caravan.plugin.v1.HealthResponse.DevicesEntry.value:type_name -> caravan.plugin.v1.Health
+	1,  // 19: caravan.plugin.v1.DeviceService.Describe:input_type -> caravan.plugin.v1.DescribeRequest
+	3,  // 20: caravan.plugin.v1.DeviceService.Fingerprint:input_type -> caravan.plugin.v1.FingerprintRequest
+	12, // 21: caravan.plugin.v1.DeviceService.Reserve:input_type -> caravan.plugin.v1.ReserveRequest
+	18, // 22: caravan.plugin.v1.DeviceService.Release:input_type -> caravan.plugin.v1.ReleaseRequest
+	20, // 23: caravan.plugin.v1.DeviceService.Stats:input_type -> caravan.plugin.v1.StatsRequest
+	24, // 24: caravan.plugin.v1.DeviceService.Program:input_type -> caravan.plugin.v1.ProgramRequest
+	26, // 25: caravan.plugin.v1.DeviceService.Health:input_type -> caravan.plugin.v1.HealthRequest
+	2,  // 26: caravan.plugin.v1.DeviceService.Describe:output_type -> caravan.plugin.v1.DescribeResponse
+	4,  // 27: caravan.plugin.v1.DeviceService.Fingerprint:output_type -> caravan.plugin.v1.Inventory
+	13, // 28: caravan.plugin.v1.DeviceService.Reserve:output_type -> caravan.plugin.v1.ReserveResponse
+	19, // 29: caravan.plugin.v1.DeviceService.Release:output_type -> caravan.plugin.v1.ReleaseResponse
+	21, // 30: caravan.plugin.v1.DeviceService.Stats:output_type -> caravan.plugin.v1.StatsSample
+	25, // 31: caravan.plugin.v1.DeviceService.Program:output_type -> caravan.plugin.v1.ProgramProgress
+	27, // 32: caravan.plugin.v1.DeviceService.Health:output_type -> caravan.plugin.v1.HealthResponse
+	26, // [26:33] is the sub-list for method output_type
+	19, // [19:26] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_caravan_plugin_v1_device_proto_init() }
@@ -1899,8 +1970,8 @@ func file_caravan_plugin_v1_device_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_plugin_v1_device_proto_rawDesc), len(file_caravan_plugin_v1_device_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   29,
+			NumEnums:      1,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

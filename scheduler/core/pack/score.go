@@ -49,7 +49,7 @@ func (p Parts) Difference(o Parts) string {
 		a, b  int64
 		width uint
 	}{
-		{"loads", p.Loads, o.Loads, 3},
+		{"image", p.Loads, o.Loads, 3},
 		{"foreign-kinds", p.ForeignKinds, o.ForeignKinds, 3},
 		{"splits", p.Splits, o.Splits, 7},
 		{"splinter", p.Splinter, o.Splinter, 10},

@@ -2,8 +2,6 @@ package view
 
 import (
 	"io"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,9 +14,6 @@ func Programmable(d *pb.Device) bool {
 	_, ok := d.GetAttributes()["region"]
 	return ok
 }
-
-// imagePrefix begins the attributes that name a device's images.
-const imagePrefix = "image."
 
 // Regions writes the programmable devices of all nodes.
 func Regions(w io.Writer, s Style, nodes []*pb.Node) {
@@ -39,7 +34,7 @@ func Regions(w io.Writer, s Style, nodes []*pb.Node) {
 			}
 			row := []string{
 				n.Info.Name, d.Id, strings.TrimSpace(d.Vendor + " " + d.Model), attribute(d.Attributes["region"]),
-				or(runs(d), "-"), or(strings.Join(loadable(d), ", "), "-"), or(loadTime(d), "-"), held,
+				or(attribute(d.Attributes["image"]), "-"), or(strings.ReplaceAll(attribute(d.Attributes["images"]), ",", ", "), "-"), or(loadTime(d), "-"), held,
 			}
 			if s.Wide {
 				row = append(row, attribute(d.Attributes["shell"]), health(d))
@@ -48,28 +43,6 @@ func Regions(w io.Writer, s Style, nodes []*pb.Node) {
 		}
 	}
 	t.flush()
-}
-
-// runs names the image that a device runs, by its name where the node knows one.
-func runs(d *pb.Device) string {
-	loaded := attribute(d.Attributes["image"])
-	for _, k := range slices.Sorted(maps.Keys(d.Attributes)) {
-		if name, ok := strings.CutPrefix(k, imagePrefix); ok && attribute(d.Attributes[k]) == "loaded" {
-			return name
-		}
-	}
-	return loaded
-}
-
-// loadable lists the images that could be loaded into a device.
-func loadable(d *pb.Device) []string {
-	var names []string
-	for _, k := range slices.Sorted(maps.Keys(d.Attributes)) {
-		if name, ok := strings.CutPrefix(k, imagePrefix); ok && attribute(d.Attributes[k]) == "loadable" {
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 func loadTime(d *pb.Device) string {

@@ -58,7 +58,7 @@ func deviceUsage(w io.Writer, s Style, usage []*pb.TaskUsage, byID map[string]st
 func limitWords(limits []*pb.Limit) string {
 	words := map[pb.Enforcement][]string{}
 	for _, l := range limits {
-		word := l.Name + " " + l.Value
+		word := strings.TrimSpace(l.Name + " " + l.Value)
 		if l.DeviceId != "" {
 			word = l.DeviceId + " " + word
 		}
