@@ -87,7 +87,7 @@ func parseEvent(f []string) (Event, error) {
 	case "launched":
 		return Launched{}, nil
 	case "launch-failed":
-		return LaunchFailed{At: 9, Message: "no room"}, nil
+		return LaunchFailed{At: 9, Message: "no room", Elsewhere: arg(1) == "elsewhere"}, nil
 	case "started":
 		return Started{At: 5}, nil
 	case "exited":
