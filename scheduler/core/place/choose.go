@@ -71,16 +71,24 @@ func (p *Placer) Devices(c *request.Class, f Found) []model.DeviceShare {
 		p.shares = make([]model.DeviceShare, 0, max(int(r.Count), shareBlock))
 	}
 	at, ids := len(p.shares), p.ids[p.firstID[f.Node]:]
-	p.positions = p.positions[:0]
+	linked := s.linked && !r.Fraction()
+	p.pool = p.pool[:0]
 	for d := range n.Free.Devices {
-		if !suits(r, leftOf(&n.Free.Devices[d], m), m, &f.choice) {
-			continue
+		if suits(r, leftOf(&n.Free.Devices[d], m), m, &f.choice) {
+			p.pool = append(p.pool, d)
+			if len(p.pool) == int(r.Count) && !linked {
+				break
+			}
 		}
+	}
+	chosen := p.pool
+	if linked {
+		chosen = pack.Connected(nil, n.Node, p.pool, int(r.Count))
+	}
+	p.positions = p.positions[:0]
+	for _, d := range chosen {
+		p.positions = append(p.positions, int32(d)) //nolint:gosec // of at most 64 devices
 		p.shares = append(p.shares, model.DeviceShare{Device: ids[d], Thousandths: r.Thousandths, MemoryMiB: memoryMiB})
-		p.positions = append(p.positions, int32(d))
-		if len(p.positions) == int(r.Count) {
-			break
-		}
 	}
 	return p.shares[at:len(p.shares):len(p.shares)]
 }
