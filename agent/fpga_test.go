@@ -116,7 +116,7 @@ func TestATaskWhoseImageCannotBeLoadedGoesElsewhereAndTheRegionIsOut(t *testing.
 	a := r.wants(1, "aes", "true")
 	r.servers.Assign(a)
 	rep := r.await(id(a), pb.AllocationState_ALLOCATION_STATE_LOST)
-	if rep.Exit.Reason != "launch-failed" || !strings.Contains(rep.Exit.Message, "CRC error") {
+	if rep.Exit.Reason != "device-fault" || !strings.Contains(rep.Exit.Message, "CRC error") {
 		t.Errorf("reported %v", rep.Exit)
 	}
 	r.awaitRegion(region0, "broken", func(d *pb.Device) bool { return !d.Healthy && word(d, "region") == "error" })
