@@ -46,6 +46,9 @@ type Command struct {
 	//	*Command_PutServer
 	//	*Command_RemoveServer
 	//	*Command_Sweep
+	//	*Command_ActOnTasks
+	//	*Command_PutLimit
+	//	*Command_RemoveLimit
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -217,6 +220,33 @@ func (x *Command) GetSweep() *Sweep {
 	return nil
 }
 
+func (x *Command) GetActOnTasks() *ActOnTasks {
+	if x != nil {
+		if x, ok := x.Op.(*Command_ActOnTasks); ok {
+			return x.ActOnTasks
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetPutLimit() *PutLimit {
+	if x != nil {
+		if x, ok := x.Op.(*Command_PutLimit); ok {
+			return x.PutLimit
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetRemoveLimit() *RemoveLimit {
+	if x != nil {
+		if x, ok := x.Op.(*Command_RemoveLimit); ok {
+			return x.RemoveLimit
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -269,6 +299,18 @@ type Command_Sweep struct {
 	Sweep *Sweep `protobuf:"bytes,21,opt,name=sweep,proto3,oneof"`
 }
 
+type Command_ActOnTasks struct {
+	ActOnTasks *ActOnTasks `protobuf:"bytes,22,opt,name=act_on_tasks,json=actOnTasks,proto3,oneof"`
+}
+
+type Command_PutLimit struct {
+	PutLimit *PutLimit `protobuf:"bytes,23,opt,name=put_limit,json=putLimit,proto3,oneof"`
+}
+
+type Command_RemoveLimit struct {
+	RemoveLimit *RemoveLimit `protobuf:"bytes,24,opt,name=remove_limit,json=removeLimit,proto3,oneof"`
+}
+
 func (*Command_SubmitJob) isCommand_Op() {}
 
 func (*Command_StopJob) isCommand_Op() {}
@@ -292,6 +334,12 @@ func (*Command_PutServer) isCommand_Op() {}
 func (*Command_RemoveServer) isCommand_Op() {}
 
 func (*Command_Sweep) isCommand_Op() {}
+
+func (*Command_ActOnTasks) isCommand_Op() {}
+
+func (*Command_PutLimit) isCommand_Op() {}
+
+func (*Command_RemoveLimit) isCommand_Op() {}
 
 type SubmitJob struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -441,6 +489,193 @@ func (x *RetryJob) GetGroup() string {
 	return ""
 }
 
+// ActOnTasks does one thing to the tasks of a job that match: its size does
+// not depend on how many those are.
+type ActOnTasks struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	JobId  string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	Action TaskAction             `protobuf:"varint,2,opt,name=action,proto3,enum=caravan.v1.TaskAction" json:"action,omitempty"`
+	// Empty means every group.
+	Group string `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
+	// Empty means those that the action is usually for.
+	States []TaskState `protobuf:"varint,4,rep,packed,name=states,proto3,enum=caravan.v1.TaskState" json:"states,omitempty"`
+	// Indices in ascending ranges; empty means all.
+	Indices []*IndexRange `protobuf:"bytes,5,rep,name=indices,proto3" json:"indices,omitempty"`
+	// For STAGGER: how many tasks lie between those that start first.
+	Stride int32 `protobuf:"varint,6,opt,name=stride,proto3" json:"stride,omitempty"`
+	// For PRIORITY.
+	Priority      int32 `protobuf:"varint,7,opt,name=priority,proto3" json:"priority,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ActOnTasks) Reset() {
+	*x = ActOnTasks{}
+	mi := &file_caravan_v1_raft_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActOnTasks) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActOnTasks) ProtoMessage() {}
+
+func (x *ActOnTasks) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_raft_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActOnTasks.ProtoReflect.Descriptor instead.
+func (*ActOnTasks) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ActOnTasks) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *ActOnTasks) GetAction() TaskAction {
+	if x != nil {
+		return x.Action
+	}
+	return TaskAction_TASK_ACTION_UNSPECIFIED
+}
+
+func (x *ActOnTasks) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *ActOnTasks) GetStates() []TaskState {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+func (x *ActOnTasks) GetIndices() []*IndexRange {
+	if x != nil {
+		return x.Indices
+	}
+	return nil
+}
+
+func (x *ActOnTasks) GetStride() int32 {
+	if x != nil {
+		return x.Stride
+	}
+	return 0
+}
+
+func (x *ActOnTasks) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+type PutLimit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Limit         *Limit                 `protobuf:"bytes,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutLimit) Reset() {
+	*x = PutLimit{}
+	mi := &file_caravan_v1_raft_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutLimit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutLimit) ProtoMessage() {}
+
+func (x *PutLimit) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_raft_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutLimit.ProtoReflect.Descriptor instead.
+func (*PutLimit) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *PutLimit) GetLimit() *Limit {
+	if x != nil {
+		return x.Limit
+	}
+	return nil
+}
+
+type RemoveLimit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveLimit) Reset() {
+	*x = RemoveLimit{}
+	mi := &file_caravan_v1_raft_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveLimit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveLimit) ProtoMessage() {}
+
+func (x *RemoveLimit) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_raft_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveLimit.ProtoReflect.Descriptor instead.
+func (*RemoveLimit) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RemoveLimit) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 // ApplyPlan is the outcome of one scheduling cycle, or a slice of it cut
 // between gangs.
 type ApplyPlan struct {
@@ -453,7 +688,7 @@ type ApplyPlan struct {
 
 func (x *ApplyPlan) Reset() {
 	*x = ApplyPlan{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[4]
+	mi := &file_caravan_v1_raft_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -465,7 +700,7 @@ func (x *ApplyPlan) String() string {
 func (*ApplyPlan) ProtoMessage() {}
 
 func (x *ApplyPlan) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[4]
+	mi := &file_caravan_v1_raft_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -478,7 +713,7 @@ func (x *ApplyPlan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyPlan.ProtoReflect.Descriptor instead.
 func (*ApplyPlan) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{4}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ApplyPlan) GetSets() []*PlacementSet {
@@ -510,7 +745,7 @@ type PlacementSet struct {
 
 func (x *PlacementSet) Reset() {
 	*x = PlacementSet{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[5]
+	mi := &file_caravan_v1_raft_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -522,7 +757,7 @@ func (x *PlacementSet) String() string {
 func (*PlacementSet) ProtoMessage() {}
 
 func (x *PlacementSet) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[5]
+	mi := &file_caravan_v1_raft_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -535,7 +770,7 @@ func (x *PlacementSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementSet.ProtoReflect.Descriptor instead.
 func (*PlacementSet) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{5}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PlacementSet) GetJobId() string {
@@ -577,15 +812,17 @@ type Placement struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Ordinal int64                  `protobuf:"varint,1,opt,name=ordinal,proto3" json:"ordinal,omitempty"`
 	// Name of the node.
-	Node          string         `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
-	Devices       []*DeviceShare `protobuf:"bytes,3,rep,name=devices,proto3" json:"devices,omitempty"`
+	Node    string         `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
+	Devices []*DeviceShare `protobuf:"bytes,3,rep,name=devices,proto3" json:"devices,omitempty"`
+	// The tasks of a chunk as pairs of ordinals, half-open; empty for one task.
+	Tasks         []int64 `protobuf:"varint,4,rep,packed,name=tasks,proto3" json:"tasks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Placement) Reset() {
 	*x = Placement{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[6]
+	mi := &file_caravan_v1_raft_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -597,7 +834,7 @@ func (x *Placement) String() string {
 func (*Placement) ProtoMessage() {}
 
 func (x *Placement) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[6]
+	mi := &file_caravan_v1_raft_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -610,7 +847,7 @@ func (x *Placement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Placement.ProtoReflect.Descriptor instead.
 func (*Placement) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{6}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Placement) GetOrdinal() int64 {
@@ -634,6 +871,13 @@ func (x *Placement) GetDevices() []*DeviceShare {
 	return nil
 }
 
+func (x *Placement) GetTasks() []int64 {
+	if x != nil {
+		return x.Tasks
+	}
+	return nil
+}
+
 type PlannedStop struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	AllocationId  string                 `protobuf:"bytes,1,opt,name=allocation_id,json=allocationId,proto3" json:"allocation_id,omitempty"`
@@ -644,7 +888,7 @@ type PlannedStop struct {
 
 func (x *PlannedStop) Reset() {
 	*x = PlannedStop{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[7]
+	mi := &file_caravan_v1_raft_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -656,7 +900,7 @@ func (x *PlannedStop) String() string {
 func (*PlannedStop) ProtoMessage() {}
 
 func (x *PlannedStop) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[7]
+	mi := &file_caravan_v1_raft_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -669,7 +913,7 @@ func (x *PlannedStop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlannedStop.ProtoReflect.Descriptor instead.
 func (*PlannedStop) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{7}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PlannedStop) GetAllocationId() string {
@@ -696,7 +940,7 @@ type ReportAllocations struct {
 
 func (x *ReportAllocations) Reset() {
 	*x = ReportAllocations{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[8]
+	mi := &file_caravan_v1_raft_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -708,7 +952,7 @@ func (x *ReportAllocations) String() string {
 func (*ReportAllocations) ProtoMessage() {}
 
 func (x *ReportAllocations) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[8]
+	mi := &file_caravan_v1_raft_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -721,7 +965,7 @@ func (x *ReportAllocations) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportAllocations.ProtoReflect.Descriptor instead.
 func (*ReportAllocations) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{8}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ReportAllocations) GetNode() string {
@@ -747,7 +991,7 @@ type RegisterNode struct {
 
 func (x *RegisterNode) Reset() {
 	*x = RegisterNode{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[9]
+	mi := &file_caravan_v1_raft_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -759,7 +1003,7 @@ func (x *RegisterNode) String() string {
 func (*RegisterNode) ProtoMessage() {}
 
 func (x *RegisterNode) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[9]
+	mi := &file_caravan_v1_raft_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -772,7 +1016,7 @@ func (x *RegisterNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterNode.ProtoReflect.Descriptor instead.
 func (*RegisterNode) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{9}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RegisterNode) GetInfo() *NodeInfo {
@@ -792,7 +1036,7 @@ type LoseNode struct {
 
 func (x *LoseNode) Reset() {
 	*x = LoseNode{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[10]
+	mi := &file_caravan_v1_raft_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -804,7 +1048,7 @@ func (x *LoseNode) String() string {
 func (*LoseNode) ProtoMessage() {}
 
 func (x *LoseNode) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[10]
+	mi := &file_caravan_v1_raft_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -817,7 +1061,7 @@ func (x *LoseNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoseNode.ProtoReflect.Descriptor instead.
 func (*LoseNode) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{10}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LoseNode) GetNode() string {
@@ -844,7 +1088,7 @@ type DrainNode struct {
 
 func (x *DrainNode) Reset() {
 	*x = DrainNode{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[11]
+	mi := &file_caravan_v1_raft_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -856,7 +1100,7 @@ func (x *DrainNode) String() string {
 func (*DrainNode) ProtoMessage() {}
 
 func (x *DrainNode) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[11]
+	mi := &file_caravan_v1_raft_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -869,7 +1113,7 @@ func (x *DrainNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainNode.ProtoReflect.Descriptor instead.
 func (*DrainNode) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{11}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DrainNode) GetNode() string {
@@ -895,7 +1139,7 @@ type PutQueue struct {
 
 func (x *PutQueue) Reset() {
 	*x = PutQueue{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[12]
+	mi := &file_caravan_v1_raft_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -907,7 +1151,7 @@ func (x *PutQueue) String() string {
 func (*PutQueue) ProtoMessage() {}
 
 func (x *PutQueue) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[12]
+	mi := &file_caravan_v1_raft_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -920,7 +1164,7 @@ func (x *PutQueue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutQueue.ProtoReflect.Descriptor instead.
 func (*PutQueue) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{12}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PutQueue) GetQueue() *Queue {
@@ -941,7 +1185,7 @@ type PutServer struct {
 
 func (x *PutServer) Reset() {
 	*x = PutServer{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[13]
+	mi := &file_caravan_v1_raft_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -953,7 +1197,7 @@ func (x *PutServer) String() string {
 func (*PutServer) ProtoMessage() {}
 
 func (x *PutServer) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[13]
+	mi := &file_caravan_v1_raft_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -966,7 +1210,7 @@ func (x *PutServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutServer.ProtoReflect.Descriptor instead.
 func (*PutServer) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{13}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PutServer) GetId() string {
@@ -999,7 +1243,7 @@ type RemoveServerRecord struct {
 
 func (x *RemoveServerRecord) Reset() {
 	*x = RemoveServerRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[14]
+	mi := &file_caravan_v1_raft_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1011,7 +1255,7 @@ func (x *RemoveServerRecord) String() string {
 func (*RemoveServerRecord) ProtoMessage() {}
 
 func (x *RemoveServerRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[14]
+	mi := &file_caravan_v1_raft_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1024,7 +1268,7 @@ func (x *RemoveServerRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRecord.ProtoReflect.Descriptor instead.
 func (*RemoveServerRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{14}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RemoveServerRecord) GetId() string {
@@ -1047,7 +1291,7 @@ type Sweep struct {
 
 func (x *Sweep) Reset() {
 	*x = Sweep{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[15]
+	mi := &file_caravan_v1_raft_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1059,7 +1303,7 @@ func (x *Sweep) String() string {
 func (*Sweep) ProtoMessage() {}
 
 func (x *Sweep) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[15]
+	mi := &file_caravan_v1_raft_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1072,7 +1316,7 @@ func (x *Sweep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sweep.ProtoReflect.Descriptor instead.
 func (*Sweep) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{15}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Sweep) GetRequestsBeforeMs() int64 {
@@ -1111,6 +1355,7 @@ type SnapshotFrame struct {
 	//	*SnapshotFrame_Request
 	//	*SnapshotFrame_Server
 	//	*SnapshotFrame_Footer
+	//	*SnapshotFrame_Limit
 	Frame         isSnapshotFrame_Frame `protobuf_oneof:"frame"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1118,7 +1363,7 @@ type SnapshotFrame struct {
 
 func (x *SnapshotFrame) Reset() {
 	*x = SnapshotFrame{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[16]
+	mi := &file_caravan_v1_raft_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1130,7 +1375,7 @@ func (x *SnapshotFrame) String() string {
 func (*SnapshotFrame) ProtoMessage() {}
 
 func (x *SnapshotFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[16]
+	mi := &file_caravan_v1_raft_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1143,7 +1388,7 @@ func (x *SnapshotFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotFrame.ProtoReflect.Descriptor instead.
 func (*SnapshotFrame) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{16}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SnapshotFrame) GetFrame() isSnapshotFrame_Frame {
@@ -1234,6 +1479,15 @@ func (x *SnapshotFrame) GetFooter() *SnapshotFooter {
 	return nil
 }
 
+func (x *SnapshotFrame) GetLimit() *Limit {
+	if x != nil {
+		if x, ok := x.Frame.(*SnapshotFrame_Limit); ok {
+			return x.Limit
+		}
+	}
+	return nil
+}
+
 type isSnapshotFrame_Frame interface {
 	isSnapshotFrame_Frame()
 }
@@ -1274,6 +1528,10 @@ type SnapshotFrame_Footer struct {
 	Footer *SnapshotFooter `protobuf:"bytes,9,opt,name=footer,proto3,oneof"`
 }
 
+type SnapshotFrame_Limit struct {
+	Limit *Limit `protobuf:"bytes,10,opt,name=limit,proto3,oneof"`
+}
+
 func (*SnapshotFrame_Header) isSnapshotFrame_Frame() {}
 
 func (*SnapshotFrame_Job) isSnapshotFrame_Frame() {}
@@ -1292,6 +1550,8 @@ func (*SnapshotFrame_Server) isSnapshotFrame_Frame() {}
 
 func (*SnapshotFrame_Footer) isSnapshotFrame_Frame() {}
 
+func (*SnapshotFrame_Limit) isSnapshotFrame_Frame() {}
+
 type SnapshotHeader struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Format        uint32                 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
@@ -1304,7 +1564,7 @@ type SnapshotHeader struct {
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[17]
+	mi := &file_caravan_v1_raft_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1576,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[17]
+	mi := &file_caravan_v1_raft_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1589,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{17}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SnapshotHeader) GetFormat() uint32 {
@@ -1370,7 +1630,7 @@ type SnapshotFooter struct {
 
 func (x *SnapshotFooter) Reset() {
 	*x = SnapshotFooter{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[18]
+	mi := &file_caravan_v1_raft_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1382,7 +1642,7 @@ func (x *SnapshotFooter) String() string {
 func (*SnapshotFooter) ProtoMessage() {}
 
 func (x *SnapshotFooter) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[18]
+	mi := &file_caravan_v1_raft_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1395,7 +1655,7 @@ func (x *SnapshotFooter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotFooter.ProtoReflect.Descriptor instead.
 func (*SnapshotFooter) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{18}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SnapshotFooter) GetRecords() uint64 {
@@ -1425,13 +1685,17 @@ type JobRecord struct {
 	Revision      uint64                 `protobuf:"varint,9,opt,name=revision,proto3" json:"revision,omitempty"`
 	StopRequested bool                   `protobuf:"varint,10,opt,name=stop_requested,json=stopRequested,proto3" json:"stop_requested,omitempty"`
 	Groups        []*GroupRecord         `protobuf:"bytes,11,rep,name=groups,proto3" json:"groups,omitempty"`
+	// Added to the spec's priority.
+	Boost         int32                 `protobuf:"varint,12,opt,name=boost,proto3" json:"boost,omitempty"`
+	Waits         []*JobDependency      `protobuf:"bytes,13,rep,name=waits,proto3" json:"waits,omitempty"`
+	NodeFailures  []*NodeFailuresRecord `protobuf:"bytes,14,rep,name=node_failures,json=nodeFailures,proto3" json:"node_failures,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *JobRecord) Reset() {
 	*x = JobRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[19]
+	mi := &file_caravan_v1_raft_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1443,7 +1707,7 @@ func (x *JobRecord) String() string {
 func (*JobRecord) ProtoMessage() {}
 
 func (x *JobRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[19]
+	mi := &file_caravan_v1_raft_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1456,7 +1720,7 @@ func (x *JobRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRecord.ProtoReflect.Descriptor instead.
 func (*JobRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{19}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *JobRecord) GetId() string {
@@ -1536,6 +1800,27 @@ func (x *JobRecord) GetGroups() []*GroupRecord {
 	return nil
 }
 
+func (x *JobRecord) GetBoost() int32 {
+	if x != nil {
+		return x.Boost
+	}
+	return 0
+}
+
+func (x *JobRecord) GetWaits() []*JobDependency {
+	if x != nil {
+		return x.Waits
+	}
+	return nil
+}
+
+func (x *JobRecord) GetNodeFailures() []*NodeFailuresRecord {
+	if x != nil {
+		return x.NodeFailures
+	}
+	return nil
+}
+
 // GroupRecord keeps a group's tasks as sets of ordinals: lo, hi, lo, hi, ...
 // half-open and ascending.
 type GroupRecord struct {
@@ -1548,13 +1833,25 @@ type GroupRecord struct {
 	Epoch         int32                  `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	VariantChosen int32                  `protobuf:"varint,7,opt,name=variant_chosen,json=variantChosen,proto3" json:"variant_chosen,omitempty"`
 	Restarts      int32                  `protobuf:"varint,8,opt,name=restarts,proto3" json:"restarts,omitempty"`
+	// Active tasks less live allocations.
+	Joined        int64           `protobuf:"varint,9,opt,name=joined,proto3" json:"joined,omitempty"`
+	Eaten         []int64         `protobuf:"varint,10,rep,packed,name=eaten,proto3" json:"eaten,omitempty"`
+	Paused        []int64         `protobuf:"varint,11,rep,packed,name=paused,proto3" json:"paused,omitempty"`
+	Front         []int64         `protobuf:"varint,12,rep,packed,name=front,proto3" json:"front,omitempty"`
+	Back          []int64         `protobuf:"varint,13,rep,packed,name=back,proto3" json:"back,omitempty"`
+	Order         TaskOrder       `protobuf:"varint,14,opt,name=order,proto3,enum=caravan.v1.TaskOrder" json:"order,omitempty"`
+	Stride        int32           `protobuf:"varint,15,opt,name=stride,proto3" json:"stride,omitempty"`
+	Delays        []*DelayRecord  `protobuf:"bytes,16,rep,name=delays,proto3" json:"delays,omitempty"`
+	Pace          *PaceRecord     `protobuf:"bytes,17,opt,name=pace,proto3" json:"pace,omitempty"`
+	Memory        []*MemoryRecord `protobuf:"bytes,18,rep,name=memory,proto3" json:"memory,omitempty"`
+	Cancelled     []int64         `protobuf:"varint,19,rep,packed,name=cancelled,proto3" json:"cancelled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GroupRecord) Reset() {
 	*x = GroupRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[20]
+	mi := &file_caravan_v1_raft_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1566,7 +1863,7 @@ func (x *GroupRecord) String() string {
 func (*GroupRecord) ProtoMessage() {}
 
 func (x *GroupRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[20]
+	mi := &file_caravan_v1_raft_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1579,7 +1876,7 @@ func (x *GroupRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupRecord.ProtoReflect.Descriptor instead.
 func (*GroupRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{20}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GroupRecord) GetWaiting() []int64 {
@@ -1638,6 +1935,351 @@ func (x *GroupRecord) GetRestarts() int32 {
 	return 0
 }
 
+func (x *GroupRecord) GetJoined() int64 {
+	if x != nil {
+		return x.Joined
+	}
+	return 0
+}
+
+func (x *GroupRecord) GetEaten() []int64 {
+	if x != nil {
+		return x.Eaten
+	}
+	return nil
+}
+
+func (x *GroupRecord) GetPaused() []int64 {
+	if x != nil {
+		return x.Paused
+	}
+	return nil
+}
+
+func (x *GroupRecord) GetFront() []int64 {
+	if x != nil {
+		return x.Front
+	}
+	return nil
+}
+
+func (x *GroupRecord) GetBack() []int64 {
+	if x != nil {
+		return x.Back
+	}
+	return nil
+}
+
+func (x *GroupRecord) GetOrder() TaskOrder {
+	if x != nil {
+		return x.Order
+	}
+	return TaskOrder_TASK_ORDER_UNSPECIFIED
+}
+
+func (x *GroupRecord) GetStride() int32 {
+	if x != nil {
+		return x.Stride
+	}
+	return 0
+}
+
+func (x *GroupRecord) GetDelays() []*DelayRecord {
+	if x != nil {
+		return x.Delays
+	}
+	return nil
+}
+
+func (x *GroupRecord) GetPace() *PaceRecord {
+	if x != nil {
+		return x.Pace
+	}
+	return nil
+}
+
+func (x *GroupRecord) GetMemory() []*MemoryRecord {
+	if x != nil {
+		return x.Memory
+	}
+	return nil
+}
+
+func (x *GroupRecord) GetCancelled() []int64 {
+	if x != nil {
+		return x.Cancelled
+	}
+	return nil
+}
+
+// DelayRecord holds back tasks that failed until it is time to try again.
+type DelayRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	UntilMs       int64                  `protobuf:"varint,1,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
+	Tasks         []int64                `protobuf:"varint,2,rep,packed,name=tasks,proto3" json:"tasks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DelayRecord) Reset() {
+	*x = DelayRecord{}
+	mi := &file_caravan_v1_raft_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DelayRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DelayRecord) ProtoMessage() {}
+
+func (x *DelayRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_raft_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DelayRecord.ProtoReflect.Descriptor instead.
+func (*DelayRecord) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *DelayRecord) GetUntilMs() int64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
+func (x *DelayRecord) GetTasks() []int64 {
+	if x != nil {
+		return x.Tasks
+	}
+	return nil
+}
+
+// PaceRecord is what was learned for chunk: auto.
+type PaceRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Size          int64                  `protobuf:"varint,1,opt,name=size,proto3" json:"size,omitempty"`
+	Count         int64                  `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	TotalMs       int64                  `protobuf:"varint,3,opt,name=total_ms,json=totalMs,proto3" json:"total_ms,omitempty"`
+	BeforeSize    int64                  `protobuf:"varint,4,opt,name=before_size,json=beforeSize,proto3" json:"before_size,omitempty"`
+	BeforeMeanMs  int64                  `protobuf:"varint,5,opt,name=before_mean_ms,json=beforeMeanMs,proto3" json:"before_mean_ms,omitempty"`
+	Most          int64                  `protobuf:"varint,6,opt,name=most,proto3" json:"most,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PaceRecord) Reset() {
+	*x = PaceRecord{}
+	mi := &file_caravan_v1_raft_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PaceRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PaceRecord) ProtoMessage() {}
+
+func (x *PaceRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_raft_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PaceRecord.ProtoReflect.Descriptor instead.
+func (*PaceRecord) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *PaceRecord) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *PaceRecord) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *PaceRecord) GetTotalMs() int64 {
+	if x != nil {
+		return x.TotalMs
+	}
+	return 0
+}
+
+func (x *PaceRecord) GetBeforeSize() int64 {
+	if x != nil {
+		return x.BeforeSize
+	}
+	return 0
+}
+
+func (x *PaceRecord) GetBeforeMeanMs() int64 {
+	if x != nil {
+		return x.BeforeMeanMs
+	}
+	return 0
+}
+
+func (x *PaceRecord) GetMost() int64 {
+	if x != nil {
+		return x.Most
+	}
+	return 0
+}
+
+// MemoryRecord is what was learned of one variant's memory.
+type MemoryRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Mib           int64                  `protobuf:"varint,1,opt,name=mib,proto3" json:"mib,omitempty"`
+	PeakMib       int64                  `protobuf:"varint,2,opt,name=peak_mib,json=peakMib,proto3" json:"peak_mib,omitempty"`
+	Successes     int64                  `protobuf:"varint,3,opt,name=successes,proto3" json:"successes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemoryRecord) Reset() {
+	*x = MemoryRecord{}
+	mi := &file_caravan_v1_raft_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemoryRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemoryRecord) ProtoMessage() {}
+
+func (x *MemoryRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_raft_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemoryRecord.ProtoReflect.Descriptor instead.
+func (*MemoryRecord) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *MemoryRecord) GetMib() int64 {
+	if x != nil {
+		return x.Mib
+	}
+	return 0
+}
+
+func (x *MemoryRecord) GetPeakMib() int64 {
+	if x != nil {
+		return x.PeakMib
+	}
+	return 0
+}
+
+func (x *MemoryRecord) GetSuccesses() int64 {
+	if x != nil {
+		return x.Successes
+	}
+	return 0
+}
+
+// NodeFailuresRecord counts failures of a job's tasks on one node.
+type NodeFailuresRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Failures      int32                  `protobuf:"varint,2,opt,name=failures,proto3" json:"failures,omitempty"`
+	LastMs        int64                  `protobuf:"varint,3,opt,name=last_ms,json=lastMs,proto3" json:"last_ms,omitempty"`
+	AvoidUntilMs  int64                  `protobuf:"varint,4,opt,name=avoid_until_ms,json=avoidUntilMs,proto3" json:"avoid_until_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeFailuresRecord) Reset() {
+	*x = NodeFailuresRecord{}
+	mi := &file_caravan_v1_raft_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeFailuresRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeFailuresRecord) ProtoMessage() {}
+
+func (x *NodeFailuresRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_raft_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeFailuresRecord.ProtoReflect.Descriptor instead.
+func (*NodeFailuresRecord) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *NodeFailuresRecord) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *NodeFailuresRecord) GetFailures() int32 {
+	if x != nil {
+		return x.Failures
+	}
+	return 0
+}
+
+func (x *NodeFailuresRecord) GetLastMs() int64 {
+	if x != nil {
+		return x.LastMs
+	}
+	return 0
+}
+
+func (x *NodeFailuresRecord) GetAvoidUntilMs() int64 {
+	if x != nil {
+		return x.AvoidUntilMs
+	}
+	return 0
+}
+
 // TaskRecord is kept only for tasks that were touched.
 type TaskRecord struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -1653,7 +2295,7 @@ type TaskRecord struct {
 
 func (x *TaskRecord) Reset() {
 	*x = TaskRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[21]
+	mi := &file_caravan_v1_raft_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1665,7 +2307,7 @@ func (x *TaskRecord) String() string {
 func (*TaskRecord) ProtoMessage() {}
 
 func (x *TaskRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[21]
+	mi := &file_caravan_v1_raft_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1678,7 +2320,7 @@ func (x *TaskRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskRecord.ProtoReflect.Descriptor instead.
 func (*TaskRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{21}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *TaskRecord) GetJobId() string {
@@ -1736,7 +2378,7 @@ type NodeRecord struct {
 
 func (x *NodeRecord) Reset() {
 	*x = NodeRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[22]
+	mi := &file_caravan_v1_raft_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1748,7 +2390,7 @@ func (x *NodeRecord) String() string {
 func (*NodeRecord) ProtoMessage() {}
 
 func (x *NodeRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[22]
+	mi := &file_caravan_v1_raft_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1761,7 +2403,7 @@ func (x *NodeRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRecord.ProtoReflect.Descriptor instead.
 func (*NodeRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{22}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *NodeRecord) GetInfo() *NodeInfo {
@@ -1816,7 +2458,7 @@ type RequestRecord struct {
 
 func (x *RequestRecord) Reset() {
 	*x = RequestRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[23]
+	mi := &file_caravan_v1_raft_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1828,7 +2470,7 @@ func (x *RequestRecord) String() string {
 func (*RequestRecord) ProtoMessage() {}
 
 func (x *RequestRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[23]
+	mi := &file_caravan_v1_raft_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1841,7 +2483,7 @@ func (x *RequestRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRecord.ProtoReflect.Descriptor instead.
 func (*RequestRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{23}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RequestRecord) GetId() string {
@@ -1905,7 +2547,7 @@ var File_caravan_v1_raft_proto protoreflect.FileDescriptor
 const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\n" +
 	"\x15caravan/v1/raft.proto\x12\n" +
-	"caravan.v1\x1a\x14caravan/v1/job.proto\x1a\x15caravan/v1/node.proto\x1a\x18caravan/v1/service.proto\"\x91\x06\n" +
+	"caravan.v1\x1a\x14caravan/v1/job.proto\x1a\x15caravan/v1/node.proto\x1a\x18caravan/v1/service.proto\"\xc0\a\n" +
 	"\aCommand\x12\x17\n" +
 	"\atime_ms\x18\x01 \x01(\x03R\x06timeMs\x12\x1d\n" +
 	"\n" +
@@ -1927,7 +2569,11 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\n" +
 	"put_server\x18\x13 \x01(\v2\x15.caravan.v1.PutServerH\x00R\tputServer\x12E\n" +
 	"\rremove_server\x18\x14 \x01(\v2\x1e.caravan.v1.RemoveServerRecordH\x00R\fremoveServer\x12)\n" +
-	"\x05sweep\x18\x15 \x01(\v2\x11.caravan.v1.SweepH\x00R\x05sweepB\x04\n" +
+	"\x05sweep\x18\x15 \x01(\v2\x11.caravan.v1.SweepH\x00R\x05sweep\x12:\n" +
+	"\fact_on_tasks\x18\x16 \x01(\v2\x16.caravan.v1.ActOnTasksH\x00R\n" +
+	"actOnTasks\x123\n" +
+	"\tput_limit\x18\x17 \x01(\v2\x14.caravan.v1.PutLimitH\x00R\bputLimit\x12<\n" +
+	"\fremove_limit\x18\x18 \x01(\v2\x17.caravan.v1.RemoveLimitH\x00R\vremoveLimitB\x04\n" +
 	"\x02op\"J\n" +
 	"\tSubmitJob\x12'\n" +
 	"\x04spec\x18\x01 \x01(\v2\x13.caravan.v1.JobSpecR\x04spec\x12\x14\n" +
@@ -1936,7 +2582,20 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"7\n" +
 	"\bRetryJob\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
-	"\x05group\x18\x02 \x01(\tR\x05group\"h\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\"\xfe\x01\n" +
+	"\n" +
+	"ActOnTasks\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12.\n" +
+	"\x06action\x18\x02 \x01(\x0e2\x16.caravan.v1.TaskActionR\x06action\x12\x14\n" +
+	"\x05group\x18\x03 \x01(\tR\x05group\x12-\n" +
+	"\x06states\x18\x04 \x03(\x0e2\x15.caravan.v1.TaskStateR\x06states\x120\n" +
+	"\aindices\x18\x05 \x03(\v2\x16.caravan.v1.IndexRangeR\aindices\x12\x16\n" +
+	"\x06stride\x18\x06 \x01(\x05R\x06stride\x12\x1a\n" +
+	"\bpriority\x18\a \x01(\x05R\bpriority\"3\n" +
+	"\bPutLimit\x12'\n" +
+	"\x05limit\x18\x01 \x01(\v2\x11.caravan.v1.LimitR\x05limit\"!\n" +
+	"\vRemoveLimit\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"h\n" +
 	"\tApplyPlan\x12,\n" +
 	"\x04sets\x18\x01 \x03(\v2\x18.caravan.v1.PlacementSetR\x04sets\x12-\n" +
 	"\x05stops\x18\x02 \x03(\v2\x17.caravan.v1.PlannedStopR\x05stops\"\xa0\x01\n" +
@@ -1947,11 +2606,12 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\x04gang\x18\x04 \x01(\bR\x04gang\x125\n" +
 	"\n" +
 	"placements\x18\x05 \x03(\v2\x15.caravan.v1.PlacementR\n" +
-	"placements\"l\n" +
+	"placements\"\x82\x01\n" +
 	"\tPlacement\x12\x18\n" +
 	"\aordinal\x18\x01 \x01(\x03R\aordinal\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x121\n" +
-	"\adevices\x18\x03 \x03(\v2\x17.caravan.v1.DeviceShareR\adevices\"J\n" +
+	"\adevices\x18\x03 \x03(\v2\x17.caravan.v1.DeviceShareR\adevices\x12\x14\n" +
+	"\x05tasks\x18\x04 \x03(\x03R\x05tasks\"J\n" +
 	"\vPlannedStop\x12#\n" +
 	"\rallocation_id\x18\x01 \x01(\tR\fallocationId\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"_\n" +
@@ -1978,7 +2638,7 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\x05Sweep\x12,\n" +
 	"\x12requests_before_ms\x18\x01 \x01(\x03R\x10requestsBeforeMs\x12/\n" +
 	"\x14jobs_ended_before_ms\x18\x02 \x01(\x03R\x11jobsEndedBeforeMs\x12\x14\n" +
-	"\x05limit\x18\x03 \x01(\x05R\x05limit\"\xd8\x03\n" +
+	"\x05limit\x18\x03 \x01(\x05R\x05limit\"\x83\x04\n" +
 	"\rSnapshotFrame\x124\n" +
 	"\x06header\x18\x01 \x01(\v2\x1a.caravan.v1.SnapshotHeaderH\x00R\x06header\x12)\n" +
 	"\x03job\x18\x02 \x01(\v2\x15.caravan.v1.JobRecordH\x00R\x03job\x12,\n" +
@@ -1990,7 +2650,9 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\x05queue\x18\x06 \x01(\v2\x11.caravan.v1.QueueH\x00R\x05queue\x125\n" +
 	"\arequest\x18\a \x01(\v2\x19.caravan.v1.RequestRecordH\x00R\arequest\x12/\n" +
 	"\x06server\x18\b \x01(\v2\x15.caravan.v1.PutServerH\x00R\x06server\x124\n" +
-	"\x06footer\x18\t \x01(\v2\x1a.caravan.v1.SnapshotFooterH\x00R\x06footerB\a\n" +
+	"\x06footer\x18\t \x01(\v2\x1a.caravan.v1.SnapshotFooterH\x00R\x06footer\x12)\n" +
+	"\x05limit\x18\n" +
+	" \x01(\v2\x11.caravan.v1.LimitH\x00R\x05limitB\a\n" +
 	"\x05frame\"\x7f\n" +
 	"\x0eSnapshotHeader\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x14\n" +
@@ -1999,7 +2661,7 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\x0fnext_job_number\x18\x04 \x01(\x04R\rnextJobNumber\"B\n" +
 	"\x0eSnapshotFooter\x12\x18\n" +
 	"\arecords\x18\x01 \x01(\x04R\arecords\x12\x16\n" +
-	"\x06crc32c\x18\x02 \x01(\rR\x06crc32c\"\xef\x02\n" +
+	"\x06crc32c\x18\x02 \x01(\rR\x06crc32c\"\xfb\x03\n" +
 	"\tJobRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x04spec\x18\x02 \x01(\v2\x13.caravan.v1.JobSpecR\x04spec\x12\x14\n" +
@@ -2013,7 +2675,10 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\brevision\x18\t \x01(\x04R\brevision\x12%\n" +
 	"\x0estop_requested\x18\n" +
 	" \x01(\bR\rstopRequested\x12/\n" +
-	"\x06groups\x18\v \x03(\v2\x17.caravan.v1.GroupRecordR\x06groups\"\xe8\x01\n" +
+	"\x06groups\x18\v \x03(\v2\x17.caravan.v1.GroupRecordR\x06groups\x12\x14\n" +
+	"\x05boost\x18\f \x01(\x05R\x05boost\x12/\n" +
+	"\x05waits\x18\r \x03(\v2\x19.caravan.v1.JobDependencyR\x05waits\x12C\n" +
+	"\rnode_failures\x18\x0e \x03(\v2\x1e.caravan.v1.NodeFailuresRecordR\fnodeFailures\"\xca\x04\n" +
 	"\vGroupRecord\x12\x18\n" +
 	"\awaiting\x18\x01 \x03(\x03R\awaiting\x12\x16\n" +
 	"\x06active\x18\x02 \x03(\x03R\x06active\x12\x1c\n" +
@@ -2022,7 +2687,40 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\astopped\x18\x05 \x03(\x03R\astopped\x12\x14\n" +
 	"\x05epoch\x18\x06 \x01(\x05R\x05epoch\x12%\n" +
 	"\x0evariant_chosen\x18\a \x01(\x05R\rvariantChosen\x12\x1a\n" +
-	"\brestarts\x18\b \x01(\x05R\brestarts\"\xb4\x01\n" +
+	"\brestarts\x18\b \x01(\x05R\brestarts\x12\x16\n" +
+	"\x06joined\x18\t \x01(\x03R\x06joined\x12\x14\n" +
+	"\x05eaten\x18\n" +
+	" \x03(\x03R\x05eaten\x12\x16\n" +
+	"\x06paused\x18\v \x03(\x03R\x06paused\x12\x14\n" +
+	"\x05front\x18\f \x03(\x03R\x05front\x12\x12\n" +
+	"\x04back\x18\r \x03(\x03R\x04back\x12+\n" +
+	"\x05order\x18\x0e \x01(\x0e2\x15.caravan.v1.TaskOrderR\x05order\x12\x16\n" +
+	"\x06stride\x18\x0f \x01(\x05R\x06stride\x12/\n" +
+	"\x06delays\x18\x10 \x03(\v2\x17.caravan.v1.DelayRecordR\x06delays\x12*\n" +
+	"\x04pace\x18\x11 \x01(\v2\x16.caravan.v1.PaceRecordR\x04pace\x120\n" +
+	"\x06memory\x18\x12 \x03(\v2\x18.caravan.v1.MemoryRecordR\x06memory\x12\x1c\n" +
+	"\tcancelled\x18\x13 \x03(\x03R\tcancelled\">\n" +
+	"\vDelayRecord\x12\x19\n" +
+	"\buntil_ms\x18\x01 \x01(\x03R\auntilMs\x12\x14\n" +
+	"\x05tasks\x18\x02 \x03(\x03R\x05tasks\"\xac\x01\n" +
+	"\n" +
+	"PaceRecord\x12\x12\n" +
+	"\x04size\x18\x01 \x01(\x03R\x04size\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x03R\x05count\x12\x19\n" +
+	"\btotal_ms\x18\x03 \x01(\x03R\atotalMs\x12\x1f\n" +
+	"\vbefore_size\x18\x04 \x01(\x03R\n" +
+	"beforeSize\x12$\n" +
+	"\x0ebefore_mean_ms\x18\x05 \x01(\x03R\fbeforeMeanMs\x12\x12\n" +
+	"\x04most\x18\x06 \x01(\x03R\x04most\"Y\n" +
+	"\fMemoryRecord\x12\x10\n" +
+	"\x03mib\x18\x01 \x01(\x03R\x03mib\x12\x19\n" +
+	"\bpeak_mib\x18\x02 \x01(\x03R\apeakMib\x12\x1c\n" +
+	"\tsuccesses\x18\x03 \x01(\x03R\tsuccesses\"\x83\x01\n" +
+	"\x12NodeFailuresRecord\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1a\n" +
+	"\bfailures\x18\x02 \x01(\x05R\bfailures\x12\x17\n" +
+	"\alast_ms\x18\x03 \x01(\x03R\x06lastMs\x12$\n" +
+	"\x0eavoid_until_ms\x18\x04 \x01(\x03R\favoidUntilMs\"\xb4\x01\n" +
 	"\n" +
 	"TaskRecord\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
@@ -2063,81 +2761,108 @@ func file_caravan_v1_raft_proto_rawDescGZIP() []byte {
 	return file_caravan_v1_raft_proto_rawDescData
 }
 
-var file_caravan_v1_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_caravan_v1_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_caravan_v1_raft_proto_goTypes = []any{
 	(*Command)(nil),            // 0: caravan.v1.Command
 	(*SubmitJob)(nil),          // 1: caravan.v1.SubmitJob
 	(*StopJob)(nil),            // 2: caravan.v1.StopJob
 	(*RetryJob)(nil),           // 3: caravan.v1.RetryJob
-	(*ApplyPlan)(nil),          // 4: caravan.v1.ApplyPlan
-	(*PlacementSet)(nil),       // 5: caravan.v1.PlacementSet
-	(*Placement)(nil),          // 6: caravan.v1.Placement
-	(*PlannedStop)(nil),        // 7: caravan.v1.PlannedStop
-	(*ReportAllocations)(nil),  // 8: caravan.v1.ReportAllocations
-	(*RegisterNode)(nil),       // 9: caravan.v1.RegisterNode
-	(*LoseNode)(nil),           // 10: caravan.v1.LoseNode
-	(*DrainNode)(nil),          // 11: caravan.v1.DrainNode
-	(*PutQueue)(nil),           // 12: caravan.v1.PutQueue
-	(*PutServer)(nil),          // 13: caravan.v1.PutServer
-	(*RemoveServerRecord)(nil), // 14: caravan.v1.RemoveServerRecord
-	(*Sweep)(nil),              // 15: caravan.v1.Sweep
-	(*SnapshotFrame)(nil),      // 16: caravan.v1.SnapshotFrame
-	(*SnapshotHeader)(nil),     // 17: caravan.v1.SnapshotHeader
-	(*SnapshotFooter)(nil),     // 18: caravan.v1.SnapshotFooter
-	(*JobRecord)(nil),          // 19: caravan.v1.JobRecord
-	(*GroupRecord)(nil),        // 20: caravan.v1.GroupRecord
-	(*TaskRecord)(nil),         // 21: caravan.v1.TaskRecord
-	(*NodeRecord)(nil),         // 22: caravan.v1.NodeRecord
-	(*RequestRecord)(nil),      // 23: caravan.v1.RequestRecord
-	(*JobSpec)(nil),            // 24: caravan.v1.JobSpec
-	(*DeviceShare)(nil),        // 25: caravan.v1.DeviceShare
-	(*AllocationReport)(nil),   // 26: caravan.v1.AllocationReport
-	(*NodeInfo)(nil),           // 27: caravan.v1.NodeInfo
-	(*Queue)(nil),              // 28: caravan.v1.Queue
-	(*Allocation)(nil),         // 29: caravan.v1.Allocation
-	(JobState)(0),              // 30: caravan.v1.JobState
-	(NodeState)(0),             // 31: caravan.v1.NodeState
+	(*ActOnTasks)(nil),         // 4: caravan.v1.ActOnTasks
+	(*PutLimit)(nil),           // 5: caravan.v1.PutLimit
+	(*RemoveLimit)(nil),        // 6: caravan.v1.RemoveLimit
+	(*ApplyPlan)(nil),          // 7: caravan.v1.ApplyPlan
+	(*PlacementSet)(nil),       // 8: caravan.v1.PlacementSet
+	(*Placement)(nil),          // 9: caravan.v1.Placement
+	(*PlannedStop)(nil),        // 10: caravan.v1.PlannedStop
+	(*ReportAllocations)(nil),  // 11: caravan.v1.ReportAllocations
+	(*RegisterNode)(nil),       // 12: caravan.v1.RegisterNode
+	(*LoseNode)(nil),           // 13: caravan.v1.LoseNode
+	(*DrainNode)(nil),          // 14: caravan.v1.DrainNode
+	(*PutQueue)(nil),           // 15: caravan.v1.PutQueue
+	(*PutServer)(nil),          // 16: caravan.v1.PutServer
+	(*RemoveServerRecord)(nil), // 17: caravan.v1.RemoveServerRecord
+	(*Sweep)(nil),              // 18: caravan.v1.Sweep
+	(*SnapshotFrame)(nil),      // 19: caravan.v1.SnapshotFrame
+	(*SnapshotHeader)(nil),     // 20: caravan.v1.SnapshotHeader
+	(*SnapshotFooter)(nil),     // 21: caravan.v1.SnapshotFooter
+	(*JobRecord)(nil),          // 22: caravan.v1.JobRecord
+	(*GroupRecord)(nil),        // 23: caravan.v1.GroupRecord
+	(*DelayRecord)(nil),        // 24: caravan.v1.DelayRecord
+	(*PaceRecord)(nil),         // 25: caravan.v1.PaceRecord
+	(*MemoryRecord)(nil),       // 26: caravan.v1.MemoryRecord
+	(*NodeFailuresRecord)(nil), // 27: caravan.v1.NodeFailuresRecord
+	(*TaskRecord)(nil),         // 28: caravan.v1.TaskRecord
+	(*NodeRecord)(nil),         // 29: caravan.v1.NodeRecord
+	(*RequestRecord)(nil),      // 30: caravan.v1.RequestRecord
+	(*JobSpec)(nil),            // 31: caravan.v1.JobSpec
+	(TaskAction)(0),            // 32: caravan.v1.TaskAction
+	(TaskState)(0),             // 33: caravan.v1.TaskState
+	(*IndexRange)(nil),         // 34: caravan.v1.IndexRange
+	(*Limit)(nil),              // 35: caravan.v1.Limit
+	(*DeviceShare)(nil),        // 36: caravan.v1.DeviceShare
+	(*AllocationReport)(nil),   // 37: caravan.v1.AllocationReport
+	(*NodeInfo)(nil),           // 38: caravan.v1.NodeInfo
+	(*Queue)(nil),              // 39: caravan.v1.Queue
+	(*Allocation)(nil),         // 40: caravan.v1.Allocation
+	(JobState)(0),              // 41: caravan.v1.JobState
+	(*JobDependency)(nil),      // 42: caravan.v1.JobDependency
+	(TaskOrder)(0),             // 43: caravan.v1.TaskOrder
+	(NodeState)(0),             // 44: caravan.v1.NodeState
 }
 var file_caravan_v1_raft_proto_depIdxs = []int32{
 	1,  // 0: caravan.v1.Command.submit_job:type_name -> caravan.v1.SubmitJob
 	2,  // 1: caravan.v1.Command.stop_job:type_name -> caravan.v1.StopJob
 	3,  // 2: caravan.v1.Command.retry_job:type_name -> caravan.v1.RetryJob
-	4,  // 3: caravan.v1.Command.apply_plan:type_name -> caravan.v1.ApplyPlan
-	8,  // 4: caravan.v1.Command.report_allocations:type_name -> caravan.v1.ReportAllocations
-	9,  // 5: caravan.v1.Command.register_node:type_name -> caravan.v1.RegisterNode
-	10, // 6: caravan.v1.Command.lose_node:type_name -> caravan.v1.LoseNode
-	11, // 7: caravan.v1.Command.drain_node:type_name -> caravan.v1.DrainNode
-	12, // 8: caravan.v1.Command.put_queue:type_name -> caravan.v1.PutQueue
-	13, // 9: caravan.v1.Command.put_server:type_name -> caravan.v1.PutServer
-	14, // 10: caravan.v1.Command.remove_server:type_name -> caravan.v1.RemoveServerRecord
-	15, // 11: caravan.v1.Command.sweep:type_name -> caravan.v1.Sweep
-	24, // 12: caravan.v1.SubmitJob.spec:type_name -> caravan.v1.JobSpec
-	5,  // 13: caravan.v1.ApplyPlan.sets:type_name -> caravan.v1.PlacementSet
-	7,  // 14: caravan.v1.ApplyPlan.stops:type_name -> caravan.v1.PlannedStop
-	6,  // 15: caravan.v1.PlacementSet.placements:type_name -> caravan.v1.Placement
-	25, // 16: caravan.v1.Placement.devices:type_name -> caravan.v1.DeviceShare
-	26, // 17: caravan.v1.ReportAllocations.reports:type_name -> caravan.v1.AllocationReport
-	27, // 18: caravan.v1.RegisterNode.info:type_name -> caravan.v1.NodeInfo
-	28, // 19: caravan.v1.PutQueue.queue:type_name -> caravan.v1.Queue
-	17, // 20: caravan.v1.SnapshotFrame.header:type_name -> caravan.v1.SnapshotHeader
-	19, // 21: caravan.v1.SnapshotFrame.job:type_name -> caravan.v1.JobRecord
-	21, // 22: caravan.v1.SnapshotFrame.task:type_name -> caravan.v1.TaskRecord
-	29, // 23: caravan.v1.SnapshotFrame.allocation:type_name -> caravan.v1.Allocation
-	22, // 24: caravan.v1.SnapshotFrame.node:type_name -> caravan.v1.NodeRecord
-	28, // 25: caravan.v1.SnapshotFrame.queue:type_name -> caravan.v1.Queue
-	23, // 26: caravan.v1.SnapshotFrame.request:type_name -> caravan.v1.RequestRecord
-	13, // 27: caravan.v1.SnapshotFrame.server:type_name -> caravan.v1.PutServer
-	18, // 28: caravan.v1.SnapshotFrame.footer:type_name -> caravan.v1.SnapshotFooter
-	24, // 29: caravan.v1.JobRecord.spec:type_name -> caravan.v1.JobSpec
-	30, // 30: caravan.v1.JobRecord.state:type_name -> caravan.v1.JobState
-	20, // 31: caravan.v1.JobRecord.groups:type_name -> caravan.v1.GroupRecord
-	27, // 32: caravan.v1.NodeRecord.info:type_name -> caravan.v1.NodeInfo
-	31, // 33: caravan.v1.NodeRecord.state:type_name -> caravan.v1.NodeState
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	7,  // 3: caravan.v1.Command.apply_plan:type_name -> caravan.v1.ApplyPlan
+	11, // 4: caravan.v1.Command.report_allocations:type_name -> caravan.v1.ReportAllocations
+	12, // 5: caravan.v1.Command.register_node:type_name -> caravan.v1.RegisterNode
+	13, // 6: caravan.v1.Command.lose_node:type_name -> caravan.v1.LoseNode
+	14, // 7: caravan.v1.Command.drain_node:type_name -> caravan.v1.DrainNode
+	15, // 8: caravan.v1.Command.put_queue:type_name -> caravan.v1.PutQueue
+	16, // 9: caravan.v1.Command.put_server:type_name -> caravan.v1.PutServer
+	17, // 10: caravan.v1.Command.remove_server:type_name -> caravan.v1.RemoveServerRecord
+	18, // 11: caravan.v1.Command.sweep:type_name -> caravan.v1.Sweep
+	4,  // 12: caravan.v1.Command.act_on_tasks:type_name -> caravan.v1.ActOnTasks
+	5,  // 13: caravan.v1.Command.put_limit:type_name -> caravan.v1.PutLimit
+	6,  // 14: caravan.v1.Command.remove_limit:type_name -> caravan.v1.RemoveLimit
+	31, // 15: caravan.v1.SubmitJob.spec:type_name -> caravan.v1.JobSpec
+	32, // 16: caravan.v1.ActOnTasks.action:type_name -> caravan.v1.TaskAction
+	33, // 17: caravan.v1.ActOnTasks.states:type_name -> caravan.v1.TaskState
+	34, // 18: caravan.v1.ActOnTasks.indices:type_name -> caravan.v1.IndexRange
+	35, // 19: caravan.v1.PutLimit.limit:type_name -> caravan.v1.Limit
+	8,  // 20: caravan.v1.ApplyPlan.sets:type_name -> caravan.v1.PlacementSet
+	10, // 21: caravan.v1.ApplyPlan.stops:type_name -> caravan.v1.PlannedStop
+	9,  // 22: caravan.v1.PlacementSet.placements:type_name -> caravan.v1.Placement
+	36, // 23: caravan.v1.Placement.devices:type_name -> caravan.v1.DeviceShare
+	37, // 24: caravan.v1.ReportAllocations.reports:type_name -> caravan.v1.AllocationReport
+	38, // 25: caravan.v1.RegisterNode.info:type_name -> caravan.v1.NodeInfo
+	39, // 26: caravan.v1.PutQueue.queue:type_name -> caravan.v1.Queue
+	20, // 27: caravan.v1.SnapshotFrame.header:type_name -> caravan.v1.SnapshotHeader
+	22, // 28: caravan.v1.SnapshotFrame.job:type_name -> caravan.v1.JobRecord
+	28, // 29: caravan.v1.SnapshotFrame.task:type_name -> caravan.v1.TaskRecord
+	40, // 30: caravan.v1.SnapshotFrame.allocation:type_name -> caravan.v1.Allocation
+	29, // 31: caravan.v1.SnapshotFrame.node:type_name -> caravan.v1.NodeRecord
+	39, // 32: caravan.v1.SnapshotFrame.queue:type_name -> caravan.v1.Queue
+	30, // 33: caravan.v1.SnapshotFrame.request:type_name -> caravan.v1.RequestRecord
+	16, // 34: caravan.v1.SnapshotFrame.server:type_name -> caravan.v1.PutServer
+	21, // 35: caravan.v1.SnapshotFrame.footer:type_name -> caravan.v1.SnapshotFooter
+	35, // 36: caravan.v1.SnapshotFrame.limit:type_name -> caravan.v1.Limit
+	31, // 37: caravan.v1.JobRecord.spec:type_name -> caravan.v1.JobSpec
+	41, // 38: caravan.v1.JobRecord.state:type_name -> caravan.v1.JobState
+	23, // 39: caravan.v1.JobRecord.groups:type_name -> caravan.v1.GroupRecord
+	42, // 40: caravan.v1.JobRecord.waits:type_name -> caravan.v1.JobDependency
+	27, // 41: caravan.v1.JobRecord.node_failures:type_name -> caravan.v1.NodeFailuresRecord
+	43, // 42: caravan.v1.GroupRecord.order:type_name -> caravan.v1.TaskOrder
+	24, // 43: caravan.v1.GroupRecord.delays:type_name -> caravan.v1.DelayRecord
+	25, // 44: caravan.v1.GroupRecord.pace:type_name -> caravan.v1.PaceRecord
+	26, // 45: caravan.v1.GroupRecord.memory:type_name -> caravan.v1.MemoryRecord
+	38, // 46: caravan.v1.NodeRecord.info:type_name -> caravan.v1.NodeInfo
+	44, // 47: caravan.v1.NodeRecord.state:type_name -> caravan.v1.NodeState
+	48, // [48:48] is the sub-list for method output_type
+	48, // [48:48] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_raft_proto_init() }
@@ -2161,8 +2886,11 @@ func file_caravan_v1_raft_proto_init() {
 		(*Command_PutServer)(nil),
 		(*Command_RemoveServer)(nil),
 		(*Command_Sweep)(nil),
+		(*Command_ActOnTasks)(nil),
+		(*Command_PutLimit)(nil),
+		(*Command_RemoveLimit)(nil),
 	}
-	file_caravan_v1_raft_proto_msgTypes[16].OneofWrappers = []any{
+	file_caravan_v1_raft_proto_msgTypes[19].OneofWrappers = []any{
 		(*SnapshotFrame_Header)(nil),
 		(*SnapshotFrame_Job)(nil),
 		(*SnapshotFrame_Task)(nil),
@@ -2172,6 +2900,7 @@ func file_caravan_v1_raft_proto_init() {
 		(*SnapshotFrame_Request)(nil),
 		(*SnapshotFrame_Server)(nil),
 		(*SnapshotFrame_Footer)(nil),
+		(*SnapshotFrame_Limit)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2179,7 +2908,7 @@ func file_caravan_v1_raft_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_raft_proto_rawDesc), len(file_caravan_v1_raft_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

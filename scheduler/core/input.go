@@ -10,8 +10,8 @@ import (
 
 // Input is all that a decision depends on. Nothing in it is changed.
 type Input struct {
-	// Now is the time of the cycle. This version's rules do not depend on it;
-	// it is recorded with the input so that later rules can be replayed.
+	// Now is the time of the cycle: tasks that are held back until a later one,
+	// and nodes that a job keeps away from until then, are not used.
 	Now model.Time
 	// Seed breaks ties that no rule breaks. The present rules leave none: the
 	// name of the node decides last.
@@ -23,6 +23,8 @@ type Input struct {
 	Jobs []*model.Job
 	// Queues are sorted by name, without repetitions.
 	Queues []QueueView
+	// Counted are the operator's limits, with what is held of them, in any order.
+	Counted []LimitView
 	// Mix is the demand that nodes are valued by; the zero value is a default.
 	Mix Mix
 	// Resume is the Trace.Resume of the cycle before: this one begins there, so
@@ -42,6 +44,12 @@ type NodeView = fleet.View
 
 // QueueView is a queue and what the tasks of its own jobs hold.
 type QueueView = quota.View
+
+// LimitView is one of the operator's limits and what is held of it.
+type LimitView = quota.LimitView
+
+// LimitHeld is what is held of a limit on one node, or on one device of it.
+type LimitHeld = quota.Held
 
 // Limits bound a cycle. A zero field stands for its default.
 type Limits struct {

@@ -161,7 +161,9 @@ func parseGroup(before []model.TaskGroup, words []string) model.TaskGroup {
 		case "array":
 			g.Indices.Ranges = indices(s)
 		case "chunk":
-			g.Indices.Chunk = number(s)
+			if g.Indices.Auto = s == "auto"; !g.Indices.Auto {
+				g.Indices.Chunk = number(s)
+			}
 		case "gang":
 			g.Gang = true
 		case "same-variant":
@@ -179,7 +181,9 @@ func parseGroup(before []model.TaskGroup, words []string) model.TaskGroup {
 		case "where":
 			g.Constraints = constraints(s)
 		default:
-			rest = append(rest, words[1+i])
+			if !parseArrayWord(&g, k, s) {
+				rest = append(rest, words[1+i])
+			}
 		}
 	}
 	parseVariant(&v, rest)

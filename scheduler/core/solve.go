@@ -55,8 +55,10 @@ func (w *Workspace) Solve(in Input) (Plan, Trace) {
 // cycle is the state of one call of Solve.
 type cycle struct {
 	limits Limits
+	now    model.Time
 	placer *place.Placer
 	ledger *quota.Ledger
+	counts *quota.Limits
 
 	plan   Plan
 	placed int64
@@ -93,7 +95,9 @@ func (w *Workspace) begin(in Input) *cycle {
 	limits := in.Limits.withDefaults()
 	w.placer.Begin(place.Input{Nodes: in.Nodes, Jobs: in.Jobs, Mix: in.Mix, MaxSteps: limits.MaxSteps})
 	clear(w.found)
-	return &cycle{limits: limits, placer: w.placer, ledger: quota.New(in.Queues), found: w.found}
+	return &cycle{
+		limits: limits, now: in.Now, placer: w.placer, ledger: quota.New(in.Queues), counts: quota.NewLimits(in.Counted), found: w.found,
+	}
 }
 
 // exhausted reports whether the cycle has done all it may.
@@ -108,15 +112,19 @@ func (c *cycle) group(job *model.Job, g int) {
 		return
 	}
 	spec := &job.Spec.Groups[g]
-	ready := job.Ready(g)
+	ready := job.Ready(g, c.now)
 	t := GroupTrace{Job: job.ID, Group: g, Name: spec.Name, Ready: ready.Len()}
-	t.Blocked = status.Waiting.Len() - t.Ready
+	t.Blocked = job.Blocked(g).Len()
+	t.Held = status.Waiting.Len() - t.Ready - t.Blocked
 	if t.Blocked > 0 {
 		t.WaitsFor = waitsFor(job, g)
 	}
+	t.Notes = c.notes(job, g)
 	at := len(c.trace.Groups)
 	w := &work{job: job, group: g, spec: spec, ready: ready, trace: &t, at: at}
 	switch {
+	case t.Ready == 0 && t.Held > 0:
+		t.Code, t.Limit = CodeHeld, c.heldBack(status)
 	case t.Ready == 0:
 		t.Code = CodeBlocked
 	case c.exhausted():
@@ -130,13 +138,15 @@ func (c *cycle) group(job *model.Job, g int) {
 	c.trace.Groups = append(c.trace.Groups, t)
 }
 
-// waitsFor names the groups that are not done with what group g needs.
+// waitsFor names the jobs or groups that are not done with what group g needs.
 func waitsFor(job *model.Job, g int) []string {
 	var names []string
+	for _, d := range job.Waits {
+		names = append(names, "job "+d.Job)
+	}
 	for _, d := range job.Spec.Groups[g].DependsOn {
-		up := &job.Spec.Groups[d.Group]
-		if job.Groups[d.Group].Succeeded.Len() < up.Indices.Tasks() {
-			names = append(names, up.Name)
+		if model.Unmet(job.Spec, job.Groups, d) {
+			names = append(names, job.Spec.Groups[d.Group].Name)
 		}
 	}
 	return names
@@ -150,14 +160,16 @@ type work struct {
 	ready model.Set
 	trace *GroupTrace
 	at    int // position of the trace to be
+	// made are the allocations that were placed.
+	made int64
 }
 
-// left returns how many more tasks of the group may run at once.
+// left returns how many more allocations of the group may run at once.
 func (w *work) left() int64 {
 	if w.spec.MaxRunning <= 0 {
 		return quota.Unlimited
 	}
-	return max(0, int64(w.spec.MaxRunning)-w.job.Groups[w.group].Active.Len())
+	return max(0, int64(w.spec.MaxRunning)-w.job.Groups[w.group].Running()-w.made)
 }
 
 // resume notes the first job that the steps did not suffice for.

@@ -7,6 +7,7 @@ import (
 	pb "caravan/api/caravanv1"
 	"caravan/scheduler/core"
 	"caravan/scheduler/feed"
+	"caravan/scheduler/model"
 	"caravan/scheduler/state"
 )
 
@@ -88,7 +89,9 @@ func (l *Leader) cycle(ctx context.Context, d *decider) (placed int64, err error
 
 // input is what the core decides on: the state as plain values.
 func (l *Leader) input(snap *state.Snapshot) core.Input {
-	in := core.Input{Now: snap.Time(), Seed: snap.Index(), Limits: l.cfg.Limits}
+	// The state's clock stands still while nothing happens; time goes on.
+	now := max(snap.Time(), model.Time(time.Now().UnixMilli()))
+	in := core.Input{Now: now, Seed: snap.Index(), Limits: l.cfg.Limits}
 	nodes, free := snap.Books()
 	in.Nodes = make([]core.NodeView, len(nodes))
 	for i, n := range nodes {
@@ -98,10 +101,26 @@ func (l *Leader) input(snap *state.Snapshot) core.Input {
 		in.Jobs = append(in.Jobs, j)
 	}
 	in.Queues = queueViews(snap)
+	in.Counted = limitViews(snap)
 	if mix := l.mix.Load(); mix != nil {
 		in.Mix = *mix
 	}
 	return in
+}
+
+// limitViews returns the operator's limits with what is held of them.
+func limitViews(snap *state.Snapshot) []core.LimitView {
+	var views []core.LimitView
+	for m := range snap.Limits() {
+		v := core.LimitView{Limit: m, Used: snap.LimitUsed(m.Name)}
+		if m.Scope != model.PerCluster {
+			for u := range snap.LimitUses(m.Name, m.Scope) {
+				v.On = append(v.On, core.LimitHeld(u))
+			}
+		}
+		views = append(views, v)
+	}
+	return views
 }
 
 // queueViews turns the state's usage, which covers a queue and all below it,

@@ -17,6 +17,7 @@ type tables struct {
 	allocations allocationTable
 	nodes       nodeTable
 	queues      queueTable
+	limits      limitTable
 	requests    requestTable
 
 	servers table[string, *model.Server]
@@ -42,6 +43,7 @@ func newTables() *tables {
 		allocations: newAllocationTable(),
 		nodes:       newNodeTable(),
 		queues:      newQueueTable(),
+		limits:      newLimitTable(),
 		requests:    newRequestTable(),
 		servers:     newTable[string, *model.Server](),
 		events:      newEventLog(),
@@ -59,6 +61,7 @@ func (t *tables) copy() *tables {
 		allocations: t.allocations.copy(),
 		nodes:       t.nodes.copy(),
 		queues:      t.queues.copy(),
+		limits:      t.limits.copy(),
 		requests:    t.requests.copy(),
 		servers:     t.servers.copy(),
 		events:      t.events.copy(),
