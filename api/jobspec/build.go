@@ -70,6 +70,7 @@ func (b *builder) job(top *value) *caravanv1.JobSpec {
 	if len(spec.GetLabels()) == 0 {
 		spec.Labels = nil
 	}
+	spec.After, spec.Singleton = b.after(f.get("after")), take(b, f, "singleton", "singleton", false)
 	groups := f.get("groups")
 	b.putKey("groups", groups)
 	own := ownGroup(f)
@@ -123,6 +124,10 @@ func (b *builder) group(v *value, path string) *caravanv1.TaskGroup {
 		Workdir:     take(b, f, "workdir", path+".workdir", ""),
 		DependsOn:   b.dependencies(f.get("depends_on"), path+".depends_on"),
 	}
+	if g.GetChunk() == 0 {
+		g.Chunk, g.AutoChunk = defaultArrayChunk, true
+	}
+	b.attempts(g, f, path)
 	b.indices(g, f, path)
 	if v.bad {
 		return g
@@ -130,6 +135,7 @@ func (b *builder) group(v *value, path string) *caravanv1.TaskGroup {
 	variants := f.get("variants")
 	if variants == nil {
 		g.Variants = []*caravanv1.Variant{b.variant(v, f, path+".variants[0]", defaultVariant)}
+		b.learnable(g, f)
 		return g
 	}
 	b.putKey(path+".variants", variants)
@@ -148,6 +154,7 @@ func (b *builder) group(v *value, path string) *caravanv1.TaskGroup {
 		variant.SpeedPermille = int32(take[int64](b, way, "speed", at+".speed_permille", defaultSpeed))
 		g.Variants = append(g.Variants, variant)
 	}
+	b.learnable(g, f)
 	return g
 }
 
@@ -292,6 +299,7 @@ func (b *builder) dependencies(v *value, path string) []*caravanv1.Dependency {
 		if f, ok := as[fields](c); ok {
 			dep.Group = take(b, f, "group", at+".group", "")
 			dep.Each = take(b, f, "each", at+".each", false)
+			dep.Condition = conditionOf(take(b, f, "condition", at+".condition", ""))
 			place = f.get("group")
 		} else {
 			dep.Group, _ = as[string](c)

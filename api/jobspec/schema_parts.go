@@ -4,7 +4,7 @@ package jobspec
 func partObjects() []*object {
 	return []*object{
 		groupObject(), variantObject(), resourcesObject(), deviceObject(),
-		dependencyObject(), outputObject(), simObject(),
+		dependencyObject(), outputObject(), simObject(), exitCodesObject(), avoidObject(), jobDependencyObject(),
 	}
 }
 
@@ -118,6 +118,7 @@ func dependencyObject() *object {
 				doc:       "Index by index: a task waits only for the tasks that hold its own indices.",
 				elsewhere: []string{"frame_by_frame", "aftercorr"},
 			},
+			conditionField(),
 		},
 	}
 }
