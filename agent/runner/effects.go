@@ -149,10 +149,10 @@ func (r *Runner) awaitExit(ctx context.Context, a *allocation, task driver.Task)
 		}
 	}
 	r.release(a)
-	limits := r.limitsOf(ctx, task)
+	result := withIndices(resultOf(exit, r.limitsOf(ctx, task)), a.dir, a.assignment)
 	r.inbox.put(func() {
 		close(a.ended)
-		r.apply(a, Exited{Result: resultOf(exit, limits)})
+		r.apply(a, Exited{Result: result})
 	})
 }
 

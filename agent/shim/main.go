@@ -172,6 +172,7 @@ func (s *shim) runTask() driver.Exit {
 	cause := s.supervise(p, s.limitEnding("the command"), time.Duration(s.spec.TimeLimitMs)*time.Millisecond)
 	s.control.setProcess(nil)
 	exit := s.exitOf(p, cause)
+	s.tooFast(&exit)
 	if exit.Success() && s.spec.Verify != nil {
 		s.verify(&exit)
 	}

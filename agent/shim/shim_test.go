@@ -412,11 +412,12 @@ func TestShimLivesInAGroupOfItsOwn(t *testing.T) {
 func TestSpecsThatCannotRunAreRefused(t *testing.T) {
 	l := newLauncher(t, testGroup)
 	for name, edit := range map[string]func(*driver.AllocSpec){
-		"no command":    func(s *driver.AllocSpec) { s.Argv = nil },
-		"id with slash": func(s *driver.AllocSpec) { s.ID = "../x" },
-		"relative dir":  func(s *driver.AllocSpec) { s.Dir = "x" },
-		"bad env":       func(s *driver.AllocSpec) { s.Env = []string{"novalue"} },
-		"negative time": func(s *driver.AllocSpec) { s.TimeLimitMs = -1 },
+		"no command":                func(s *driver.AllocSpec) { s.Argv = nil },
+		"id with slash":             func(s *driver.AllocSpec) { s.ID = "../x" },
+		"relative dir":              func(s *driver.AllocSpec) { s.Dir = "x" },
+		"bad env":                   func(s *driver.AllocSpec) { s.Env = []string{"novalue"} },
+		"negative time":             func(s *driver.AllocSpec) { s.TimeLimitMs = -1 },
+		"negative limit on silence": func(s *driver.AllocSpec) { s.NoOutputMs = -1 },
 	} {
 		spec := newSpec(t, "exit 0")
 		edit(&spec)
