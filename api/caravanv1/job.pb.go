@@ -1471,8 +1471,8 @@ type Job struct {
 	Revision uint64 `protobuf:"varint,9,opt,name=revision,proto3" json:"revision,omitempty"`
 	// Runs simulated tasks only.
 	Simulated bool `protobuf:"varint,10,opt,name=simulated,proto3" json:"simulated,omitempty"`
-	// What it is served with now; the spec's priority unless that was changed.
-	Priority int32 `protobuf:"varint,11,opt,name=priority,proto3" json:"priority,omitempty"`
+	// By how much the priority that it is served with is above the spec's.
+	PriorityChange int32 `protobuf:"varint,11,opt,name=priority_change,json=priorityChange,proto3" json:"priority_change,omitempty"`
 	// Jobs that it still waits for.
 	WaitsFor []*JobDependency `protobuf:"bytes,12,rep,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
 	// Nodes that the job keeps away from at present.
@@ -1581,9 +1581,9 @@ func (x *Job) GetSimulated() bool {
 	return false
 }
 
-func (x *Job) GetPriority() int32 {
+func (x *Job) GetPriorityChange() int32 {
 	if x != nil {
-		return x.Priority
+		return x.PriorityChange
 	}
 	return 0
 }
@@ -2377,7 +2377,7 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x05value\",\n" +
 	"\x06Output\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x0e\n" +
-	"\x02to\x18\x02 \x01(\tR\x02to\"\xc1\x03\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\"\xce\x03\n" +
 	"\x03Job\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x04spec\x18\x02 \x01(\v2\x13.caravan.v1.JobSpecR\x04spec\x12\x14\n" +
@@ -2390,8 +2390,8 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x06groups\x18\b \x03(\v2\x17.caravan.v1.GroupStatusR\x06groups\x12\x1a\n" +
 	"\brevision\x18\t \x01(\x04R\brevision\x12\x1c\n" +
 	"\tsimulated\x18\n" +
-	" \x01(\bR\tsimulated\x12\x1a\n" +
-	"\bpriority\x18\v \x01(\x05R\bpriority\x126\n" +
+	" \x01(\bR\tsimulated\x12'\n" +
+	"\x0fpriority_change\x18\v \x01(\x05R\x0epriorityChange\x126\n" +
 	"\twaits_for\x18\f \x03(\v2\x19.caravan.v1.JobDependencyR\bwaitsFor\x12#\n" +
 	"\ravoided_nodes\x18\r \x03(\tR\favoidedNodes\"\x8c\x03\n" +
 	"\vGroupStatus\x12\x12\n" +

@@ -104,7 +104,7 @@ func newEatCmd(s *session) *cobra.Command {
 		`Count tasks of a job as succeeded, so that what waits for them can start. A task
 that runs counts once it has ended; an attempt all of whose indices are eaten is
 stopped. Without a filter all tasks of the job that have not succeeded are meant.`,
-		pb.TaskAction_TASK_ACTION_EAT, "count as succeeded")
+		pb.TaskAction_TASK_ACTION_EAT, "counted as succeeded")
 }
 
 func newPauseCmd(s *session) *cobra.Command {

@@ -10,7 +10,7 @@ import (
 func JobToProto(j *model.Job, withSpec bool, now model.Time) *pb.Job {
 	p := &pb.Job{
 		Id: j.ID, Owner: j.Owner, State: pb.JobState(j.State), SubmittedMs: int64(j.SubmittedAt),
-		StartedMs: int64(j.StartedAt), EndedMs: int64(j.EndedAt), Revision: j.Revision, Simulated: j.Spec.Simulated(), Priority: j.Priority(), WaitsFor: JobDependenciesToProto(j.Waits), AvoidedNodes: j.Avoids(now),
+		StartedMs: int64(j.StartedAt), EndedMs: int64(j.EndedAt), Revision: j.Revision, Simulated: j.Spec.Simulated(), PriorityChange: j.Boost, WaitsFor: JobDependenciesToProto(j.Waits), AvoidedNodes: j.Avoids(now),
 	}
 	if withSpec {
 		p.Spec = JobSpecToProto(j.Spec)

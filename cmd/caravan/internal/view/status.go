@@ -18,7 +18,7 @@ func Status(w io.Writer, s Style, j *pb.Job, tasks []*pb.Task) {
 	if j.Owner != "" {
 		facts = append(facts, "owner "+j.Owner)
 	}
-	if p := j.Priority; p != 0 {
+	if p := j.Spec.GetPriority() + j.PriorityChange; p != 0 {
 		facts = append(facts, fmt.Sprintf("priority %d", p))
 	}
 	facts = append(facts, "submitted "+or(s.ago(j.SubmittedMs), "at an unknown time"))
