@@ -37,11 +37,12 @@ func (c *cycle) tasks(w *work) {
 		c.ledger.Charge(w.job.Spec.Queue, o.class, 1)
 		c.count(w, &spot, 1)
 		c.record(w, o, unit, spot)
+		chosen := o.variant // before the options are made anew
 		if local {
 			tiers = c.options(w) // the node or the device may be full by a limit now
 		}
-		if w.spec.SameVariant && w.made == 1 && len(w.spec.Variants) > 1 {
-			tiers = only(tiers, o.variant)
+		if w.spec.SameVariant && len(w.spec.Variants) > 1 && (local || w.made == 1) {
+			tiers = only(tiers, chosen)
 		}
 	}
 	c.settle(w, tiers, code, limit)
