@@ -13,6 +13,10 @@ const (
 	ReasonOOM Reason = "oom"
 	// ReasonTimeLimit: the time limit ended the command.
 	ReasonTimeLimit Reason = "time-limit"
+	// ReasonNoOutput: the command wrote nothing for too long and was ended.
+	ReasonNoOutput Reason = "no-output"
+	// ReasonTooFast: the command succeeded sooner than it can have done its work.
+	ReasonTooFast Reason = "too-fast"
 	// ReasonStopped: a stop request ended the command. ExitCode still is the command's own,
 	// so that 75 (EX_TEMPFAIL) can mean "checkpointed".
 	ReasonStopped Reason = "stopped"

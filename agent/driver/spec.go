@@ -46,6 +46,11 @@ type AllocSpec struct {
 
 	// TimeLimitMs ends the command with StopSignal after this long; 0 means never.
 	TimeLimitMs int64 `json:"time_limit_ms,omitempty"`
+	// NoOutputMs ends the command with StopSignal when it has written nothing to its log for
+	// this long; 0 means never.
+	NoOutputMs int64 `json:"no_output_ms,omitempty"`
+	// MinRuntimeMs is the least time that a command which succeeds must have run; 0 means none.
+	MinRuntimeMs int64 `json:"min_runtime_ms,omitempty"`
 	// StopSignal is sent first when a limit or a lease ends the task; 0 means SIGTERM.
 	StopSignal int `json:"stop_signal,omitempty"`
 	// GraceMs is the time between StopSignal and SIGKILL; 0 means 10 s.
@@ -149,8 +154,8 @@ func (s AllocSpec) Validate() error {
 		return fmt.Errorf("allocation %s: directory %q must be absolute", s.ID, s.Dir)
 	case s.WorkDir != "" && !filepath.IsAbs(s.WorkDir):
 		return fmt.Errorf("allocation %s: work directory %q must be absolute", s.ID, s.WorkDir)
-	case s.TimeLimitMs < 0 || s.GraceMs < 0:
-		return fmt.Errorf("allocation %s: time limit and grace must not be negative", s.ID)
+	case s.TimeLimitMs < 0 || s.GraceMs < 0 || s.NoOutputMs < 0 || s.MinRuntimeMs < 0:
+		return fmt.Errorf("allocation %s: time limits and grace must not be negative", s.ID)
 	case s.OOMScoreAdj < -1000 || s.OOMScoreAdj > 1000:
 		return fmt.Errorf("allocation %s: oom_score_adj %d is outside -1000..1000", s.ID, s.OOMScoreAdj)
 	case len(s.Env) > MaxEnv:

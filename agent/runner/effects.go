@@ -186,10 +186,10 @@ func (r *Runner) awaitExit(ctx context.Context, a *allocation, task driver.Task)
 		return // the next agent looks after what the task leaves
 	}
 	r.release(a)
-	limits := r.limitsOf(ctx, task)
+	result := withIndices(resultOf(exit, r.limitsOf(ctx, task), used), a.dir, a.assignment)
 	r.inbox.put(func() {
 		close(a.ended)
-		r.apply(a, Exited{Result: resultOf(exit, limits, used), Fault: fault})
+		r.apply(a, Exited{Result: result, Fault: fault})
 	})
 }
 

@@ -349,6 +349,7 @@ func (a *allocation) report() *pb.AllocationReport {
 		rep.State = pb.AllocationState(res.State)
 		rep.StartedMs, rep.EndedMs = int64(res.StartedAt), int64(res.EndedAt)
 		rep.Exit, rep.Usage = wire.ExitToProto(res.Exit), wire.UsageToProto(res.Usage)
+		rep.Done, rep.Failed = res.Done, res.Failed
 	}
 	return rep
 }

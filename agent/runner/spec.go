@@ -33,8 +33,10 @@ func specOf(a *pb.Assignment, dir string) driver.AllocSpec {
 			CPUMilli:    a.Allocation.CpuMilli,
 			MemoryBytes: a.Allocation.MemoryMib << 20,
 		},
-		TimeLimitMs: a.Group.GetTimeLimitMs(),
-		GraceMs:     graceMs(a),
+		TimeLimitMs:  a.Group.GetTimeLimitMs(),
+		NoOutputMs:   a.Group.GetNoOutputTimeoutMs(),
+		MinRuntimeMs: a.Group.GetMinRuntimeMs(),
+		GraceMs:      graceMs(a),
 	}
 	if v := a.Group.GetVerify(); len(v) > 0 {
 		spec.Verify = &driver.Verify{Argv: expandAll(v, described)}

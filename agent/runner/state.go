@@ -66,6 +66,10 @@ type Result struct {
 	EndedAt   model.Time            `json:"ended_ms,omitempty"`
 	Exit      model.Exit            `json:"exit"`
 	Usage     model.Usage           `json:"usage"`
+	// Done and Failed are positions in the allocation's list of indices, as pairs
+	// that ascend: what the task says of them; see indexResults.
+	Done   []int64 `json:"done,omitempty"`
+	Failed []int64 `json:"failed,omitempty"`
 }
 
 // State is what the runner knows of one allocation. It is a value: Apply returns a new one.

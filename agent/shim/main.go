@@ -172,6 +172,7 @@ func (s *shim) runTask() driver.Exit {
 	cause := s.supervise(p, s.limitEnding("the command"), time.Duration(s.spec.TimeLimitMs)*time.Millisecond)
 	s.control.setProcess(nil)
 	exit := s.exitOf(p, cause)
+	s.tooFast(&exit)
 	if exit.Success() && s.spec.Verify != nil {
 		s.verify(&exit)
 	}
@@ -193,8 +194,10 @@ func (s *shim) setUp() (err error) {
 	return err
 }
 
+// launchFailed is the exit of a command that was never executed. Codes 126 and 127 say that
+// it is the command's fault, -1 that it is the node's.
 func launchFailed(err error) driver.Exit {
-	code := 126
+	code := -1
 	var le *spawn.LaunchError
 	if errors.As(err, &le) {
 		code = le.Code

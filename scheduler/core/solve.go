@@ -63,6 +63,7 @@ type cycle struct {
 	// book is nil while no rule about neighbours is in play.
 	book        *neighbour.Book
 	priceWeight int64
+	counts      *quota.Limits
 
 	plan   Plan
 	placed int64
@@ -105,7 +106,10 @@ func (w *Workspace) begin(in Input) *cycle {
 	limits := in.Limits.withDefaults()
 	w.placer.Begin(place.Input{Nodes: in.Nodes, Jobs: in.Jobs, Mix: in.Mix, MaxSteps: limits.MaxSteps})
 	clear(w.found)
-	return &cycle{limits: limits, now: in.Now, placer: w.placer, ledger: quota.New(in.Queues), book: neighbours(&in), priceWeight: in.PriceWeight, found: w.found}
+	return &cycle{
+		limits: limits, now: in.Now, placer: w.placer, ledger: quota.New(in.Queues), counts: quota.NewLimits(in.Counted),
+		book: neighbours(&in), priceWeight: in.PriceWeight, found: w.found,
+	}
 }
 
 // exhausted reports whether the cycle has done all it may.
@@ -120,15 +124,19 @@ func (c *cycle) group(job *model.Job, g int) {
 		return
 	}
 	spec := &job.Spec.Groups[g]
-	ready := job.Ready(g)
+	ready := job.Ready(g, c.now)
 	t := GroupTrace{Job: job.ID, Group: g, Name: spec.Name, Ready: ready.Len()}
-	t.Blocked = status.Waiting.Len() - t.Ready
+	t.Blocked = job.Blocked(g).Len()
+	t.Held = status.Waiting.Len() - t.Ready - t.Blocked
 	if t.Blocked > 0 {
 		t.WaitsFor = waitsFor(job, g)
 	}
+	t.Notes = c.notes(job, g)
 	at := len(c.trace.Groups)
 	w := &work{job: job, group: g, spec: spec, ready: ready, trace: &t, at: at}
 	switch {
+	case t.Ready == 0 && t.Held > 0:
+		t.Code, t.Limit = CodeHeld, c.heldBack(status)
 	case t.Ready == 0:
 		t.Code = CodeBlocked
 	case c.exhausted():
@@ -142,13 +150,15 @@ func (c *cycle) group(job *model.Job, g int) {
 	c.trace.Groups = append(c.trace.Groups, t)
 }
 
-// waitsFor names the groups that are not done with what group g needs.
+// waitsFor names the jobs or groups that are not done with what group g needs.
 func waitsFor(job *model.Job, g int) []string {
 	var names []string
+	for _, d := range job.Waits {
+		names = append(names, "job "+d.Job)
+	}
 	for _, d := range job.Spec.Groups[g].DependsOn {
-		up := &job.Spec.Groups[d.Group]
-		if job.Groups[d.Group].Succeeded.Len() < up.Indices.Tasks() {
-			names = append(names, up.Name)
+		if model.Unmet(job.Spec, job.Groups, d) {
+			names = append(names, job.Spec.Groups[d.Group].Name)
 		}
 	}
 	return names
@@ -164,14 +174,16 @@ type work struct {
 	at    int // position of the trace to be
 	// rules are about the group's neighbours; nil for none.
 	rules *neighbour.View
+	// made are the allocations that were placed.
+	made int64
 }
 
-// left returns how many more tasks of the group may run at once.
+// left returns how many more allocations of the group may run at once.
 func (w *work) left() int64 {
 	if w.spec.MaxRunning <= 0 {
 		return quota.Unlimited
 	}
-	return max(0, int64(w.spec.MaxRunning)-w.job.Groups[w.group].Active.Len())
+	return max(0, int64(w.spec.MaxRunning)-w.job.Groups[w.group].Running()-w.made)
 }
 
 // resume notes the first job that the steps did not suffice for.

@@ -14,7 +14,8 @@ func JobSpecFromProto(p *pb.JobSpec) (*model.JobSpec, error) {
 	if p == nil {
 		return nil, &model.Error{Kind: model.KindInvalid, Message: "the request holds no job"}
 	}
-	s := &model.JobSpec{Name: p.Name, Queue: p.Queue, Priority: p.Priority, Labels: p.Labels}
+	s := &model.JobSpec{Name: p.Name, Queue: p.Queue, Priority: p.Priority, Labels: p.Labels, Singleton: p.Singleton}
+	s.After = JobDependenciesFromProto(p.After)
 	if s.Queue == "" {
 		s.Queue = model.DefaultQueue
 	}
@@ -33,7 +34,9 @@ func JobSpecFromProto(p *pb.JobSpec) (*model.JobSpec, error) {
 				})
 				continue
 			}
-			s.Groups[i].DependsOn = append(s.Groups[i].DependsOn, model.Dependency{Group: at, Each: d.Each})
+			s.Groups[i].DependsOn = append(s.Groups[i].DependsOn, model.Dependency{
+				Group: at, Each: d.Each, Condition: model.Condition(max(d.Condition, pb.DependencyCondition_DEPENDENCY_CONDITION_SUCCEEDED)),
+			})
 		}
 	}
 	if len(faults) > 0 {
@@ -49,7 +52,8 @@ func groupFromProto(p *pb.TaskGroup) model.TaskGroup {
 		SameVariant: p.SameVariant, KillGrace: model.Duration(p.KillGraceMs), Workdir: p.Workdir,
 		Exclusive: p.Exclusive, Spread: spreadFromProto(p.Spread), Apart: apartFromProto(p.ApartFrom),
 	}
-	g.Indices.Chunk = int64(max(1, p.Chunk))
+	g.Indices.Chunk, g.Indices.Auto = int64(max(1, p.Chunk)), p.AutoChunk
+	attemptsFromProto(&g, p)
 	for _, r := range p.Indices {
 		g.Indices.Ranges = append(g.Indices.Ranges, normalRange(r))
 	}
@@ -128,7 +132,8 @@ func constraintsFromProto(ps []*pb.Constraint) []model.Constraint {
 
 // JobSpecToProto is the inverse of JobSpecFromProto, with defaults written out.
 func JobSpecToProto(s *model.JobSpec) *pb.JobSpec {
-	p := &pb.JobSpec{Name: s.Name, Queue: s.Queue, Priority: s.Priority, Labels: s.Labels}
+	p := &pb.JobSpec{Name: s.Name, Queue: s.Queue, Priority: s.Priority, Labels: s.Labels, Singleton: s.Singleton}
+	p.After = JobDependenciesToProto(s.After)
 	for i := range s.Groups {
 		p.Groups = append(p.Groups, GroupToProto(s, i))
 	}
@@ -145,11 +150,14 @@ func GroupToProto(s *model.JobSpec, i int) *pb.TaskGroup {
 		KillGraceMs: int64(g.KillGrace), Workdir: g.Workdir,
 		Exclusive: g.Exclusive, Spread: spreadToProto(g.Spread), ApartFrom: apartToProto(g.Apart),
 	}
+	attemptsToProto(p, g)
 	for _, r := range g.Indices.Ranges {
 		p.Indices = append(p.Indices, &pb.IndexRange{First: r.First, Last: r.Last, Step: r.Step})
 	}
 	for _, d := range g.DependsOn {
-		p.DependsOn = append(p.DependsOn, &pb.Dependency{Group: s.Groups[d.Group].Name, Each: d.Each})
+		p.DependsOn = append(p.DependsOn, &pb.Dependency{
+			Group: s.Groups[d.Group].Name, Each: d.Each, Condition: conditionToProto(d.Condition),
+		})
 	}
 	for _, o := range g.Outputs {
 		p.Outputs = append(p.Outputs, &pb.Output{Path: o.Path, To: o.To})
