@@ -157,7 +157,15 @@ func stopServer(s *grpc.Server, timeout time.Duration) {
 
 // processes makes the driver for real processes, with limits if the host can enforce them.
 func (a *Agent) processes() (*exec.Driver, error) {
-	cfg := shim.Config{Command: a.cfg.ShimCommand, CgroupParent: a.cfg.CgroupParent, DeviceWall: !a.cfg.NoDeviceWall, Spares: a.cfg.SpareShims, Logger: a.cfg.Logger.Named("shim")}
+	users, err := exec.ParseUsers(a.cfg.TaskUser, os.Geteuid() == 0)
+	if err != nil {
+		return nil, err
+	}
+	cfg := exec.Config{Users: users, Config: shim.Config{
+		Command: a.cfg.ShimCommand, CgroupParent: a.cfg.CgroupParent, DeviceWall: !a.cfg.NoDeviceWall,
+		Isolation: a.cfg.Isolation, Hide: []string{a.cfg.DataDir}, Share: a.cfg.Share, ScratchBytes: a.cfg.ScratchMiB << 20,
+		Spares: a.cfg.SpareShims, Logger: a.cfg.Logger.Named("shim"),
+	}}
 	d, err := exec.New(cfg)
 	switch {
 	case err != nil || d.Capabilities().Limits:
@@ -181,6 +189,14 @@ func (a *Agent) limits(d *exec.Driver) string {
 	return fingerprint.CgroupVersion(a.cfg.HostRoot)
 }
 
+// isolation is how far tasks are shut off at least.
+func (a *Agent) isolation(d *exec.Driver) driver.Isolation {
+	if !d.Capabilities().Sandbox {
+		return driver.IsolationHost
+	}
+	return a.cfg.Isolation
+}
+
 // fingerprint looks at the host and adds what only the agent knows.
 func (a *Agent) fingerprint(ctx context.Context, address string, processes *exec.Driver) (*pb.NodeInfo, error) {
 	wall := "none"
@@ -188,7 +204,7 @@ func (a *Agent) fingerprint(ctx context.Context, address string, processes *exec
 		wall = "cgroup"
 	}
 	attributes := map[string]model.Attribute{
-		"limits": model.Text(a.limits(processes)), "device_wall": model.Text(wall), "driver." + exec.Name: model.Text("true"),
+		"limits": model.Text(a.limits(processes)), "device_wall": model.Text(wall), "isolation": model.Text(string(a.isolation(processes))), "driver." + exec.Name: model.Text("true"),
 	}
 	maps.Copy(attributes, a.cfg.Attributes)
 	info, err := fingerprint.Take(ctx, fingerprint.Config{

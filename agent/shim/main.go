@@ -16,6 +16,7 @@ import (
 	"caravan/agent/driver"
 	"caravan/agent/logs"
 	"caravan/agent/outputs"
+	"caravan/agent/sandbox"
 	"caravan/agent/shim/spawn"
 )
 
@@ -32,7 +33,8 @@ const (
 type shim struct {
 	spec    specFile
 	control *control
-	group   *cgroup.Group // nil without limits
+	group   *cgroup.Group    // nil without limits
+	sandbox *sandbox.Sandbox // nil without one
 	stdout  *capture
 	stderr  *capture
 	null    *os.File
@@ -181,9 +183,12 @@ func (s *shim) runTask() driver.Exit {
 	return exit
 }
 
-// setUp makes the control group and the log streams.
+// setUp makes the control group, the sandbox and the log streams.
 func (s *shim) setUp() (err error) {
 	if err := s.makeGroup(); err != nil {
+		return err
+	}
+	if err := s.isolate(); err != nil {
 		return err
 	}
 	if s.stdout, err = newCapture(s.spec.Dir, logs.Stdout, s.spec.Logs); err != nil {
@@ -220,6 +225,9 @@ func (s *shim) spawn(argv []string) (*spawn.Process, error) {
 	}
 	if s.group != nil {
 		c.Place = s.group.Add
+	}
+	if s.sandbox != nil {
+		c.Sandbox = s.sandbox.PID()
 	}
 	return spawn.Start(c)
 }
@@ -330,6 +338,9 @@ func (s *shim) checkOutputs(exit *driver.Exit) {
 func (s *shim) finish(exit driver.Exit) error {
 	s.enter(driver.PhaseCleaning, nil)
 	close(s.control.over)
+	if s.sandbox != nil {
+		s.sandbox.Close()
+	}
 	if err := s.clean(&exit); err != nil {
 		return err
 	}

@@ -386,7 +386,13 @@ type TaskGroup struct {
 	// Time between SIGTERM and SIGKILL when a task is stopped.
 	KillGraceMs int64 `protobuf:"varint,15,opt,name=kill_grace_ms,json=killGraceMs,proto3" json:"kill_grace_ms,omitempty"`
 	// Working directory of the command; empty means a fresh private directory.
-	Workdir       string `protobuf:"bytes,16,opt,name=workdir,proto3" json:"workdir,omitempty"`
+	Workdir string `protobuf:"bytes,16,opt,name=workdir,proto3" json:"workdir,omitempty"`
+	// How far tasks are shut off from their host: "host", "standard" or "strict"; empty leaves
+	// it to each node's agent.
+	Isolation string `protobuf:"bytes,30,opt,name=isolation,proto3" json:"isolation,omitempty"`
+	// "at_most" or "at_least": whether a task waits until its lost attempt is known to be dead,
+	// or only until its node's lease has ended. Empty means at_most for a gang, else at_least.
+	Once          string `protobuf:"bytes,31,opt,name=once,proto3" json:"once,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -529,6 +535,20 @@ func (x *TaskGroup) GetKillGraceMs() int64 {
 func (x *TaskGroup) GetWorkdir() string {
 	if x != nil {
 		return x.Workdir
+	}
+	return ""
+}
+
+func (x *TaskGroup) GetIsolation() string {
+	if x != nil {
+		return x.Isolation
+	}
+	return ""
+}
+
+func (x *TaskGroup) GetOnce() string {
+	if x != nil {
+		return x.Once
 	}
 	return ""
 }
@@ -1849,7 +1869,7 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x06labels\x18\x05 \x03(\v2\x1f.caravan.v1.JobSpec.LabelsEntryR\x06labels\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8d\x05\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbf\x05\n" +
 	"\tTaskGroup\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x120\n" +
 	"\aindices\x18\x02 \x03(\v2\x16.caravan.v1.IndexRangeR\aindices\x12\x14\n" +
@@ -1869,7 +1889,9 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\aretries\x18\r \x01(\x05R\aretries\x12!\n" +
 	"\fsame_variant\x18\x0e \x01(\bR\vsameVariant\x12\"\n" +
 	"\rkill_grace_ms\x18\x0f \x01(\x03R\vkillGraceMs\x12\x18\n" +
-	"\aworkdir\x18\x10 \x01(\tR\aworkdir\x1a6\n" +
+	"\aworkdir\x18\x10 \x01(\tR\aworkdir\x12\x1c\n" +
+	"\tisolation\x18\x1e \x01(\tR\tisolation\x12\x12\n" +
+	"\x04once\x18\x1f \x01(\tR\x04once\x1a6\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"J\n" +

@@ -66,7 +66,20 @@ type TaskGroup struct {
 	SameVariant bool
 	KillGrace   Duration
 	Workdir     string
+	// Isolation is how far tasks are shut off from their host; "" leaves it to the agents.
+	Isolation string
+	// AtMostOnce keeps two attempts of a task from ever running at the same time: the task
+	// waits until a lost one is known to be dead. Otherwise it waits only until the lease of
+	// the lost one's node has ended; both may run for a while, and one alone publishes.
+	AtMostOnce bool
 }
+
+// Levels of isolation that a group may ask for; see the agent.
+const (
+	IsolationHost     = "host"
+	IsolationStandard = "standard"
+	IsolationStrict   = "strict"
+)
 
 // Dependency makes a group wait for another group of its job: for all of it,
 // or, with Each, index by index.
