@@ -101,7 +101,8 @@ func (a *Agent) serve(ctx context.Context, listener net.Listener, devices *devic
 		Drivers: map[string]driver.Driver{exec.Name: processes, sim.Name: sim.New()},
 		Report:  func(r *pb.AllocationReport) { session.Report(r) }, Ready: func() { close(adopted) },
 		Devices: devices, OpenDevices: open, Limits: a.limits(processes), OutputRoots: a.cfg.OutputRoots,
-		Launches: a.cfg.Launches, Publications: a.cfg.Publications, Retention: a.cfg.Retention,
+		OutputsToDirOwner: processes.OwnUsers(),
+		Launches:          a.cfg.Launches, Publications: a.cfg.Publications, Retention: a.cfg.Retention,
 		Logger: a.cfg.Logger.Named("runner"),
 	})
 	if err != nil {

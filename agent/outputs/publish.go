@@ -28,6 +28,9 @@ type Request struct {
 	// Move allows files to be taken out of the work directory instead of copied. Set it when
 	// nobody needs the work directory afterwards.
 	Move bool
+	// DirOwner gives what is published to the owner of its directory. Set it when the user who
+	// made it is somebody else tomorrow.
+	DirOwner bool
 	// Outputs are the declared outputs.
 	Outputs []driver.Output
 }

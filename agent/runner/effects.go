@@ -194,7 +194,9 @@ func (r *Runner) stop(ctx context.Context, a *allocation) {
 
 // publishOutputs puts the outputs in their places.
 func (r *Runner) publishOutputs(ctx context.Context, a *allocation) {
-	_, err := outputs.Publish(ctx, publication(a.spec, r.cfg.OutputRoots))
+	req := publication(a.spec, r.cfg.OutputRoots)
+	req.DirOwner = r.cfg.OutputsToDirOwner
+	_, err := outputs.Publish(ctx, req)
 	r.inbox.put(func() {
 		r.slots.publishing--
 		switch {

@@ -34,6 +34,9 @@ type Config struct {
 	// OutputRoots are the directories below which outputs may be published; empty allows
 	// any that the agent may write to.
 	OutputRoots []string
+	// OutputsToDirOwner gives published files to the owner of their directory rather than to
+	// the task's user.
+	OutputsToDirOwner bool
 	// Launches and Publications bound how many are under way at once, so that a burst of
 	// starts does not take the host from what runs; 0 means 8 and 2.
 	Launches, Publications int

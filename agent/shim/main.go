@@ -171,6 +171,7 @@ func (s *shim) runTask() driver.Exit {
 		return launchFailed(err)
 	}
 	s.enter(driver.PhaseRunning, p)
+	go s.watchScratch()
 	cause := s.supervise(p, s.limitEnding("the command"), time.Duration(s.spec.TimeLimitMs)*time.Millisecond)
 	s.control.setProcess(nil)
 	exit := s.exitOf(p, cause)

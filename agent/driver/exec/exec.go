@@ -77,6 +77,10 @@ func (d *Driver) Name() string { return Name }
 // Capabilities says what is enforced on this host.
 func (d *Driver) Capabilities() driver.Capabilities { return d.can }
 
+// OwnUsers reports whether each task runs as a user of its own, who is nobody once the task
+// has ended and whom a later task may be.
+func (d *Driver) OwnUsers() bool { return d.users.own() }
+
 // Close ends idle shims kept ready. Tasks run on.
 func (d *Driver) Close() { d.launcher.Close() }
 

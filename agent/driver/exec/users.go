@@ -173,6 +173,4 @@ func (u *Users) release(spec driver.AllocSpec) {
 	}
 }
 
-// Own reports whether each task has a user id of its own, which means nothing once the task
-// has ended.
-func (u *Users) Own() bool { return u.rule == UserOwn }
+func (u *Users) own() bool { return u.rule == UserOwn }
