@@ -1728,7 +1728,7 @@ type Exit struct {
 	Code   int32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
 	Signal int32 `protobuf:"varint,2,opt,name=signal,proto3" json:"signal,omitempty"`
 	// One of exited, signaled, oom, time-limit, stopped, launch-failed, verify,
-	// output-missing, publish-failed, shim-lost, node-lost, gang.
+	// output-missing, scratch, publish-failed, shim-lost, node-lost, gang.
 	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	Message       string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
