@@ -19,6 +19,7 @@ import (
 	"caravan/agent/driver/exec"
 	"caravan/agent/driver/sim"
 	"caravan/agent/fingerprint"
+	"caravan/agent/lease"
 	"caravan/agent/link"
 	"caravan/agent/runner"
 	"caravan/agent/shim"
@@ -94,12 +95,18 @@ func (a *Agent) serve(ctx context.Context, listener net.Listener, devices *devic
 	if err != nil {
 		return err
 	}
+	term, err := lease.NewWriter(a.leaseFile())
+	if err != nil {
+		return err
+	}
+	defer term.Close()
 	var session *link.Session // set before the runner runs, and so before it reports
 	adopted := make(chan struct{})
 	run, err := runner.New(runner.Config{
 		Dir:     filepath.Join(a.cfg.DataDir, allocsDir),
 		Drivers: map[string]driver.Driver{exec.Name: processes, sim.Name: sim.New()},
 		Report:  func(r *pb.AllocationReport) { session.Report(r) }, Ready: func() { close(adopted) },
+		LeaseHeld: func() bool { return session.LeaseHeld() }, LeaseWait: a.leaseLeft(),
 		Devices: devices, OpenDevices: open, Limits: a.limits(processes), OutputRoots: a.cfg.OutputRoots,
 		OutputsToDirOwner: processes.OwnUsers(),
 		Launches:          a.cfg.Launches, Publications: a.cfg.Publications, Retention: a.cfg.Retention,
@@ -110,6 +117,11 @@ func (a *Agent) serve(ctx context.Context, listener net.Listener, devices *devic
 	}
 	node := Node{Name: devices.host.Name, Address: devices.host.Address}
 	session, err = link.New(link.Config{
+		Note: func(t lease.Term) {
+			if err := term.Renew(t); err != nil {
+				a.cfg.Logger.Error("cannot pass the lease on: tasks that must not run twice will end with it", "error", err)
+			}
+		},
 		Servers: servers, Info: devices.info, Changed: devices.changed, Logger: a.cfg.Logger.Named("link"),
 		Handler: &handler{Runner: run, ready: func() {
 			a.cfg.Logger.Info("registered", "node", node.Name, "address", node.Address)
@@ -149,6 +161,19 @@ func (a *Agent) serve(ctx context.Context, listener net.Listener, devices *devic
 	return g.Wait()
 }
 
+// leaseFile is where shims find the node's lease.
+func (a *Agent) leaseFile() string { return filepath.Join(a.cfg.DataDir, "lease") }
+
+// leaseLeft is how long the lease of an earlier agent still lasts; the shims of what it left
+// count on it too. 0 when that is not known.
+func (a *Agent) leaseLeft() time.Duration {
+	t, err := lease.Read(a.leaseFile())
+	if err != nil {
+		return 0
+	}
+	return max(t.Until-(lease.BootClock{}).Now(), time.Millisecond)
+}
+
 // stopServer lets calls end for a while and then ends them.
 func stopServer(s *grpc.Server, timeout time.Duration) {
 	force := time.AfterFunc(timeout, s.Stop)
@@ -164,7 +189,7 @@ func (a *Agent) processes() (*exec.Driver, error) {
 	}
 	cfg := exec.Config{Users: users, Config: shim.Config{
 		Command: a.cfg.ShimCommand, CgroupParent: a.cfg.CgroupParent, DeviceWall: !a.cfg.NoDeviceWall,
-		Isolation: a.cfg.Isolation, Hide: []string{a.cfg.DataDir}, Share: a.cfg.Share, ScratchBytes: a.cfg.ScratchMiB << 20,
+		Isolation: a.cfg.Isolation, Lease: a.leaseFile(), Hide: []string{a.cfg.DataDir}, Share: a.cfg.Share, ScratchBytes: a.cfg.ScratchMiB << 20,
 		Spares: a.cfg.SpareShims, Logger: a.cfg.Logger.Named("shim"),
 	}}
 	d, err := exec.New(cfg)

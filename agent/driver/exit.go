@@ -15,6 +15,8 @@ const (
 	ReasonTimeLimit Reason = "time-limit"
 	// ReasonScratch: the command filled more of its own directories than it may.
 	ReasonScratch Reason = "scratch"
+	// ReasonLeaseEnded: the node's lease ended, and the command must not run twice.
+	ReasonLeaseEnded Reason = "lease-ended"
 	// ReasonStopped: a stop request ended the command. ExitCode still is the command's own,
 	// so that 75 (EX_TEMPFAIL) can mean "checkpointed".
 	ReasonStopped Reason = "stopped"

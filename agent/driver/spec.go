@@ -48,6 +48,9 @@ type AllocSpec struct {
 	Devices []DeviceNode `json:"devices,omitempty"`
 	Logs    LogPolicy    `json:"logs"`
 
+	// AtMostOnce ends the command with StopSignal when the node's lease ends, with its agent
+	// or without: it may be started elsewhere soon after.
+	AtMostOnce bool `json:"at_most_once,omitempty"`
 	// TimeLimitMs ends the command with StopSignal after this long; 0 means never.
 	TimeLimitMs int64 `json:"time_limit_ms,omitempty"`
 	// StopSignal is sent first when a limit or a lease ends the task; 0 means SIGTERM.

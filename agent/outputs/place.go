@@ -63,12 +63,17 @@ func (p *publisher) move(src *os.File, source string, dir *os.File, name string)
 	if err := p.hand(src, dir); err != nil {
 		return false, err
 	}
+	if !p.allowed() {
+		return false, ErrNotAllowed
+	}
 	err = unix.Renameat(int(from.Fd()), filepath.Base(source), int(dir.Fd()), name)
 	if errors.Is(err, syscall.EXDEV) {
 		return false, nil // two mounts of one file system
 	}
 	return err == nil, destError(name, err)
 }
+
+func (p *publisher) allowed() bool { return p.req.Allowed == nil || p.req.Allowed() }
 
 // hand gives a file to the owner of its directory, if that is asked for.
 func (p *publisher) hand(f, dir *os.File) error {
@@ -117,6 +122,9 @@ func (p *publisher) copy(src *os.File, st fs.FileInfo, dir *os.File, name string
 	}
 	if err := errors.Join(p.hand(dst, dir), dst.Sync(), dst.Close()); err != nil {
 		return err
+	}
+	if !p.allowed() {
+		return ErrNotAllowed
 	}
 	return destError(name, unix.Renameat(int(dir.Fd()), tmp, int(dir.Fd()), name))
 }

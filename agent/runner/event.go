@@ -33,6 +33,8 @@ type (
 	Published struct{}
 	// PublishFailed: they are not, and trying again would not help.
 	PublishFailed struct{ Message string }
+	// PublishHeld: the lease ended before they were; what is missing waits for the next.
+	PublishHeld struct{}
 	// Acknowledged: the servers know the result.
 	Acknowledged struct{}
 )
@@ -48,6 +50,7 @@ func (Started) event()       {}
 func (Exited) event()        {}
 func (Published) event()     {}
 func (PublishFailed) event() {}
+func (PublishHeld) event()   {}
 func (Acknowledged) event()  {}
 
 // Effect is something to carry out. Effects of one event are carried out in order.

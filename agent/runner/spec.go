@@ -32,6 +32,7 @@ func specOf(a *pb.Assignment, dir string) driver.AllocSpec {
 			ScratchBytes: a.Allocation.DiskMib << 20,
 		},
 		Isolation:   driver.Isolation(a.Group.GetIsolation()),
+		AtMostOnce:  a.Group.GetGang() || a.Group.GetOnce() == "at_most",
 		TimeLimitMs: a.Group.GetTimeLimitMs(),
 		GraceMs:     graceMs(a),
 	}

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -22,6 +23,9 @@ func (l *Launcher) bound(spec *driver.AllocSpec) error {
 			spec.Isolation, l.cfg.Isolation, spec.Isolation)
 	case spec.Isolation != driver.IsolationHost && l.cfg.NoSandbox:
 		return fmt.Errorf("isolation: %s cannot be had on this node (its agent needs root and Linux 5.12)", spec.Isolation)
+	}
+	if spec.AtMostOnce && l.cfg.Lease == "" {
+		return errors.New("it must not run twice, and there is no lease to see to that")
 	}
 	if spec.Resources.ScratchBytes == 0 {
 		spec.Resources.ScratchBytes = l.cfg.ScratchBytes

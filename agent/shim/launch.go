@@ -36,6 +36,8 @@ type Config struct {
 	// are those that they find as the host has them, also where they would not, because a
 	// sandbox covers or protects what is above them.
 	Hide, Share []string
+	// Lease is the file that holds the node's lease; "" refuses tasks that must not run twice.
+	Lease string
 	// ScratchBytes bounds a task's own directories unless its spec does; 0 means no bound.
 	ScratchBytes int64
 	// Spares is how many idle shims to keep ready, 0 to 16. A launch that finds one saves the
@@ -115,6 +117,7 @@ func (l *Launcher) Launch(ctx context.Context, spec driver.AllocSpec) (*Handle, 
 	}
 	file := specFile{
 		AllocSpec: spec, CgroupParent: l.cfg.CgroupParent, DeviceWall: l.cfg.DeviceWall, Hide: l.cfg.Hide, Share: l.cfg.Share,
+		Lease: l.cfg.Lease,
 	}
 	if err := l.start(file, lock); err != nil {
 		return nil, fmt.Errorf("allocation %s: %w", spec.ID, err)

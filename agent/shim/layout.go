@@ -43,6 +43,8 @@ type specFile struct {
 	CgroupParent string `json:"cgroup_parent,omitempty"`
 	// DeviceWall keeps the task from devices that it was not given.
 	DeviceWall bool `json:"device_wall,omitempty"`
+	// Lease is the file that holds the node's lease; see package lease.
+	Lease string `json:"lease,omitempty"`
 	// Hide and Share are what a sandbox hides of the host, and what it keeps.
 	Hide  []string `json:"hide,omitempty"`
 	Share []string `json:"share,omitempty"`

@@ -166,12 +166,16 @@ func (s *shim) runTask() driver.Exit {
 	if err := s.setUp(); err != nil {
 		return launchFailed(err)
 	}
+	if err := s.checkLease(); err != nil {
+		return driver.Exit{Reason: driver.ReasonLeaseEnded, ExitCode: -1, Detail: err.Error()}
+	}
 	p, err := s.spawn(s.spec.Argv)
 	if err != nil {
 		return launchFailed(err)
 	}
 	s.enter(driver.PhaseRunning, p)
 	go s.watchScratch()
+	go s.watchLease()
 	cause := s.supervise(p, s.limitEnding("the command"), time.Duration(s.spec.TimeLimitMs)*time.Millisecond)
 	s.control.setProcess(nil)
 	exit := s.exitOf(p, cause)
@@ -318,7 +322,7 @@ func (s *shim) verify(exit *driver.Exit) {
 	r := p.Result()
 	exit.EndedMs = r.Ended.UnixMilli()
 	switch {
-	case cause != nil && cause.reason == driver.ReasonStopped:
+	case cause != nil && cause.reason != driver.ReasonTimeLimit:
 		exit.Reason, exit.Detail = cause.reason, cause.detail
 	case cause != nil:
 		exit.Reason, exit.Detail = driver.ReasonVerify, cause.detail

@@ -28,6 +28,9 @@ const (
 	NodeState_NODE_STATE_READY       NodeState = 1
 	// No heartbeat within the lease; its allocations are lost.
 	NodeState_NODE_STATE_LOST NodeState = 2
+	// Its lease has ended, and what runs there may not be dead yet: only its at_most
+	// allocations still count.
+	NodeState_NODE_STATE_SILENT NodeState = 3
 )
 
 // Enum value maps for NodeState.
@@ -36,11 +39,13 @@ var (
 		0: "NODE_STATE_UNSPECIFIED",
 		1: "NODE_STATE_READY",
 		2: "NODE_STATE_LOST",
+		3: "NODE_STATE_SILENT",
 	}
 	NodeState_value = map[string]int32{
 		"NODE_STATE_UNSPECIFIED": 0,
 		"NODE_STATE_READY":       1,
 		"NODE_STATE_LOST":        2,
+		"NODE_STATE_SILENT":      3,
 	}
 )
 
@@ -709,11 +714,12 @@ const file_caravan_v1_node_proto_rawDesc = "" +
 	"\rtasks_running\x18\x04 \x01(\x03R\ftasksRunning\x12$\n" +
 	"\x0eused_cpu_milli\x18\x05 \x01(\x03R\fusedCpuMilli\x12&\n" +
 	"\x0fused_memory_mib\x18\x06 \x01(\x03R\rusedMemoryMib\x12,\n" +
-	"\x12used_devices_milli\x18\a \x01(\x03R\x10usedDevicesMilli*R\n" +
+	"\x12used_devices_milli\x18\a \x01(\x03R\x10usedDevicesMilli*i\n" +
 	"\tNodeState\x12\x1a\n" +
 	"\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10NODE_STATE_READY\x10\x01\x12\x13\n" +
-	"\x0fNODE_STATE_LOST\x10\x02B!Z\x1fcaravan/api/caravanv1;caravanv1b\x06proto3"
+	"\x0fNODE_STATE_LOST\x10\x02\x12\x15\n" +
+	"\x11NODE_STATE_SILENT\x10\x03B!Z\x1fcaravan/api/caravanv1;caravanv1b\x06proto3"
 
 var (
 	file_caravan_v1_node_proto_rawDescOnce sync.Once

@@ -46,6 +46,7 @@ type Command struct {
 	//	*Command_PutServer
 	//	*Command_RemoveServer
 	//	*Command_Sweep
+	//	*Command_SilenceNode
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -217,6 +218,15 @@ func (x *Command) GetSweep() *Sweep {
 	return nil
 }
 
+func (x *Command) GetSilenceNode() *SilenceNode {
+	if x != nil {
+		if x, ok := x.Op.(*Command_SilenceNode); ok {
+			return x.SilenceNode
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -269,6 +279,10 @@ type Command_Sweep struct {
 	Sweep *Sweep `protobuf:"bytes,21,opt,name=sweep,proto3,oneof"`
 }
 
+type Command_SilenceNode struct {
+	SilenceNode *SilenceNode `protobuf:"bytes,30,opt,name=silence_node,json=silenceNode,proto3,oneof"`
+}
+
 func (*Command_SubmitJob) isCommand_Op() {}
 
 func (*Command_StopJob) isCommand_Op() {}
@@ -292,6 +306,8 @@ func (*Command_PutServer) isCommand_Op() {}
 func (*Command_RemoveServer) isCommand_Op() {}
 
 func (*Command_Sweep) isCommand_Op() {}
+
+func (*Command_SilenceNode) isCommand_Op() {}
 
 type SubmitJob struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -834,6 +850,59 @@ func (x *LoseNode) GetReason() string {
 	return ""
 }
 
+// SilenceNode says that a node's lease has ended: what may run twice waits again.
+type SilenceNode struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SilenceNode) Reset() {
+	*x = SilenceNode{}
+	mi := &file_caravan_v1_raft_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SilenceNode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SilenceNode) ProtoMessage() {}
+
+func (x *SilenceNode) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_raft_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SilenceNode.ProtoReflect.Descriptor instead.
+func (*SilenceNode) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *SilenceNode) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *SilenceNode) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 type DrainNode struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -844,7 +913,7 @@ type DrainNode struct {
 
 func (x *DrainNode) Reset() {
 	*x = DrainNode{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[11]
+	mi := &file_caravan_v1_raft_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -856,7 +925,7 @@ func (x *DrainNode) String() string {
 func (*DrainNode) ProtoMessage() {}
 
 func (x *DrainNode) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[11]
+	mi := &file_caravan_v1_raft_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -869,7 +938,7 @@ func (x *DrainNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainNode.ProtoReflect.Descriptor instead.
 func (*DrainNode) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{11}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DrainNode) GetNode() string {
@@ -895,7 +964,7 @@ type PutQueue struct {
 
 func (x *PutQueue) Reset() {
 	*x = PutQueue{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[12]
+	mi := &file_caravan_v1_raft_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -907,7 +976,7 @@ func (x *PutQueue) String() string {
 func (*PutQueue) ProtoMessage() {}
 
 func (x *PutQueue) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[12]
+	mi := &file_caravan_v1_raft_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -920,7 +989,7 @@ func (x *PutQueue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutQueue.ProtoReflect.Descriptor instead.
 func (*PutQueue) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{12}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PutQueue) GetQueue() *Queue {
@@ -941,7 +1010,7 @@ type PutServer struct {
 
 func (x *PutServer) Reset() {
 	*x = PutServer{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[13]
+	mi := &file_caravan_v1_raft_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -953,7 +1022,7 @@ func (x *PutServer) String() string {
 func (*PutServer) ProtoMessage() {}
 
 func (x *PutServer) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[13]
+	mi := &file_caravan_v1_raft_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -966,7 +1035,7 @@ func (x *PutServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutServer.ProtoReflect.Descriptor instead.
 func (*PutServer) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{13}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PutServer) GetId() string {
@@ -999,7 +1068,7 @@ type RemoveServerRecord struct {
 
 func (x *RemoveServerRecord) Reset() {
 	*x = RemoveServerRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[14]
+	mi := &file_caravan_v1_raft_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1011,7 +1080,7 @@ func (x *RemoveServerRecord) String() string {
 func (*RemoveServerRecord) ProtoMessage() {}
 
 func (x *RemoveServerRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[14]
+	mi := &file_caravan_v1_raft_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1024,7 +1093,7 @@ func (x *RemoveServerRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRecord.ProtoReflect.Descriptor instead.
 func (*RemoveServerRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{14}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RemoveServerRecord) GetId() string {
@@ -1047,7 +1116,7 @@ type Sweep struct {
 
 func (x *Sweep) Reset() {
 	*x = Sweep{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[15]
+	mi := &file_caravan_v1_raft_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1059,7 +1128,7 @@ func (x *Sweep) String() string {
 func (*Sweep) ProtoMessage() {}
 
 func (x *Sweep) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[15]
+	mi := &file_caravan_v1_raft_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1072,7 +1141,7 @@ func (x *Sweep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sweep.ProtoReflect.Descriptor instead.
 func (*Sweep) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{15}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Sweep) GetRequestsBeforeMs() int64 {
@@ -1118,7 +1187,7 @@ type SnapshotFrame struct {
 
 func (x *SnapshotFrame) Reset() {
 	*x = SnapshotFrame{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[16]
+	mi := &file_caravan_v1_raft_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1130,7 +1199,7 @@ func (x *SnapshotFrame) String() string {
 func (*SnapshotFrame) ProtoMessage() {}
 
 func (x *SnapshotFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[16]
+	mi := &file_caravan_v1_raft_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1143,7 +1212,7 @@ func (x *SnapshotFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotFrame.ProtoReflect.Descriptor instead.
 func (*SnapshotFrame) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{16}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SnapshotFrame) GetFrame() isSnapshotFrame_Frame {
@@ -1304,7 +1373,7 @@ type SnapshotHeader struct {
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[17]
+	mi := &file_caravan_v1_raft_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1385,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[17]
+	mi := &file_caravan_v1_raft_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1398,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{17}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SnapshotHeader) GetFormat() uint32 {
@@ -1370,7 +1439,7 @@ type SnapshotFooter struct {
 
 func (x *SnapshotFooter) Reset() {
 	*x = SnapshotFooter{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[18]
+	mi := &file_caravan_v1_raft_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1382,7 +1451,7 @@ func (x *SnapshotFooter) String() string {
 func (*SnapshotFooter) ProtoMessage() {}
 
 func (x *SnapshotFooter) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[18]
+	mi := &file_caravan_v1_raft_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1395,7 +1464,7 @@ func (x *SnapshotFooter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotFooter.ProtoReflect.Descriptor instead.
 func (*SnapshotFooter) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{18}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SnapshotFooter) GetRecords() uint64 {
@@ -1431,7 +1500,7 @@ type JobRecord struct {
 
 func (x *JobRecord) Reset() {
 	*x = JobRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[19]
+	mi := &file_caravan_v1_raft_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1443,7 +1512,7 @@ func (x *JobRecord) String() string {
 func (*JobRecord) ProtoMessage() {}
 
 func (x *JobRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[19]
+	mi := &file_caravan_v1_raft_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1456,7 +1525,7 @@ func (x *JobRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRecord.ProtoReflect.Descriptor instead.
 func (*JobRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{19}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *JobRecord) GetId() string {
@@ -1554,7 +1623,7 @@ type GroupRecord struct {
 
 func (x *GroupRecord) Reset() {
 	*x = GroupRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[20]
+	mi := &file_caravan_v1_raft_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1566,7 +1635,7 @@ func (x *GroupRecord) String() string {
 func (*GroupRecord) ProtoMessage() {}
 
 func (x *GroupRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[20]
+	mi := &file_caravan_v1_raft_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1579,7 +1648,7 @@ func (x *GroupRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupRecord.ProtoReflect.Descriptor instead.
 func (*GroupRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{20}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GroupRecord) GetWaiting() []int64 {
@@ -1653,7 +1722,7 @@ type TaskRecord struct {
 
 func (x *TaskRecord) Reset() {
 	*x = TaskRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[21]
+	mi := &file_caravan_v1_raft_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1665,7 +1734,7 @@ func (x *TaskRecord) String() string {
 func (*TaskRecord) ProtoMessage() {}
 
 func (x *TaskRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[21]
+	mi := &file_caravan_v1_raft_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1678,7 +1747,7 @@ func (x *TaskRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskRecord.ProtoReflect.Descriptor instead.
 func (*TaskRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{21}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *TaskRecord) GetJobId() string {
@@ -1736,7 +1805,7 @@ type NodeRecord struct {
 
 func (x *NodeRecord) Reset() {
 	*x = NodeRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[22]
+	mi := &file_caravan_v1_raft_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1748,7 +1817,7 @@ func (x *NodeRecord) String() string {
 func (*NodeRecord) ProtoMessage() {}
 
 func (x *NodeRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[22]
+	mi := &file_caravan_v1_raft_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1761,7 +1830,7 @@ func (x *NodeRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRecord.ProtoReflect.Descriptor instead.
 func (*NodeRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{22}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *NodeRecord) GetInfo() *NodeInfo {
@@ -1816,7 +1885,7 @@ type RequestRecord struct {
 
 func (x *RequestRecord) Reset() {
 	*x = RequestRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[23]
+	mi := &file_caravan_v1_raft_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1828,7 +1897,7 @@ func (x *RequestRecord) String() string {
 func (*RequestRecord) ProtoMessage() {}
 
 func (x *RequestRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[23]
+	mi := &file_caravan_v1_raft_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1841,7 +1910,7 @@ func (x *RequestRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRecord.ProtoReflect.Descriptor instead.
 func (*RequestRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{23}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RequestRecord) GetId() string {
@@ -1905,7 +1974,7 @@ var File_caravan_v1_raft_proto protoreflect.FileDescriptor
 const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\n" +
 	"\x15caravan/v1/raft.proto\x12\n" +
-	"caravan.v1\x1a\x14caravan/v1/job.proto\x1a\x15caravan/v1/node.proto\x1a\x18caravan/v1/service.proto\"\x91\x06\n" +
+	"caravan.v1\x1a\x14caravan/v1/job.proto\x1a\x15caravan/v1/node.proto\x1a\x18caravan/v1/service.proto\"\xcf\x06\n" +
 	"\aCommand\x12\x17\n" +
 	"\atime_ms\x18\x01 \x01(\x03R\x06timeMs\x12\x1d\n" +
 	"\n" +
@@ -1927,7 +1996,8 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\n" +
 	"put_server\x18\x13 \x01(\v2\x15.caravan.v1.PutServerH\x00R\tputServer\x12E\n" +
 	"\rremove_server\x18\x14 \x01(\v2\x1e.caravan.v1.RemoveServerRecordH\x00R\fremoveServer\x12)\n" +
-	"\x05sweep\x18\x15 \x01(\v2\x11.caravan.v1.SweepH\x00R\x05sweepB\x04\n" +
+	"\x05sweep\x18\x15 \x01(\v2\x11.caravan.v1.SweepH\x00R\x05sweep\x12<\n" +
+	"\fsilence_node\x18\x1e \x01(\v2\x17.caravan.v1.SilenceNodeH\x00R\vsilenceNodeB\x04\n" +
 	"\x02op\"J\n" +
 	"\tSubmitJob\x12'\n" +
 	"\x04spec\x18\x01 \x01(\v2\x13.caravan.v1.JobSpecR\x04spec\x12\x14\n" +
@@ -1961,6 +2031,9 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\fRegisterNode\x12(\n" +
 	"\x04info\x18\x01 \x01(\v2\x14.caravan.v1.NodeInfoR\x04info\"6\n" +
 	"\bLoseNode\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"9\n" +
+	"\vSilenceNode\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"5\n" +
 	"\tDrainNode\x12\x12\n" +
@@ -2063,7 +2136,7 @@ func file_caravan_v1_raft_proto_rawDescGZIP() []byte {
 	return file_caravan_v1_raft_proto_rawDescData
 }
 
-var file_caravan_v1_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_caravan_v1_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_caravan_v1_raft_proto_goTypes = []any{
 	(*Command)(nil),            // 0: caravan.v1.Command
 	(*SubmitJob)(nil),          // 1: caravan.v1.SubmitJob
@@ -2076,27 +2149,28 @@ var file_caravan_v1_raft_proto_goTypes = []any{
 	(*ReportAllocations)(nil),  // 8: caravan.v1.ReportAllocations
 	(*RegisterNode)(nil),       // 9: caravan.v1.RegisterNode
 	(*LoseNode)(nil),           // 10: caravan.v1.LoseNode
-	(*DrainNode)(nil),          // 11: caravan.v1.DrainNode
-	(*PutQueue)(nil),           // 12: caravan.v1.PutQueue
-	(*PutServer)(nil),          // 13: caravan.v1.PutServer
-	(*RemoveServerRecord)(nil), // 14: caravan.v1.RemoveServerRecord
-	(*Sweep)(nil),              // 15: caravan.v1.Sweep
-	(*SnapshotFrame)(nil),      // 16: caravan.v1.SnapshotFrame
-	(*SnapshotHeader)(nil),     // 17: caravan.v1.SnapshotHeader
-	(*SnapshotFooter)(nil),     // 18: caravan.v1.SnapshotFooter
-	(*JobRecord)(nil),          // 19: caravan.v1.JobRecord
-	(*GroupRecord)(nil),        // 20: caravan.v1.GroupRecord
-	(*TaskRecord)(nil),         // 21: caravan.v1.TaskRecord
-	(*NodeRecord)(nil),         // 22: caravan.v1.NodeRecord
-	(*RequestRecord)(nil),      // 23: caravan.v1.RequestRecord
-	(*JobSpec)(nil),            // 24: caravan.v1.JobSpec
-	(*DeviceShare)(nil),        // 25: caravan.v1.DeviceShare
-	(*AllocationReport)(nil),   // 26: caravan.v1.AllocationReport
-	(*NodeInfo)(nil),           // 27: caravan.v1.NodeInfo
-	(*Queue)(nil),              // 28: caravan.v1.Queue
-	(*Allocation)(nil),         // 29: caravan.v1.Allocation
-	(JobState)(0),              // 30: caravan.v1.JobState
-	(NodeState)(0),             // 31: caravan.v1.NodeState
+	(*SilenceNode)(nil),        // 11: caravan.v1.SilenceNode
+	(*DrainNode)(nil),          // 12: caravan.v1.DrainNode
+	(*PutQueue)(nil),           // 13: caravan.v1.PutQueue
+	(*PutServer)(nil),          // 14: caravan.v1.PutServer
+	(*RemoveServerRecord)(nil), // 15: caravan.v1.RemoveServerRecord
+	(*Sweep)(nil),              // 16: caravan.v1.Sweep
+	(*SnapshotFrame)(nil),      // 17: caravan.v1.SnapshotFrame
+	(*SnapshotHeader)(nil),     // 18: caravan.v1.SnapshotHeader
+	(*SnapshotFooter)(nil),     // 19: caravan.v1.SnapshotFooter
+	(*JobRecord)(nil),          // 20: caravan.v1.JobRecord
+	(*GroupRecord)(nil),        // 21: caravan.v1.GroupRecord
+	(*TaskRecord)(nil),         // 22: caravan.v1.TaskRecord
+	(*NodeRecord)(nil),         // 23: caravan.v1.NodeRecord
+	(*RequestRecord)(nil),      // 24: caravan.v1.RequestRecord
+	(*JobSpec)(nil),            // 25: caravan.v1.JobSpec
+	(*DeviceShare)(nil),        // 26: caravan.v1.DeviceShare
+	(*AllocationReport)(nil),   // 27: caravan.v1.AllocationReport
+	(*NodeInfo)(nil),           // 28: caravan.v1.NodeInfo
+	(*Queue)(nil),              // 29: caravan.v1.Queue
+	(*Allocation)(nil),         // 30: caravan.v1.Allocation
+	(JobState)(0),              // 31: caravan.v1.JobState
+	(NodeState)(0),             // 32: caravan.v1.NodeState
 }
 var file_caravan_v1_raft_proto_depIdxs = []int32{
 	1,  // 0: caravan.v1.Command.submit_job:type_name -> caravan.v1.SubmitJob
@@ -2106,38 +2180,39 @@ var file_caravan_v1_raft_proto_depIdxs = []int32{
 	8,  // 4: caravan.v1.Command.report_allocations:type_name -> caravan.v1.ReportAllocations
 	9,  // 5: caravan.v1.Command.register_node:type_name -> caravan.v1.RegisterNode
 	10, // 6: caravan.v1.Command.lose_node:type_name -> caravan.v1.LoseNode
-	11, // 7: caravan.v1.Command.drain_node:type_name -> caravan.v1.DrainNode
-	12, // 8: caravan.v1.Command.put_queue:type_name -> caravan.v1.PutQueue
-	13, // 9: caravan.v1.Command.put_server:type_name -> caravan.v1.PutServer
-	14, // 10: caravan.v1.Command.remove_server:type_name -> caravan.v1.RemoveServerRecord
-	15, // 11: caravan.v1.Command.sweep:type_name -> caravan.v1.Sweep
-	24, // 12: caravan.v1.SubmitJob.spec:type_name -> caravan.v1.JobSpec
-	5,  // 13: caravan.v1.ApplyPlan.sets:type_name -> caravan.v1.PlacementSet
-	7,  // 14: caravan.v1.ApplyPlan.stops:type_name -> caravan.v1.PlannedStop
-	6,  // 15: caravan.v1.PlacementSet.placements:type_name -> caravan.v1.Placement
-	25, // 16: caravan.v1.Placement.devices:type_name -> caravan.v1.DeviceShare
-	26, // 17: caravan.v1.ReportAllocations.reports:type_name -> caravan.v1.AllocationReport
-	27, // 18: caravan.v1.RegisterNode.info:type_name -> caravan.v1.NodeInfo
-	28, // 19: caravan.v1.PutQueue.queue:type_name -> caravan.v1.Queue
-	17, // 20: caravan.v1.SnapshotFrame.header:type_name -> caravan.v1.SnapshotHeader
-	19, // 21: caravan.v1.SnapshotFrame.job:type_name -> caravan.v1.JobRecord
-	21, // 22: caravan.v1.SnapshotFrame.task:type_name -> caravan.v1.TaskRecord
-	29, // 23: caravan.v1.SnapshotFrame.allocation:type_name -> caravan.v1.Allocation
-	22, // 24: caravan.v1.SnapshotFrame.node:type_name -> caravan.v1.NodeRecord
-	28, // 25: caravan.v1.SnapshotFrame.queue:type_name -> caravan.v1.Queue
-	23, // 26: caravan.v1.SnapshotFrame.request:type_name -> caravan.v1.RequestRecord
-	13, // 27: caravan.v1.SnapshotFrame.server:type_name -> caravan.v1.PutServer
-	18, // 28: caravan.v1.SnapshotFrame.footer:type_name -> caravan.v1.SnapshotFooter
-	24, // 29: caravan.v1.JobRecord.spec:type_name -> caravan.v1.JobSpec
-	30, // 30: caravan.v1.JobRecord.state:type_name -> caravan.v1.JobState
-	20, // 31: caravan.v1.JobRecord.groups:type_name -> caravan.v1.GroupRecord
-	27, // 32: caravan.v1.NodeRecord.info:type_name -> caravan.v1.NodeInfo
-	31, // 33: caravan.v1.NodeRecord.state:type_name -> caravan.v1.NodeState
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	12, // 7: caravan.v1.Command.drain_node:type_name -> caravan.v1.DrainNode
+	13, // 8: caravan.v1.Command.put_queue:type_name -> caravan.v1.PutQueue
+	14, // 9: caravan.v1.Command.put_server:type_name -> caravan.v1.PutServer
+	15, // 10: caravan.v1.Command.remove_server:type_name -> caravan.v1.RemoveServerRecord
+	16, // 11: caravan.v1.Command.sweep:type_name -> caravan.v1.Sweep
+	11, // 12: caravan.v1.Command.silence_node:type_name -> caravan.v1.SilenceNode
+	25, // 13: caravan.v1.SubmitJob.spec:type_name -> caravan.v1.JobSpec
+	5,  // 14: caravan.v1.ApplyPlan.sets:type_name -> caravan.v1.PlacementSet
+	7,  // 15: caravan.v1.ApplyPlan.stops:type_name -> caravan.v1.PlannedStop
+	6,  // 16: caravan.v1.PlacementSet.placements:type_name -> caravan.v1.Placement
+	26, // 17: caravan.v1.Placement.devices:type_name -> caravan.v1.DeviceShare
+	27, // 18: caravan.v1.ReportAllocations.reports:type_name -> caravan.v1.AllocationReport
+	28, // 19: caravan.v1.RegisterNode.info:type_name -> caravan.v1.NodeInfo
+	29, // 20: caravan.v1.PutQueue.queue:type_name -> caravan.v1.Queue
+	18, // 21: caravan.v1.SnapshotFrame.header:type_name -> caravan.v1.SnapshotHeader
+	20, // 22: caravan.v1.SnapshotFrame.job:type_name -> caravan.v1.JobRecord
+	22, // 23: caravan.v1.SnapshotFrame.task:type_name -> caravan.v1.TaskRecord
+	30, // 24: caravan.v1.SnapshotFrame.allocation:type_name -> caravan.v1.Allocation
+	23, // 25: caravan.v1.SnapshotFrame.node:type_name -> caravan.v1.NodeRecord
+	29, // 26: caravan.v1.SnapshotFrame.queue:type_name -> caravan.v1.Queue
+	24, // 27: caravan.v1.SnapshotFrame.request:type_name -> caravan.v1.RequestRecord
+	14, // 28: caravan.v1.SnapshotFrame.server:type_name -> caravan.v1.PutServer
+	19, // 29: caravan.v1.SnapshotFrame.footer:type_name -> caravan.v1.SnapshotFooter
+	25, // 30: caravan.v1.JobRecord.spec:type_name -> caravan.v1.JobSpec
+	31, // 31: caravan.v1.JobRecord.state:type_name -> caravan.v1.JobState
+	21, // 32: caravan.v1.JobRecord.groups:type_name -> caravan.v1.GroupRecord
+	28, // 33: caravan.v1.NodeRecord.info:type_name -> caravan.v1.NodeInfo
+	32, // 34: caravan.v1.NodeRecord.state:type_name -> caravan.v1.NodeState
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_raft_proto_init() }
@@ -2161,8 +2236,9 @@ func file_caravan_v1_raft_proto_init() {
 		(*Command_PutServer)(nil),
 		(*Command_RemoveServer)(nil),
 		(*Command_Sweep)(nil),
+		(*Command_SilenceNode)(nil),
 	}
-	file_caravan_v1_raft_proto_msgTypes[16].OneofWrappers = []any{
+	file_caravan_v1_raft_proto_msgTypes[17].OneofWrappers = []any{
 		(*SnapshotFrame_Header)(nil),
 		(*SnapshotFrame_Job)(nil),
 		(*SnapshotFrame_Task)(nil),
@@ -2179,7 +2255,7 @@ func file_caravan_v1_raft_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_raft_proto_rawDesc), len(file_caravan_v1_raft_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

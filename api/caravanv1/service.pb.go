@@ -2359,8 +2359,10 @@ type RegisterNodeResponse struct {
 	state               protoimpl.MessageState `protogen:"open.v1"`
 	LeaseTtlMs          int64                  `protobuf:"varint,1,opt,name=lease_ttl_ms,json=leaseTtlMs,proto3" json:"lease_ttl_ms,omitempty"`
 	HeartbeatIntervalMs int64                  `protobuf:"varint,2,opt,name=heartbeat_interval_ms,json=heartbeatIntervalMs,proto3" json:"heartbeat_interval_ms,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// How long an at_most task may take to end once the lease has.
+	KillGraceMs   int64 `protobuf:"varint,3,opt,name=kill_grace_ms,json=killGraceMs,proto3" json:"kill_grace_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RegisterNodeResponse) Reset() {
@@ -2403,6 +2405,13 @@ func (x *RegisterNodeResponse) GetLeaseTtlMs() int64 {
 func (x *RegisterNodeResponse) GetHeartbeatIntervalMs() int64 {
 	if x != nil {
 		return x.HeartbeatIntervalMs
+	}
+	return 0
+}
+
+func (x *RegisterNodeResponse) GetKillGraceMs() int64 {
+	if x != nil {
+		return x.KillGraceMs
 	}
 	return 0
 }
@@ -3272,11 +3281,12 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\x13RegisterNodeRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12(\n" +
-	"\x04info\x18\x02 \x01(\v2\x14.caravan.v1.NodeInfoR\x04info\"l\n" +
+	"\x04info\x18\x02 \x01(\v2\x14.caravan.v1.NodeInfoR\x04info\"\x90\x01\n" +
 	"\x14RegisterNodeResponse\x12 \n" +
 	"\flease_ttl_ms\x18\x01 \x01(\x03R\n" +
 	"leaseTtlMs\x122\n" +
-	"\x15heartbeat_interval_ms\x18\x02 \x01(\x03R\x13heartbeatIntervalMs\"[\n" +
+	"\x15heartbeat_interval_ms\x18\x02 \x01(\x03R\x13heartbeatIntervalMs\x12\"\n" +
+	"\rkill_grace_ms\x18\x03 \x01(\x03R\vkillGraceMs\"[\n" +
 	"\x10HeartbeatRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x17\n" +
 	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x12\x1a\n" +

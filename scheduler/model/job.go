@@ -168,6 +168,10 @@ func (g *GroupStatus) Clone() GroupStatus {
 	return c
 }
 
+// MayRunTwice reports whether a task may be started again before its lost attempt is known to
+// be dead. A gang's never may.
+func (g *TaskGroup) MayRunTwice() bool { return !g.AtMostOnce && !g.Gang }
+
 // GroupIndex returns the position of the named group, or -1.
 func (s *JobSpec) GroupIndex(name string) int {
 	for i := range s.Groups {
