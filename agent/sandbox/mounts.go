@@ -26,11 +26,14 @@ func arrange(cfg Config) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("part the mounts from the host's: %w", err)
 	}
+	// All copies are taken before anything is covered or made read-only.
 	shared, errShare := detach(cfg.Share)
 	defer closeAll(shared)
 	kept, errKeep := detach(cfg.Keep)
 	defer closeAll(kept)
-	if err := errors.Join(errShare, errKeep); err != nil {
+	tmp, errTmp := detachTmp(cfg.Tmp)
+	defer closeAll(tmp)
+	if err := errors.Join(errShare, errKeep, errTmp); err != nil {
 		return err
 	}
 	if cfg.ReadOnly {
@@ -41,7 +44,7 @@ func arrange(cfg Config) error {
 	if err := setReadOnly("/sys", true); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if err := privateTmp(cfg.Tmp); err != nil {
+	if err := attachAll(tmp); err != nil {
 		return err
 	}
 	if err := attachAll(shared); err != nil {
@@ -120,26 +123,21 @@ func (t tree) attach() error {
 	return nil
 }
 
-// privateTmp covers /tmp and /var/tmp with a directory of the task.
-func privateTmp(dir string) error {
-	if dir == "" {
-		return nil
-	}
-	trees, err := detach([]string{dir, dir})
-	defer func() { closeAll(trees) }()
-	if err != nil {
-		return err
-	}
-	for i, place := range []string{"/tmp", "/var/tmp"} {
-		if st, err := os.Lstat(place); err != nil || !st.IsDir() {
+// detachTmp takes copies of a directory of the task for /tmp and /var/tmp.
+func detachTmp(dir string) (trees []tree, err error) {
+	for _, place := range []string{"/tmp", "/var/tmp"} {
+		if st, err := os.Lstat(place); dir == "" || err != nil || !st.IsDir() {
 			continue // a link, to the other one as a rule
 		}
-		trees[i].path = place
-		if err := trees[i].attach(); err != nil {
-			return err
+		copied, err := detach([]string{dir})
+		for _, t := range copied {
+			trees = append(trees, tree{t.fd, place})
+		}
+		if err != nil {
+			return trees, err
 		}
 	}
-	return nil
+	return trees, nil
 }
 
 // makePath makes what is missing of a directory: something above it may have been covered.

@@ -141,7 +141,12 @@ func (w *world) task(id string) *pb.Task {
 // running waits for the first mark and returns the agent whose task it is.
 func (w *world) running(id string) *harness.Process {
 	w.t.Helper()
-	w.until("the first mark", func() bool { return len(w.marks()) > 0 })
+	w.until("the first mark", func() bool {
+		if a := w.task(id); a.State > pb.TaskState_TASK_STATE_RUNNING {
+			w.t.Fatalf("the task ended as %v", a.Last)
+		}
+		return len(w.marks()) > 0
+	})
 	for _, a := range w.c.Agents {
 		if a.Name == w.task(id).Last.GetNode() {
 			return a
