@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -298,5 +299,39 @@ func TestOrdinaryWorkIsNotHindered(t *testing.T) {
 	st, err := os.Stat(to)
 	if err != nil || st.Size() == 0 {
 		t.Errorf("published %v, %v", st, err)
+	}
+}
+
+// A command beside a task is where the task is: its user, its /tmp, its processes, no more
+// privileges.
+func TestACommandBesideATaskIsShutOffLikeIt(t *testing.T) {
+	w := newWorld(t)
+	id := w.submit("victim", &pb.TaskGroup{}, w.exe, "victim")
+	w.status(id)
+	script := `until [ -e /tmp/victim ]; do sleep 0.02; done; id -u; cat /tmp/victim; echo; cat /proc/2/comm; grep -E 'NoNewPrivs|CapEff' /proc/self/status; ls -d /proc/[0-9]* | wc -l`
+	out, err := w.c.CLI(w.ctx, "exec", id, "--", "/bin/sh", "-c", script).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	want := []string{"2000000000", "secret", "tool", "CapEff:\t0000000000000000", "NoNewPrivs:\t1"}
+	if len(lines) != 6 || strings.Join(lines[:5], "|") != strings.Join(want, "|") {
+		t.Errorf("got %q", out)
+	}
+	if n, err := strconv.Atoi(lines[len(lines)-1]); err != nil || n > 8 {
+		t.Errorf("it sees %s processes", lines[len(lines)-1])
+	}
+}
+
+func TestAJobMayAskForMoreIsolationAndNotForLess(t *testing.T) {
+	w := newWorld(t)
+	strict := w.submit("strict", &pb.TaskGroup{Isolation: "strict"}, "/bin/sh", "-c",
+		`touch a /tmp/a || exit 1; touch /var/lock/a /run/a /usr/a && exit 2; awk '$2 == "/" {print $4}' /proc/mounts | cut -d, -f1`)
+	if a, out := w.end(strict); a.State != pb.AllocationState_ALLOCATION_STATE_SUCCEEDED || !strings.Contains(out, "ro\n") {
+		t.Errorf("strict ended as %v: %v\n%s", a.State, a.Exit, out)
+	}
+	host := w.submit("host", &pb.TaskGroup{Isolation: "host"}, "/bin/true")
+	if a, _ := w.end(host); a.Exit.GetReason() != "launch-failed" || !strings.Contains(a.Exit.GetMessage(), "isolation: host is not allowed on this node") {
+		t.Errorf("host ended as %v: %v", a.State, a.Exit)
 	}
 }
