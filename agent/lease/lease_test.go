@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,16 +15,18 @@ import (
 // bootClock is a clock of its own: it may have slept, and run slow or fast.
 type bootClock struct {
 	start    time.Time
-	slept    time.Duration
-	permille int64 // 1000 for a right one
+	slept    atomic.Int64 // nanoseconds
+	permille int64        // 1000 for a right one
 }
 
 func newClock(permille int64) *bootClock {
-	return &bootClock{start: time.Now(), slept: time.Hour, permille: permille}
+	c := &bootClock{start: time.Now(), permille: permille}
+	c.slept.Store(int64(time.Hour))
+	return c
 }
 
 func (c *bootClock) Now() time.Duration {
-	return c.slept + time.Since(c.start)*time.Duration(c.permille)/1000
+	return time.Duration(c.slept.Load()) + time.Since(c.start)*time.Duration(c.permille)/1000
 }
 
 func TestALeaseEndsWhenItIsNotRenewed(t *testing.T) {
@@ -58,7 +61,7 @@ func TestAHostThatSleptWakesWithoutALease(t *testing.T) {
 		clock := newClock(1000)
 		begin := time.Now()
 		term := lease.Term{Until: clock.Now() + 15*time.Second}
-		time.AfterFunc(5*time.Second, func() { clock.slept += time.Hour })
+		time.AfterFunc(5*time.Second, func() { clock.slept.Add(int64(time.Hour)) })
 		if _, ended := lease.Await(nil, clock, func() (lease.Term, error) { return term, nil }); !ended {
 			t.Error("the lease did not end")
 		}

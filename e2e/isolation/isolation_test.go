@@ -1,10 +1,12 @@
 package isolation
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -320,6 +322,54 @@ func TestACommandBesideATaskIsShutOffLikeIt(t *testing.T) {
 	}
 	if n, err := strconv.Atoi(lines[len(lines)-1]); err != nil || n > 8 {
 		t.Errorf("it sees %s processes", lines[len(lines)-1])
+	}
+}
+
+func TestAPortOfATaskIsReachedFromAfar(t *testing.T) {
+	w := newWorld(t)
+	id := w.submit("server", &pb.TaskGroup{}, w.exe, "serve")
+	var port []byte
+	if err := harness.Eventually(w.ctx, func() (bool, error) {
+		var err error
+		port, err = os.ReadFile(filepath.Join(w.allocDir(id), "work", "port"))
+		return err == nil, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	cmd := w.c.CLI(w.ctx, "port-forward", id+"/main", "0:"+string(port))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("port-forward ended with %v", err)
+		}
+	}()
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := strings.Fields(line)[1]
+	for i := range 3 {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent := strings.Repeat(fmt.Sprint("hello ", i), 20_000)
+		go func() {
+			_, _ = io.WriteString(conn, sent)
+			_ = conn.(*net.TCPConn).CloseWrite()
+		}()
+		got, err := io.ReadAll(conn)
+		if err != nil || string(got) != sent {
+			t.Errorf("connection %d: %d of %d bytes came back, %v", i, len(got), len(sent), err)
+		}
+		_ = conn.Close()
 	}
 }
 

@@ -6,8 +6,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"testing"
 
 	"caravan/e2e/harness"
@@ -48,7 +51,7 @@ const targetEnv = "TARGET"
 
 func roles() map[string]func() error {
 	return map[string]func() error{
-		"attack": playAttacker, "victim": playVictim,
+		"attack": playAttacker, "victim": playVictim, "serve": playServer,
 		"euid":   func() error { _, err := fmt.Println(os.Geteuid()); return err },
 		"fork":   forkBomb,
 		"memory": memoryBomb,
@@ -70,6 +73,30 @@ func playAttacker() error {
 		}
 	}
 	return nil
+}
+
+// playServer echoes what each connection sends, until the sender has done.
+func playServer() error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile("port.new", []byte(strconv.Itoa(l.Addr().(*net.TCPAddr).Port)), 0o644); err != nil {
+		return err
+	}
+	if err := os.Rename("port.new", "port"); err != nil {
+		return err
+	}
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer conn.Close()
+			_, _ = io.Copy(conn, conn) // the sender notices
+		}()
+	}
 }
 
 // forkBomb starts processes until it cannot.
