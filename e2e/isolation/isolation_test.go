@@ -56,6 +56,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.sdk.Close() })
+	t.Cleanup(w.stopJobs)
 	return w
 }
 
@@ -98,6 +99,23 @@ func (w *world) submit(name string, g *pb.TaskGroup, command ...string) string {
 		w.t.Fatal(err)
 	}
 	return r.JobId
+}
+
+// stopJobs ends what still runs: tasks outlive their agent.
+func (w *world) stopJobs() {
+	l, err := w.sdk.Jobs.ListJobs(w.ctx, &pb.ListJobsRequest{})
+	if err != nil {
+		w.t.Error(err)
+	}
+	for _, j := range l.GetJobs() {
+		if j.State > pb.JobState_JOB_STATE_RUNNING {
+			continue
+		}
+		if _, err := w.sdk.Jobs.StopJob(w.ctx, &pb.StopJobRequest{RequestId: client.NewRequestID(), JobId: j.Id}); err != nil {
+			w.t.Error(err)
+		}
+		w.end(j.Id)
+	}
 }
 
 // end waits until a job has ended and returns its only attempt and what it wrote.
