@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"caravan/agent/shim"
 	pb "caravan/api/caravanv1"
 	"caravan/scheduler/model"
 )
@@ -47,7 +48,7 @@ const (
 // withIndices adds what the task in dir said of its indices to how it ended.
 func withIndices(r Result, dir string, a *pb.Assignment) Result {
 	// The directory is the task's: no link is followed, and no pipe waited for.
-	f, err := os.OpenFile(filepath.Join(dir, tmpDir, resultsFile), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f, err := os.OpenFile(filepath.Join(dir, shim.TmpDir, resultsFile), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return r // it said nothing
 	}

@@ -633,6 +633,12 @@ type TaskGroup struct {
 	Spread []*Spread `protobuf:"bytes,18,rep,name=spread,proto3" json:"spread,omitempty"`
 	// Tasks that the group's tasks are kept apart from, and that are kept apart from them.
 	ApartFrom []*Apart `protobuf:"bytes,19,rep,name=apart_from,json=apartFrom,proto3" json:"apart_from,omitempty"`
+	// How far tasks are shut off from their host: "host", "standard" or "strict"; empty leaves
+	// it to each node's agent.
+	Isolation string `protobuf:"bytes,30,opt,name=isolation,proto3" json:"isolation,omitempty"`
+	// "at_most" or "at_least": whether a task waits until its lost attempt is known to be dead,
+	// or only until its node's lease has ended. Empty means at_most for a gang, else at_least.
+	Once string `protobuf:"bytes,31,opt,name=once,proto3" json:"once,omitempty"`
 	// Which tasks start first.
 	Order TaskOrder `protobuf:"varint,50,opt,name=order,proto3,enum=caravan.v1.TaskOrder" json:"order,omitempty"`
 	// The scheduler chooses how many indices one allocation takes; chunk is 1.
@@ -817,6 +823,20 @@ func (x *TaskGroup) GetApartFrom() []*Apart {
 		return x.ApartFrom
 	}
 	return nil
+}
+
+func (x *TaskGroup) GetIsolation() string {
+	if x != nil {
+		return x.Isolation
+	}
+	return ""
+}
+
+func (x *TaskGroup) GetOnce() string {
+	if x != nil {
+		return x.Once
+	}
+	return ""
 }
 
 func (x *TaskGroup) GetOrder() TaskOrder {
@@ -2477,7 +2497,7 @@ type Exit struct {
 	Code   int32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
 	Signal int32 `protobuf:"varint,2,opt,name=signal,proto3" json:"signal,omitempty"`
 	// One of exited, signaled, oom, time-limit, no-output, too-fast, indices-failed,
-	// stopped, launch-failed, verify, output-missing, publish-failed, shim-lost,
+	// stopped, launch-failed, verify, output-missing, scratch, lease-ended, publish-failed, shim-lost,
 	// node-lost, device-fault, host-fault, gang, eaten, retry.
 	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	Message       string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
@@ -2877,7 +2897,8 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\tsingleton\x18\a \x01(\bR\tsingleton\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xeb\t\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9d\n" +
+	"\n" +
 	"\tTaskGroup\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x120\n" +
 	"\aindices\x18\x02 \x03(\v2\x16.caravan.v1.IndexRangeR\aindices\x12\x14\n" +
@@ -2901,7 +2922,9 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\texclusive\x18\x11 \x01(\bR\texclusive\x12*\n" +
 	"\x06spread\x18\x12 \x03(\v2\x12.caravan.v1.SpreadR\x06spread\x120\n" +
 	"\n" +
-	"apart_from\x18\x13 \x03(\v2\x11.caravan.v1.ApartR\tapartFrom\x12+\n" +
+	"apart_from\x18\x13 \x03(\v2\x11.caravan.v1.ApartR\tapartFrom\x12\x1c\n" +
+	"\tisolation\x18\x1e \x01(\tR\tisolation\x12\x12\n" +
+	"\x04once\x18\x1f \x01(\tR\x04once\x12+\n" +
 	"\x05order\x182 \x01(\x0e2\x15.caravan.v1.TaskOrderR\x05order\x12\x1d\n" +
 	"\n" +
 	"auto_chunk\x183 \x01(\bR\tautoChunk\x124\n" +

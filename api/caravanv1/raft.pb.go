@@ -47,6 +47,7 @@ type Command struct {
 	//	*Command_RemoveServer
 	//	*Command_Sweep
 	//	*Command_OrderHealth
+	//	*Command_SilenceNode
 	//	*Command_ActOnTasks
 	//	*Command_PutLimit
 	//	*Command_RemoveLimit
@@ -230,6 +231,15 @@ func (x *Command) GetOrderHealth() *OrderHealth {
 	return nil
 }
 
+func (x *Command) GetSilenceNode() *SilenceNode {
+	if x != nil {
+		if x, ok := x.Op.(*Command_SilenceNode); ok {
+			return x.SilenceNode
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetActOnTasks() *ActOnTasks {
 	if x != nil {
 		if x, ok := x.Op.(*Command_ActOnTasks); ok {
@@ -313,6 +323,10 @@ type Command_OrderHealth struct {
 	OrderHealth *OrderHealth `protobuf:"bytes,22,opt,name=order_health,json=orderHealth,proto3,oneof"`
 }
 
+type Command_SilenceNode struct {
+	SilenceNode *SilenceNode `protobuf:"bytes,30,opt,name=silence_node,json=silenceNode,proto3,oneof"`
+}
+
 type Command_ActOnTasks struct {
 	ActOnTasks *ActOnTasks `protobuf:"bytes,50,opt,name=act_on_tasks,json=actOnTasks,proto3,oneof"`
 }
@@ -350,6 +364,8 @@ func (*Command_RemoveServer) isCommand_Op() {}
 func (*Command_Sweep) isCommand_Op() {}
 
 func (*Command_OrderHealth) isCommand_Op() {}
+
+func (*Command_SilenceNode) isCommand_Op() {}
 
 func (*Command_ActOnTasks) isCommand_Op() {}
 
@@ -1094,6 +1110,59 @@ func (x *LoseNode) GetReason() string {
 	return ""
 }
 
+// SilenceNode says that a node's lease has ended: what may run twice waits again.
+type SilenceNode struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SilenceNode) Reset() {
+	*x = SilenceNode{}
+	mi := &file_caravan_v1_raft_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SilenceNode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SilenceNode) ProtoMessage() {}
+
+func (x *SilenceNode) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_raft_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SilenceNode.ProtoReflect.Descriptor instead.
+func (*SilenceNode) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *SilenceNode) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *SilenceNode) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 type DrainNode struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -1104,7 +1173,7 @@ type DrainNode struct {
 
 func (x *DrainNode) Reset() {
 	*x = DrainNode{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[14]
+	mi := &file_caravan_v1_raft_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1116,7 +1185,7 @@ func (x *DrainNode) String() string {
 func (*DrainNode) ProtoMessage() {}
 
 func (x *DrainNode) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[14]
+	mi := &file_caravan_v1_raft_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1129,7 +1198,7 @@ func (x *DrainNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainNode.ProtoReflect.Descriptor instead.
 func (*DrainNode) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{14}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DrainNode) GetNode() string {
@@ -1158,7 +1227,7 @@ type OrderHealth struct {
 
 func (x *OrderHealth) Reset() {
 	*x = OrderHealth{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[15]
+	mi := &file_caravan_v1_raft_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1170,7 +1239,7 @@ func (x *OrderHealth) String() string {
 func (*OrderHealth) ProtoMessage() {}
 
 func (x *OrderHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[15]
+	mi := &file_caravan_v1_raft_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1183,7 +1252,7 @@ func (x *OrderHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderHealth.ProtoReflect.Descriptor instead.
 func (*OrderHealth) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{15}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *OrderHealth) GetNode() string {
@@ -1209,7 +1278,7 @@ type PutQueue struct {
 
 func (x *PutQueue) Reset() {
 	*x = PutQueue{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[16]
+	mi := &file_caravan_v1_raft_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1221,7 +1290,7 @@ func (x *PutQueue) String() string {
 func (*PutQueue) ProtoMessage() {}
 
 func (x *PutQueue) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[16]
+	mi := &file_caravan_v1_raft_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1234,7 +1303,7 @@ func (x *PutQueue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutQueue.ProtoReflect.Descriptor instead.
 func (*PutQueue) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{16}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PutQueue) GetQueue() *Queue {
@@ -1255,7 +1324,7 @@ type PutServer struct {
 
 func (x *PutServer) Reset() {
 	*x = PutServer{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[17]
+	mi := &file_caravan_v1_raft_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1267,7 +1336,7 @@ func (x *PutServer) String() string {
 func (*PutServer) ProtoMessage() {}
 
 func (x *PutServer) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[17]
+	mi := &file_caravan_v1_raft_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1280,7 +1349,7 @@ func (x *PutServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutServer.ProtoReflect.Descriptor instead.
 func (*PutServer) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{17}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PutServer) GetId() string {
@@ -1313,7 +1382,7 @@ type RemoveServerRecord struct {
 
 func (x *RemoveServerRecord) Reset() {
 	*x = RemoveServerRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[18]
+	mi := &file_caravan_v1_raft_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1325,7 +1394,7 @@ func (x *RemoveServerRecord) String() string {
 func (*RemoveServerRecord) ProtoMessage() {}
 
 func (x *RemoveServerRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[18]
+	mi := &file_caravan_v1_raft_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1338,7 +1407,7 @@ func (x *RemoveServerRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRecord.ProtoReflect.Descriptor instead.
 func (*RemoveServerRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{18}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RemoveServerRecord) GetId() string {
@@ -1363,7 +1432,7 @@ type Sweep struct {
 
 func (x *Sweep) Reset() {
 	*x = Sweep{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[19]
+	mi := &file_caravan_v1_raft_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1375,7 +1444,7 @@ func (x *Sweep) String() string {
 func (*Sweep) ProtoMessage() {}
 
 func (x *Sweep) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[19]
+	mi := &file_caravan_v1_raft_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1388,7 +1457,7 @@ func (x *Sweep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sweep.ProtoReflect.Descriptor instead.
 func (*Sweep) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{19}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Sweep) GetRequestsBeforeMs() int64 {
@@ -1443,7 +1512,7 @@ type SnapshotFrame struct {
 
 func (x *SnapshotFrame) Reset() {
 	*x = SnapshotFrame{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[20]
+	mi := &file_caravan_v1_raft_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1455,7 +1524,7 @@ func (x *SnapshotFrame) String() string {
 func (*SnapshotFrame) ProtoMessage() {}
 
 func (x *SnapshotFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[20]
+	mi := &file_caravan_v1_raft_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1468,7 +1537,7 @@ func (x *SnapshotFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotFrame.ProtoReflect.Descriptor instead.
 func (*SnapshotFrame) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{20}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SnapshotFrame) GetFrame() isSnapshotFrame_Frame {
@@ -1660,7 +1729,7 @@ type SnapshotHeader struct {
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[21]
+	mi := &file_caravan_v1_raft_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1672,7 +1741,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[21]
+	mi := &file_caravan_v1_raft_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1685,7 +1754,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{21}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SnapshotHeader) GetFormat() uint32 {
@@ -1726,7 +1795,7 @@ type SnapshotFooter struct {
 
 func (x *SnapshotFooter) Reset() {
 	*x = SnapshotFooter{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[22]
+	mi := &file_caravan_v1_raft_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1738,7 +1807,7 @@ func (x *SnapshotFooter) String() string {
 func (*SnapshotFooter) ProtoMessage() {}
 
 func (x *SnapshotFooter) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[22]
+	mi := &file_caravan_v1_raft_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1751,7 +1820,7 @@ func (x *SnapshotFooter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotFooter.ProtoReflect.Descriptor instead.
 func (*SnapshotFooter) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{22}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SnapshotFooter) GetRecords() uint64 {
@@ -1791,7 +1860,7 @@ type JobRecord struct {
 
 func (x *JobRecord) Reset() {
 	*x = JobRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[23]
+	mi := &file_caravan_v1_raft_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1803,7 +1872,7 @@ func (x *JobRecord) String() string {
 func (*JobRecord) ProtoMessage() {}
 
 func (x *JobRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[23]
+	mi := &file_caravan_v1_raft_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1816,7 +1885,7 @@ func (x *JobRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRecord.ProtoReflect.Descriptor instead.
 func (*JobRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{23}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *JobRecord) GetId() string {
@@ -1947,7 +2016,7 @@ type GroupRecord struct {
 
 func (x *GroupRecord) Reset() {
 	*x = GroupRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[24]
+	mi := &file_caravan_v1_raft_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1959,7 +2028,7 @@ func (x *GroupRecord) String() string {
 func (*GroupRecord) ProtoMessage() {}
 
 func (x *GroupRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[24]
+	mi := &file_caravan_v1_raft_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1972,7 +2041,7 @@ func (x *GroupRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupRecord.ProtoReflect.Descriptor instead.
 func (*GroupRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{24}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GroupRecord) GetWaiting() []int64 {
@@ -2119,7 +2188,7 @@ type DelayRecord struct {
 
 func (x *DelayRecord) Reset() {
 	*x = DelayRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[25]
+	mi := &file_caravan_v1_raft_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2131,7 +2200,7 @@ func (x *DelayRecord) String() string {
 func (*DelayRecord) ProtoMessage() {}
 
 func (x *DelayRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[25]
+	mi := &file_caravan_v1_raft_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2144,7 +2213,7 @@ func (x *DelayRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DelayRecord.ProtoReflect.Descriptor instead.
 func (*DelayRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{25}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DelayRecord) GetUntilMs() int64 {
@@ -2176,7 +2245,7 @@ type PaceRecord struct {
 
 func (x *PaceRecord) Reset() {
 	*x = PaceRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[26]
+	mi := &file_caravan_v1_raft_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2188,7 +2257,7 @@ func (x *PaceRecord) String() string {
 func (*PaceRecord) ProtoMessage() {}
 
 func (x *PaceRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[26]
+	mi := &file_caravan_v1_raft_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2201,7 +2270,7 @@ func (x *PaceRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaceRecord.ProtoReflect.Descriptor instead.
 func (*PaceRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{26}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *PaceRecord) GetSize() int64 {
@@ -2258,7 +2327,7 @@ type MemoryRecord struct {
 
 func (x *MemoryRecord) Reset() {
 	*x = MemoryRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[27]
+	mi := &file_caravan_v1_raft_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2270,7 +2339,7 @@ func (x *MemoryRecord) String() string {
 func (*MemoryRecord) ProtoMessage() {}
 
 func (x *MemoryRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[27]
+	mi := &file_caravan_v1_raft_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2283,7 +2352,7 @@ func (x *MemoryRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemoryRecord.ProtoReflect.Descriptor instead.
 func (*MemoryRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{27}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *MemoryRecord) GetMib() int64 {
@@ -2320,7 +2389,7 @@ type NodeFailuresRecord struct {
 
 func (x *NodeFailuresRecord) Reset() {
 	*x = NodeFailuresRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[28]
+	mi := &file_caravan_v1_raft_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2332,7 +2401,7 @@ func (x *NodeFailuresRecord) String() string {
 func (*NodeFailuresRecord) ProtoMessage() {}
 
 func (x *NodeFailuresRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[28]
+	mi := &file_caravan_v1_raft_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2345,7 +2414,7 @@ func (x *NodeFailuresRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeFailuresRecord.ProtoReflect.Descriptor instead.
 func (*NodeFailuresRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{28}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *NodeFailuresRecord) GetNode() string {
@@ -2391,7 +2460,7 @@ type TaskRecord struct {
 
 func (x *TaskRecord) Reset() {
 	*x = TaskRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[29]
+	mi := &file_caravan_v1_raft_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2403,7 +2472,7 @@ func (x *TaskRecord) String() string {
 func (*TaskRecord) ProtoMessage() {}
 
 func (x *TaskRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[29]
+	mi := &file_caravan_v1_raft_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2416,7 +2485,7 @@ func (x *TaskRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskRecord.ProtoReflect.Descriptor instead.
 func (*TaskRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{29}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TaskRecord) GetJobId() string {
@@ -2474,7 +2543,7 @@ type NodeRecord struct {
 
 func (x *NodeRecord) Reset() {
 	*x = NodeRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[30]
+	mi := &file_caravan_v1_raft_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2486,7 +2555,7 @@ func (x *NodeRecord) String() string {
 func (*NodeRecord) ProtoMessage() {}
 
 func (x *NodeRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[30]
+	mi := &file_caravan_v1_raft_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2499,7 +2568,7 @@ func (x *NodeRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRecord.ProtoReflect.Descriptor instead.
 func (*NodeRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{30}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *NodeRecord) GetInfo() *NodeInfo {
@@ -2554,7 +2623,7 @@ type RequestRecord struct {
 
 func (x *RequestRecord) Reset() {
 	*x = RequestRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[31]
+	mi := &file_caravan_v1_raft_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2566,7 +2635,7 @@ func (x *RequestRecord) String() string {
 func (*RequestRecord) ProtoMessage() {}
 
 func (x *RequestRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[31]
+	mi := &file_caravan_v1_raft_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2579,7 +2648,7 @@ func (x *RequestRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRecord.ProtoReflect.Descriptor instead.
 func (*RequestRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{31}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RequestRecord) GetId() string {
@@ -2654,7 +2723,7 @@ type HealthRecord struct {
 
 func (x *HealthRecord) Reset() {
 	*x = HealthRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[32]
+	mi := &file_caravan_v1_raft_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2666,7 +2735,7 @@ func (x *HealthRecord) String() string {
 func (*HealthRecord) ProtoMessage() {}
 
 func (x *HealthRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[32]
+	mi := &file_caravan_v1_raft_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2679,7 +2748,7 @@ func (x *HealthRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthRecord.ProtoReflect.Descriptor instead.
 func (*HealthRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{32}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *HealthRecord) GetIdentity() string {
@@ -2722,7 +2791,7 @@ var File_caravan_v1_raft_proto protoreflect.FileDescriptor
 const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\n" +
 	"\x15caravan/v1/raft.proto\x12\n" +
-	"caravan.v1\x1a\x14caravan/v1/job.proto\x1a\x15caravan/v1/node.proto\x1a\x18caravan/v1/service.proto\"\xfe\a\n" +
+	"caravan.v1\x1a\x14caravan/v1/job.proto\x1a\x15caravan/v1/node.proto\x1a\x18caravan/v1/service.proto\"\xbc\b\n" +
 	"\aCommand\x12\x17\n" +
 	"\atime_ms\x18\x01 \x01(\x03R\x06timeMs\x12\x1d\n" +
 	"\n" +
@@ -2745,7 +2814,8 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"put_server\x18\x13 \x01(\v2\x15.caravan.v1.PutServerH\x00R\tputServer\x12E\n" +
 	"\rremove_server\x18\x14 \x01(\v2\x1e.caravan.v1.RemoveServerRecordH\x00R\fremoveServer\x12)\n" +
 	"\x05sweep\x18\x15 \x01(\v2\x11.caravan.v1.SweepH\x00R\x05sweep\x12<\n" +
-	"\forder_health\x18\x16 \x01(\v2\x17.caravan.v1.OrderHealthH\x00R\vorderHealth\x12:\n" +
+	"\forder_health\x18\x16 \x01(\v2\x17.caravan.v1.OrderHealthH\x00R\vorderHealth\x12<\n" +
+	"\fsilence_node\x18\x1e \x01(\v2\x17.caravan.v1.SilenceNodeH\x00R\vsilenceNode\x12:\n" +
 	"\fact_on_tasks\x182 \x01(\v2\x16.caravan.v1.ActOnTasksH\x00R\n" +
 	"actOnTasks\x123\n" +
 	"\tput_limit\x183 \x01(\v2\x14.caravan.v1.PutLimitH\x00R\bputLimit\x12<\n" +
@@ -2797,6 +2867,9 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\fRegisterNode\x12(\n" +
 	"\x04info\x18\x01 \x01(\v2\x14.caravan.v1.NodeInfoR\x04info\"6\n" +
 	"\bLoseNode\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"9\n" +
+	"\vSilenceNode\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"5\n" +
 	"\tDrainNode\x12\x12\n" +
@@ -2948,7 +3021,7 @@ func file_caravan_v1_raft_proto_rawDescGZIP() []byte {
 	return file_caravan_v1_raft_proto_rawDescData
 }
 
-var file_caravan_v1_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_caravan_v1_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_caravan_v1_raft_proto_goTypes = []any{
 	(*Command)(nil),            // 0: caravan.v1.Command
 	(*SubmitJob)(nil),          // 1: caravan.v1.SubmitJob
@@ -2964,41 +3037,42 @@ var file_caravan_v1_raft_proto_goTypes = []any{
 	(*ReportAllocations)(nil),  // 11: caravan.v1.ReportAllocations
 	(*RegisterNode)(nil),       // 12: caravan.v1.RegisterNode
 	(*LoseNode)(nil),           // 13: caravan.v1.LoseNode
-	(*DrainNode)(nil),          // 14: caravan.v1.DrainNode
-	(*OrderHealth)(nil),        // 15: caravan.v1.OrderHealth
-	(*PutQueue)(nil),           // 16: caravan.v1.PutQueue
-	(*PutServer)(nil),          // 17: caravan.v1.PutServer
-	(*RemoveServerRecord)(nil), // 18: caravan.v1.RemoveServerRecord
-	(*Sweep)(nil),              // 19: caravan.v1.Sweep
-	(*SnapshotFrame)(nil),      // 20: caravan.v1.SnapshotFrame
-	(*SnapshotHeader)(nil),     // 21: caravan.v1.SnapshotHeader
-	(*SnapshotFooter)(nil),     // 22: caravan.v1.SnapshotFooter
-	(*JobRecord)(nil),          // 23: caravan.v1.JobRecord
-	(*GroupRecord)(nil),        // 24: caravan.v1.GroupRecord
-	(*DelayRecord)(nil),        // 25: caravan.v1.DelayRecord
-	(*PaceRecord)(nil),         // 26: caravan.v1.PaceRecord
-	(*MemoryRecord)(nil),       // 27: caravan.v1.MemoryRecord
-	(*NodeFailuresRecord)(nil), // 28: caravan.v1.NodeFailuresRecord
-	(*TaskRecord)(nil),         // 29: caravan.v1.TaskRecord
-	(*NodeRecord)(nil),         // 30: caravan.v1.NodeRecord
-	(*RequestRecord)(nil),      // 31: caravan.v1.RequestRecord
-	(*HealthRecord)(nil),       // 32: caravan.v1.HealthRecord
-	(*JobSpec)(nil),            // 33: caravan.v1.JobSpec
-	(TaskAction)(0),            // 34: caravan.v1.TaskAction
-	(TaskState)(0),             // 35: caravan.v1.TaskState
-	(*IndexRange)(nil),         // 36: caravan.v1.IndexRange
-	(*Limit)(nil),              // 37: caravan.v1.Limit
-	(*DeviceShare)(nil),        // 38: caravan.v1.DeviceShare
-	(*AllocationReport)(nil),   // 39: caravan.v1.AllocationReport
-	(*NodeInfo)(nil),           // 40: caravan.v1.NodeInfo
-	(*HealthOrder)(nil),        // 41: caravan.v1.HealthOrder
-	(*Queue)(nil),              // 42: caravan.v1.Queue
-	(*Allocation)(nil),         // 43: caravan.v1.Allocation
-	(JobState)(0),              // 44: caravan.v1.JobState
-	(*JobDependency)(nil),      // 45: caravan.v1.JobDependency
-	(TaskOrder)(0),             // 46: caravan.v1.TaskOrder
-	(NodeState)(0),             // 47: caravan.v1.NodeState
-	(*HealthEntry)(nil),        // 48: caravan.v1.HealthEntry
+	(*SilenceNode)(nil),        // 14: caravan.v1.SilenceNode
+	(*DrainNode)(nil),          // 15: caravan.v1.DrainNode
+	(*OrderHealth)(nil),        // 16: caravan.v1.OrderHealth
+	(*PutQueue)(nil),           // 17: caravan.v1.PutQueue
+	(*PutServer)(nil),          // 18: caravan.v1.PutServer
+	(*RemoveServerRecord)(nil), // 19: caravan.v1.RemoveServerRecord
+	(*Sweep)(nil),              // 20: caravan.v1.Sweep
+	(*SnapshotFrame)(nil),      // 21: caravan.v1.SnapshotFrame
+	(*SnapshotHeader)(nil),     // 22: caravan.v1.SnapshotHeader
+	(*SnapshotFooter)(nil),     // 23: caravan.v1.SnapshotFooter
+	(*JobRecord)(nil),          // 24: caravan.v1.JobRecord
+	(*GroupRecord)(nil),        // 25: caravan.v1.GroupRecord
+	(*DelayRecord)(nil),        // 26: caravan.v1.DelayRecord
+	(*PaceRecord)(nil),         // 27: caravan.v1.PaceRecord
+	(*MemoryRecord)(nil),       // 28: caravan.v1.MemoryRecord
+	(*NodeFailuresRecord)(nil), // 29: caravan.v1.NodeFailuresRecord
+	(*TaskRecord)(nil),         // 30: caravan.v1.TaskRecord
+	(*NodeRecord)(nil),         // 31: caravan.v1.NodeRecord
+	(*RequestRecord)(nil),      // 32: caravan.v1.RequestRecord
+	(*HealthRecord)(nil),       // 33: caravan.v1.HealthRecord
+	(*JobSpec)(nil),            // 34: caravan.v1.JobSpec
+	(TaskAction)(0),            // 35: caravan.v1.TaskAction
+	(TaskState)(0),             // 36: caravan.v1.TaskState
+	(*IndexRange)(nil),         // 37: caravan.v1.IndexRange
+	(*Limit)(nil),              // 38: caravan.v1.Limit
+	(*DeviceShare)(nil),        // 39: caravan.v1.DeviceShare
+	(*AllocationReport)(nil),   // 40: caravan.v1.AllocationReport
+	(*NodeInfo)(nil),           // 41: caravan.v1.NodeInfo
+	(*HealthOrder)(nil),        // 42: caravan.v1.HealthOrder
+	(*Queue)(nil),              // 43: caravan.v1.Queue
+	(*Allocation)(nil),         // 44: caravan.v1.Allocation
+	(JobState)(0),              // 45: caravan.v1.JobState
+	(*JobDependency)(nil),      // 46: caravan.v1.JobDependency
+	(TaskOrder)(0),             // 47: caravan.v1.TaskOrder
+	(NodeState)(0),             // 48: caravan.v1.NodeState
+	(*HealthEntry)(nil),        // 49: caravan.v1.HealthEntry
 }
 var file_caravan_v1_raft_proto_depIdxs = []int32{
 	1,  // 0: caravan.v1.Command.submit_job:type_name -> caravan.v1.SubmitJob
@@ -3008,57 +3082,58 @@ var file_caravan_v1_raft_proto_depIdxs = []int32{
 	11, // 4: caravan.v1.Command.report_allocations:type_name -> caravan.v1.ReportAllocations
 	12, // 5: caravan.v1.Command.register_node:type_name -> caravan.v1.RegisterNode
 	13, // 6: caravan.v1.Command.lose_node:type_name -> caravan.v1.LoseNode
-	14, // 7: caravan.v1.Command.drain_node:type_name -> caravan.v1.DrainNode
-	16, // 8: caravan.v1.Command.put_queue:type_name -> caravan.v1.PutQueue
-	17, // 9: caravan.v1.Command.put_server:type_name -> caravan.v1.PutServer
-	18, // 10: caravan.v1.Command.remove_server:type_name -> caravan.v1.RemoveServerRecord
-	19, // 11: caravan.v1.Command.sweep:type_name -> caravan.v1.Sweep
-	15, // 12: caravan.v1.Command.order_health:type_name -> caravan.v1.OrderHealth
-	4,  // 13: caravan.v1.Command.act_on_tasks:type_name -> caravan.v1.ActOnTasks
-	5,  // 14: caravan.v1.Command.put_limit:type_name -> caravan.v1.PutLimit
-	6,  // 15: caravan.v1.Command.remove_limit:type_name -> caravan.v1.RemoveLimit
-	33, // 16: caravan.v1.SubmitJob.spec:type_name -> caravan.v1.JobSpec
-	34, // 17: caravan.v1.ActOnTasks.action:type_name -> caravan.v1.TaskAction
-	35, // 18: caravan.v1.ActOnTasks.states:type_name -> caravan.v1.TaskState
-	36, // 19: caravan.v1.ActOnTasks.indices:type_name -> caravan.v1.IndexRange
-	37, // 20: caravan.v1.PutLimit.limit:type_name -> caravan.v1.Limit
-	8,  // 21: caravan.v1.ApplyPlan.sets:type_name -> caravan.v1.PlacementSet
-	10, // 22: caravan.v1.ApplyPlan.stops:type_name -> caravan.v1.PlannedStop
-	9,  // 23: caravan.v1.PlacementSet.placements:type_name -> caravan.v1.Placement
-	38, // 24: caravan.v1.Placement.devices:type_name -> caravan.v1.DeviceShare
-	39, // 25: caravan.v1.ReportAllocations.reports:type_name -> caravan.v1.AllocationReport
-	40, // 26: caravan.v1.RegisterNode.info:type_name -> caravan.v1.NodeInfo
-	41, // 27: caravan.v1.OrderHealth.order:type_name -> caravan.v1.HealthOrder
-	42, // 28: caravan.v1.PutQueue.queue:type_name -> caravan.v1.Queue
-	21, // 29: caravan.v1.SnapshotFrame.header:type_name -> caravan.v1.SnapshotHeader
-	23, // 30: caravan.v1.SnapshotFrame.job:type_name -> caravan.v1.JobRecord
-	29, // 31: caravan.v1.SnapshotFrame.task:type_name -> caravan.v1.TaskRecord
-	43, // 32: caravan.v1.SnapshotFrame.allocation:type_name -> caravan.v1.Allocation
-	30, // 33: caravan.v1.SnapshotFrame.node:type_name -> caravan.v1.NodeRecord
-	42, // 34: caravan.v1.SnapshotFrame.queue:type_name -> caravan.v1.Queue
-	31, // 35: caravan.v1.SnapshotFrame.request:type_name -> caravan.v1.RequestRecord
-	17, // 36: caravan.v1.SnapshotFrame.server:type_name -> caravan.v1.PutServer
-	22, // 37: caravan.v1.SnapshotFrame.footer:type_name -> caravan.v1.SnapshotFooter
-	32, // 38: caravan.v1.SnapshotFrame.health:type_name -> caravan.v1.HealthRecord
-	37, // 39: caravan.v1.SnapshotFrame.limit:type_name -> caravan.v1.Limit
-	33, // 40: caravan.v1.JobRecord.spec:type_name -> caravan.v1.JobSpec
-	44, // 41: caravan.v1.JobRecord.state:type_name -> caravan.v1.JobState
-	24, // 42: caravan.v1.JobRecord.groups:type_name -> caravan.v1.GroupRecord
-	45, // 43: caravan.v1.JobRecord.waits:type_name -> caravan.v1.JobDependency
-	28, // 44: caravan.v1.JobRecord.node_failures:type_name -> caravan.v1.NodeFailuresRecord
-	46, // 45: caravan.v1.GroupRecord.order:type_name -> caravan.v1.TaskOrder
-	25, // 46: caravan.v1.GroupRecord.delays:type_name -> caravan.v1.DelayRecord
-	26, // 47: caravan.v1.GroupRecord.pace:type_name -> caravan.v1.PaceRecord
-	27, // 48: caravan.v1.GroupRecord.memory:type_name -> caravan.v1.MemoryRecord
-	40, // 49: caravan.v1.NodeRecord.info:type_name -> caravan.v1.NodeInfo
-	47, // 50: caravan.v1.NodeRecord.state:type_name -> caravan.v1.NodeState
-	48, // 51: caravan.v1.HealthRecord.history:type_name -> caravan.v1.HealthEntry
-	41, // 52: caravan.v1.HealthRecord.order:type_name -> caravan.v1.HealthOrder
-	53, // [53:53] is the sub-list for method output_type
-	53, // [53:53] is the sub-list for method input_type
-	53, // [53:53] is the sub-list for extension type_name
-	53, // [53:53] is the sub-list for extension extendee
-	0,  // [0:53] is the sub-list for field type_name
+	15, // 7: caravan.v1.Command.drain_node:type_name -> caravan.v1.DrainNode
+	17, // 8: caravan.v1.Command.put_queue:type_name -> caravan.v1.PutQueue
+	18, // 9: caravan.v1.Command.put_server:type_name -> caravan.v1.PutServer
+	19, // 10: caravan.v1.Command.remove_server:type_name -> caravan.v1.RemoveServerRecord
+	20, // 11: caravan.v1.Command.sweep:type_name -> caravan.v1.Sweep
+	16, // 12: caravan.v1.Command.order_health:type_name -> caravan.v1.OrderHealth
+	14, // 13: caravan.v1.Command.silence_node:type_name -> caravan.v1.SilenceNode
+	4,  // 14: caravan.v1.Command.act_on_tasks:type_name -> caravan.v1.ActOnTasks
+	5,  // 15: caravan.v1.Command.put_limit:type_name -> caravan.v1.PutLimit
+	6,  // 16: caravan.v1.Command.remove_limit:type_name -> caravan.v1.RemoveLimit
+	34, // 17: caravan.v1.SubmitJob.spec:type_name -> caravan.v1.JobSpec
+	35, // 18: caravan.v1.ActOnTasks.action:type_name -> caravan.v1.TaskAction
+	36, // 19: caravan.v1.ActOnTasks.states:type_name -> caravan.v1.TaskState
+	37, // 20: caravan.v1.ActOnTasks.indices:type_name -> caravan.v1.IndexRange
+	38, // 21: caravan.v1.PutLimit.limit:type_name -> caravan.v1.Limit
+	8,  // 22: caravan.v1.ApplyPlan.sets:type_name -> caravan.v1.PlacementSet
+	10, // 23: caravan.v1.ApplyPlan.stops:type_name -> caravan.v1.PlannedStop
+	9,  // 24: caravan.v1.PlacementSet.placements:type_name -> caravan.v1.Placement
+	39, // 25: caravan.v1.Placement.devices:type_name -> caravan.v1.DeviceShare
+	40, // 26: caravan.v1.ReportAllocations.reports:type_name -> caravan.v1.AllocationReport
+	41, // 27: caravan.v1.RegisterNode.info:type_name -> caravan.v1.NodeInfo
+	42, // 28: caravan.v1.OrderHealth.order:type_name -> caravan.v1.HealthOrder
+	43, // 29: caravan.v1.PutQueue.queue:type_name -> caravan.v1.Queue
+	22, // 30: caravan.v1.SnapshotFrame.header:type_name -> caravan.v1.SnapshotHeader
+	24, // 31: caravan.v1.SnapshotFrame.job:type_name -> caravan.v1.JobRecord
+	30, // 32: caravan.v1.SnapshotFrame.task:type_name -> caravan.v1.TaskRecord
+	44, // 33: caravan.v1.SnapshotFrame.allocation:type_name -> caravan.v1.Allocation
+	31, // 34: caravan.v1.SnapshotFrame.node:type_name -> caravan.v1.NodeRecord
+	43, // 35: caravan.v1.SnapshotFrame.queue:type_name -> caravan.v1.Queue
+	32, // 36: caravan.v1.SnapshotFrame.request:type_name -> caravan.v1.RequestRecord
+	18, // 37: caravan.v1.SnapshotFrame.server:type_name -> caravan.v1.PutServer
+	23, // 38: caravan.v1.SnapshotFrame.footer:type_name -> caravan.v1.SnapshotFooter
+	33, // 39: caravan.v1.SnapshotFrame.health:type_name -> caravan.v1.HealthRecord
+	38, // 40: caravan.v1.SnapshotFrame.limit:type_name -> caravan.v1.Limit
+	34, // 41: caravan.v1.JobRecord.spec:type_name -> caravan.v1.JobSpec
+	45, // 42: caravan.v1.JobRecord.state:type_name -> caravan.v1.JobState
+	25, // 43: caravan.v1.JobRecord.groups:type_name -> caravan.v1.GroupRecord
+	46, // 44: caravan.v1.JobRecord.waits:type_name -> caravan.v1.JobDependency
+	29, // 45: caravan.v1.JobRecord.node_failures:type_name -> caravan.v1.NodeFailuresRecord
+	47, // 46: caravan.v1.GroupRecord.order:type_name -> caravan.v1.TaskOrder
+	26, // 47: caravan.v1.GroupRecord.delays:type_name -> caravan.v1.DelayRecord
+	27, // 48: caravan.v1.GroupRecord.pace:type_name -> caravan.v1.PaceRecord
+	28, // 49: caravan.v1.GroupRecord.memory:type_name -> caravan.v1.MemoryRecord
+	41, // 50: caravan.v1.NodeRecord.info:type_name -> caravan.v1.NodeInfo
+	48, // 51: caravan.v1.NodeRecord.state:type_name -> caravan.v1.NodeState
+	49, // 52: caravan.v1.HealthRecord.history:type_name -> caravan.v1.HealthEntry
+	42, // 53: caravan.v1.HealthRecord.order:type_name -> caravan.v1.HealthOrder
+	54, // [54:54] is the sub-list for method output_type
+	54, // [54:54] is the sub-list for method input_type
+	54, // [54:54] is the sub-list for extension type_name
+	54, // [54:54] is the sub-list for extension extendee
+	0,  // [0:54] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_raft_proto_init() }
@@ -3083,11 +3158,12 @@ func file_caravan_v1_raft_proto_init() {
 		(*Command_RemoveServer)(nil),
 		(*Command_Sweep)(nil),
 		(*Command_OrderHealth)(nil),
+		(*Command_SilenceNode)(nil),
 		(*Command_ActOnTasks)(nil),
 		(*Command_PutLimit)(nil),
 		(*Command_RemoveLimit)(nil),
 	}
-	file_caravan_v1_raft_proto_msgTypes[20].OneofWrappers = []any{
+	file_caravan_v1_raft_proto_msgTypes[21].OneofWrappers = []any{
 		(*SnapshotFrame_Header)(nil),
 		(*SnapshotFrame_Job)(nil),
 		(*SnapshotFrame_Task)(nil),
@@ -3106,7 +3182,7 @@ func file_caravan_v1_raft_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_raft_proto_rawDesc), len(file_caravan_v1_raft_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   33,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -212,6 +212,8 @@ func groupGen(name string, before []*caravanv1.TaskGroup) *rapid.Generator[*cara
 			KillGraceMs: rapid.Int64Range(1, maxGrace).Draw(t, "kill grace"),
 			SameVariant: rapid.Bool().Draw(t, "same variant"),
 			Workdir:     rapid.SampledFrom([]string{"", "/", "/data/a b", "/x: y"}).Draw(t, "workdir"),
+			Isolation:   rapid.SampledFrom([]string{"", "host", "standard", "strict"}).Draw(t, "isolation"),
+			Once:        rapid.SampledFrom([]string{"", "at_most"}).Draw(t, "once"),
 		}
 		g.Constraints = append(g.Constraints, whereGen("node.cpu >= 4 &&\n  node.zone == \"a\"", `node.rack == "#: x"`).Draw(t, "where")...)
 		g.Exclusive = rapid.Bool().Draw(t, "exclusive")
@@ -228,7 +230,7 @@ func groupGen(name string, before []*caravanv1.TaskGroup) *rapid.Generator[*cara
 		attemptsGen(t, g)
 		if rapid.Bool().Draw(t, "gang") {
 			g.Order, g.AutoChunk = 0, false
-			g.Gang, g.Chunk, g.MaxRunning = true, 1, 0
+			g.Gang, g.Chunk, g.MaxRunning, g.Once = true, 1, 0, ""
 		}
 		if rapid.Bool().Draw(t, "verify") {
 			g.Verify = commandGen().Draw(t, "verify")

@@ -102,7 +102,20 @@ type TaskGroup struct {
 	MaxMemoryMiB int64
 	// Limits are what one allocation holds of the operator's limits, by name.
 	Limits []LimitUse
+	// Isolation is how far tasks are shut off from their host; "" leaves it to the agents.
+	Isolation string
+	// AtMostOnce keeps two attempts of a task from ever running at the same time: the task
+	// waits until a lost one is known to be dead. Otherwise it waits only until the lease of
+	// the lost one's node has ended; both may run for a while, and one alone publishes.
+	AtMostOnce bool
 }
+
+// Levels of isolation that a group may ask for; see the agent.
+const (
+	IsolationHost     = "host"
+	IsolationStandard = "standard"
+	IsolationStrict   = "strict"
+)
 
 // Dependency makes a group wait for another group of its job: for all of it,
 // or, with Each, index by index.
@@ -226,6 +239,10 @@ func (g *GroupStatus) Clone() GroupStatus {
 	c.Memory = slices.Clone(g.Memory)
 	return c
 }
+
+// MayRunTwice reports whether a task may be started again before its lost attempt is known to
+// be dead. A gang's never may.
+func (g *TaskGroup) MayRunTwice() bool { return !g.AtMostOnce && !g.Gang }
 
 // Priority is what the job is served with.
 func (j *Job) Priority() int32 { return j.Spec.Priority + j.Boost }
