@@ -32,7 +32,9 @@ func (c *cycle) gang(w *work) {
 	}
 	var limit quota.Limit
 	options := c.ranked(flat(c.options(w)))
-	w.rules = c.rules(w, options)
+	if c.book != nil {
+		w.rules = c.rules(w, options)
+	}
 	var bars *explain.Bars
 	for i := range options {
 		o := &options[i]
@@ -59,7 +61,7 @@ func (c *cycle) gang(w *work) {
 		return
 	}
 	t.Code = CodeNoRoom
-	c.unexplained = append(c.unexplained, noRoom{trace: w.at, options: options, need: t.Ready, bars: bars})
+	c.unexplain(w, options, t.Ready, bars)
 }
 
 // ranked orders options for a gang: by what one member would cost where there is

@@ -10,10 +10,15 @@ import (
 // other, as long as there is room and no limit binds.
 func (c *cycle) tasks(w *work) {
 	tiers := c.options(w)
-	w.rules = c.rules(w, flat(tiers))
+	if c.book != nil {
+		w.rules = c.rules(w, flat(tiers))
+	}
 	most := min(w.trace.Ready, w.left())
 	code, limit := CodePlaced, quota.Limit{}
-	for ordinal := range w.ready.First(most).All() {
+	for ordinal := range w.ready.All() {
+		if w.trace.Placed == most {
+			break
+		}
 		if c.exhausted() {
 			code = CodeBudget
 			c.resume(w.job)
@@ -35,6 +40,7 @@ func (c *cycle) tasks(w *work) {
 			tiers = [][]option{{*o}}
 		}
 	}
+	c.trim(w)
 	c.settle(w, tiers, code, limit)
 }
 
@@ -46,7 +52,7 @@ func (c *cycle) settle(w *work, tiers [][]option, code Code, limit quota.Limit) 
 		t.Code, t.Limit = CodeQueueLimit, limit.String()
 	case code == CodeNoRoom:
 		t.Code = CodeNoRoom
-		c.unexplained = append(c.unexplained, noRoom{trace: w.at, options: flat(tiers), need: 1, bars: c.bars(w, 0)})
+		c.unexplain(w, flat(tiers), 1, c.bars(w, 0))
 	case code == CodeBudget:
 		t.Code = CodeBudget
 	case t.Placed < t.Ready:
@@ -62,7 +68,7 @@ func (c *cycle) settle(w *work, tiers [][]option, code Code, limit quota.Limit) 
 func (c *cycle) record(w *work, o *option, ordinal int64, spot pack.Spot) {
 	if o.set == 0 {
 		c.plan.Sets = append(c.plan.Sets, PlacementSet{
-			Job: w.job.ID, Group: w.group, Variant: o.variant, Gang: w.spec.Gang, Placements: c.cut(w.trace.Ready - w.trace.Placed),
+			Job: w.job.ID, Group: w.group, Variant: o.variant, Gang: w.spec.Gang, Placements: c.cut(w),
 		})
 		o.set = len(c.plan.Sets)
 	}
@@ -72,17 +78,23 @@ func (c *cycle) record(w *work, o *option, ordinal int64, spot pack.Spot) {
 	w.trace.Placed++
 }
 
-// cut returns room for n placements from a common block, when they are few;
-// blocks are never reused.
-func (c *cycle) cut(n int64) []Placement {
-	const block = 256
-	if n > block/4 {
-		return nil
+// cut returns room for what a group may still place, with one variant of
+// several less: whatever is more finds room elsewhere.
+func (c *cycle) cut(w *work) []Placement {
+	const some = 64
+	n := min(w.trace.Ready-w.trace.Placed, max(some, c.limits.MaxPlacements-c.placed))
+	if len(w.spec.Variants) > 1 {
+		n = min(n, some)
 	}
-	if int64(len(c.block)) < n {
-		c.block = make([]Placement, block)
+	return c.placements.Cut(int(n))
+}
+
+// trim gives back the room of a group's last set that it did not need.
+func (c *cycle) trim(w *work) {
+	if w.trace.Placed == 0 || len(w.spec.Variants) > 1 {
+		return
 	}
-	out := c.block[:0:n]
-	c.block = c.block[n:]
-	return out
+	p := &c.plan.Sets[len(c.plan.Sets)-1].Placements
+	c.placements.Return(cap(*p) - len(*p))
+	*p = (*p)[:len(*p):len(*p)]
 }
