@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 
+	"caravan/agent/cpus"
 	"caravan/agent/driver"
 	"caravan/agent/driver/exec"
 	"caravan/agent/driver/sim"
@@ -88,7 +89,11 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer servers.Close()
 	var session *link.Session // set before the runner runs, and so before it reports
 	adopted := make(chan struct{})
-	run, err = a.newRunner(devices, processes, func(r *pb.AllocationReport) { session.Report(r) }, func() { close(adopted) })
+	book, err := a.processors(func(id string, p cpus.Pin) { run.Move(id, p) })
+	if err != nil {
+		return err
+	}
+	run, err = a.newRunner(devices, book, processes, func(r *pb.AllocationReport) { session.Report(r) }, func() { close(adopted) })
 	if err != nil {
 		return err
 	}
@@ -99,7 +104,7 @@ func (a *Agent) Run(ctx context.Context) error {
 }
 
 // newRunner makes what runs the allocations.
-func (a *Agent) newRunner(devices *devices, processes *exec.Driver, report func(*pb.AllocationReport), ready func()) (*runner.Runner, error) {
+func (a *Agent) newRunner(devices *devices, book *cpus.Book, processes *exec.Driver, report func(*pb.AllocationReport), ready func()) (*runner.Runner, error) {
 	open, err := openDevices(a.cfg.OpenDevices)
 	if err != nil {
 		return nil, err
@@ -108,7 +113,7 @@ func (a *Agent) newRunner(devices *devices, processes *exec.Driver, report func(
 		Dir:     filepath.Join(a.cfg.DataDir, allocsDir),
 		Drivers: map[string]driver.Driver{exec.Name: processes, sim.Name: sim.New()},
 		Report:  report, Ready: ready,
-		Devices: devices, OpenDevices: open, Limits: a.limits(processes), OutputRoots: a.cfg.OutputRoots,
+		Devices: devices, CPUs: book, OpenDevices: open, Limits: a.limits(processes), OutputRoots: a.cfg.OutputRoots,
 		Launches: a.cfg.Launches, Publications: a.cfg.Publications, Retention: a.cfg.Retention,
 		Logger: a.cfg.Logger.Named("runner"),
 	})
@@ -130,7 +135,7 @@ func (a *Agent) newSession(servers *link.Servers, devices *devices, run *runner.
 
 // serve runs the parts until ctx ends.
 func (a *Agent) serve(ctx context.Context, listener net.Listener, devices *devices, run *runner.Runner, session *link.Session, adopted <-chan struct{}) error {
-	service, err := tasks.New(tasks.Config{Source: source{run}, Logger: a.cfg.Logger.Named("tasks")})
+	service, err := tasks.New(tasks.Config{Source: source{run}, Programmer: programmer{devices.Manager}, Logger: a.cfg.Logger.Named("tasks")})
 	if err != nil {
 		return err
 	}
@@ -282,6 +287,9 @@ func (h *handler) Registered() {
 type source struct{ runner *runner.Runner }
 
 var _ tasks.Source = source{}
+
+// Usage tells what an allocation was given and uses.
+func (s source) Usage(id string) (*pb.TaskUsage, bool) { return s.runner.Usage(id) }
 
 // Find looks an allocation up.
 func (s source) Find(id string) (tasks.Allocation, bool) {

@@ -10,11 +10,13 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
 
+	"caravan/agent/cpus"
 	"caravan/agent/device"
 	"caravan/agent/device/health"
 	"caravan/agent/device/hook"
 	"caravan/agent/fingerprint"
 	"caravan/agent/runner"
+	"caravan/scheduler/family"
 	"caravan/scheduler/model"
 )
 
@@ -38,6 +40,9 @@ type Config struct {
 	// with the address that leads to the first server if Listen names none.
 	Advertise string
 
+	// Catalogue is where the host is looked up when InstanceType is not given, and where the
+	// family of a type is; default none.
+	Catalogue *family.Catalogue
 	// InstanceType, Family, Zone and Rack are what an operator knows of the host; default
 	// unknown. Constraints and the packing of families read them.
 	InstanceType, Family, Zone, Rack string
@@ -61,6 +66,10 @@ type Config struct {
 	// DeviceTiming bounds the calls of plugins and their restarts; the zero value means the
 	// defaults of package device.
 	DeviceTiming DeviceTiming
+	// ImagesDir is the store of images for programmable devices; see package images. Default none.
+	ImagesDir string
+	// CPUBinding says on which processors tasks run: off, near or exact; see package cpus. Default near.
+	CPUBinding cpus.Policy
 	// OpenDevices are device nodes that every task may open, such as /dev/fuse; default none.
 	OpenDevices []string
 	// NoDeviceWall lets tasks open every device of the host; default false: a task opens the
@@ -111,7 +120,7 @@ type Config struct {
 
 // DeviceTiming is how patient the agent is with device plugins; see device.Config.
 type DeviceTiming struct {
-	Call, Answer, Health, DownGrace, Clean, RetryMin, RetryMax time.Duration
+	Call, Answer, Health, DownGrace, Clean, RetryMin, RetryMax, Program, Stats time.Duration
 }
 
 // Node is what a ready agent is known by.
@@ -152,6 +161,10 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Reserved.MemoryMiB == 0 {
 		c.Reserved.MemoryMiB = defaultReservedMemoryMiB
+	}
+	var err error
+	if c.CPUBinding, err = cpus.ParsePolicy(string(c.CPUBinding)); err != nil {
+		return c, fmt.Errorf("agent: %w", err)
 	}
 	switch {
 	case c.SpareShims == 0:

@@ -11,8 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
 
+	"caravan/agent/cpus"
 	"caravan/agent/device"
 	"caravan/agent/driver"
+	"caravan/agent/images"
+	"caravan/agent/tasks"
 	pb "caravan/api/caravanv1"
 )
 
@@ -23,19 +26,30 @@ const healthFile = "health.json"
 type devices struct {
 	*device.Manager
 	host *pb.NodeInfo // with the devices that no plugin has
+	as   machine
 	// changed has a value when the node has to be registered anew.
 	changed chan struct{}
 }
 
 // newDevices makes the device manager. What it evicts goes to evict.
 func (a *Agent) newDevices(host *pb.NodeInfo, evict func(string, *driver.Fault)) (*devices, error) {
-	d := &devices{host: host, changed: make(chan struct{}, 1)}
+	d := &devices{host: host, changed: make(chan struct{}, 1), as: machine{
+		catalogue: a.cfg.Catalogue, reservedMemoryMiB: a.cfg.Reserved.MemoryMiB,
+	}}
 	t := a.cfg.DeviceTiming
+	var store *images.Store
+	if a.cfg.ImagesDir != "" {
+		var err error
+		if store, err = images.Open(a.cfg.ImagesDir); err != nil {
+			return nil, err
+		}
+	}
 	var err error
 	d.Manager, err = device.New(device.Config{
 		Plugins: a.cfg.DevicePlugins, Policy: a.cfg.HealthPolicy, Keep: filepath.Join(a.cfg.DataDir, healthFile),
 		SelfTest: a.cfg.SelfTest, Prolog: a.cfg.Prolog, Epilog: a.cfg.Epilog, Evict: evict, Logger: a.cfg.Logger.Named("device"),
 		CallTimeout: t.Call, AnswerTimeout: t.Answer, HealthInterval: t.Health, CleanTimeout: t.Clean, DownGrace: t.DownGrace, RetryMin: t.RetryMin, RetryMax: t.RetryMax,
+		Images: store, ProgramTimeout: t.Program, StatsInterval: t.Stats, TimesFile: filepath.Join(a.cfg.DataDir, "reprogram.json"),
 		Changed: func() {
 			select {
 			case d.changed <- struct{}{}:
@@ -50,8 +64,37 @@ func (a *Agent) newDevices(host *pb.NodeInfo, evict func(string, *driver.Fault))
 func (d *devices) info() *pb.NodeInfo {
 	info := proto.CloneOf(d.host)
 	info.Devices = append(info.Devices, d.Devices()...)
+	slices.SortFunc(info.Devices, func(a, b *pb.Device) int { return strings.Compare(a.Id, b.Id) })
+	info.DeviceLinks = d.Links(info.Devices)
+	d.as.recognise(info)
 	info.Health = d.Host()
 	return info
+}
+
+// programmer is the manager as the task service sees it.
+type programmer struct{ *device.Manager }
+
+var _ tasks.Programmer = programmer{}
+
+// Program loads an image into a device.
+func (p programmer) Program(ctx context.Context, id, image string, timeout time.Duration, progress func(int32, string)) (time.Duration, error) {
+	return p.Manager.Program(ctx, id, image, timeout, progress)
+}
+
+// processors makes the book of who runs where; nil where nobody is bound. move may be called at once.
+func (a *Agent) processors(move func(string, cpus.Pin)) (*cpus.Book, error) {
+	if a.cfg.CPUBinding == cpus.Off {
+		return nil, nil
+	}
+	top, err := cpus.ReadTopology(a.cfg.HostRoot)
+	if err != nil {
+		if a.cfg.CPUBinding == cpus.Exact {
+			return nil, fmt.Errorf("bind tasks to processors: %w", err)
+		}
+		a.cfg.Logger.Warn("the host does not tell its processors: tasks run on any", "error", err)
+		return nil, nil
+	}
+	return cpus.New(cpus.Config{Topology: top, Policy: a.cfg.CPUBinding, Move: move})
 }
 
 // firstLook is how long the first registration waits for the plugins: a node that comes without

@@ -12,6 +12,8 @@ import (
 	"caravan/agent"
 	"caravan/agent/cgroup"
 	"caravan/agent/shim"
+	"caravan/plugins/device/amd"
+	"caravan/plugins/device/fpga"
 	"caravan/plugins/device/sim"
 )
 
@@ -26,12 +28,14 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "shim" {
 		os.Exit(shim.Main(os.Args[2]))
 	}
-	if len(os.Args) > 1 && os.Args[1] == "device-plugin" {
-		if err := sim.Main(os.Args[2:]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+	if len(os.Args) > 1 {
+		if serve := map[string]func([]string) error{"device-plugin": sim.Main, "amd-plugin": amd.Main, "fpga-plugin": fpga.Main}[os.Args[1]]; serve != nil {
+			if err := serve(os.Args[2:]); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			return
 		}
-		return
 	}
 	if args := strings.Fields(os.Getenv(agentProcess)); len(args) == 2 {
 		fmt.Fprintln(os.Stderr, runAgent(args[0], args[1]))

@@ -52,17 +52,10 @@ func (m *Manager) advertised(d *pluginv1.Device, p *plugin) *pb.Device {
 	for name, a := range d.Attributes {
 		out.Attributes[name] = attribute(a)
 	}
-	if r := d.Region; r != nil {
-		state := strings.ToLower(strings.TrimPrefix(r.State.String(), "REGION_STATE_"))
-		if state == "in_use" {
-			state = "ready" // who uses it is the servers' to know, and no reason to register again
-		}
-		out.Attributes["region"] = text(state)
-		if r.Image != "" {
-			out.Attributes["image"] = text(r.Image)
-		}
-	}
 	h := &m.record(d.Id).Health
+	if d.Region != nil {
+		m.advertiseRegion(out, d, h)
+	}
 	out.Attributes["health"] = text(max(h.State, model.Healthy).String())
 	out.Healthy = h.InService()
 	if !out.Healthy {
@@ -102,6 +95,14 @@ func (m *Manager) host() *pb.Health {
 		out.Reason = h.Describe()
 	}
 	return out
+}
+
+// regionWord is a region's state for people and conditions.
+func regionWord(s pluginv1.RegionState) string {
+	if s == pluginv1.RegionState_REGION_STATE_IN_USE {
+		return "ready" // who uses it is the servers' to know, and no reason to register again
+	}
+	return strings.ToLower(strings.TrimPrefix(s.String(), "REGION_STATE_"))
 }
 
 func text(t string) *pb.AttributeValue {

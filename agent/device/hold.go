@@ -32,12 +32,14 @@ func (m *Manager) Reserve(ctx context.Context, allocation, tenant string, shares
 		return grant, err
 	}
 	m.Adopt(allocation, tenant, shares)
+	var told []*pluginv1.Limit
 	for _, p := range m.plugins {
 		if len(parts[p]) == 0 {
 			continue
 		}
 		edits, err := p.reserve(ctx, &pluginv1.ReserveRequest{AllocationId: allocation, Tenant: tenant, Shares: parts[p]})
 		if err == nil {
+			told = append(told, edits.GetLimits()...)
 			err = addEdits(&grant, edits)
 		}
 		if err != nil {
@@ -49,6 +51,7 @@ func (m *Manager) Reserve(ctx context.Context, allocation, tenant string, shares
 			return driver.Grant{}, err
 		}
 	}
+	grant.Limits = m.limits(shares, told)
 	return grant, nil
 }
 
@@ -108,6 +111,9 @@ func (m *Manager) Adopt(allocation, tenant string, shares []*pb.DeviceShare) {
 		m.held[allocation] = h
 	}
 	h.tenant, h.shares = tenant, shares
+	for _, s := range shares {
+		m.charge(allocation, s.DeviceId)
+	}
 	for _, id := range append(h.devices(), host) {
 		r := m.record(id)
 		m.apply(id, r, health.Used{Busy: true, At: now()})
@@ -129,6 +135,7 @@ func (m *Manager) Release(allocation string) {
 		return
 	}
 	delete(m.held, allocation)
+	m.settle(allocation, h.shares)
 	m.mu.Unlock()
 	// The plugins first: a device that is free may be reset at once, and a plugin resets nothing
 	// that it believes to be held.
@@ -177,19 +184,4 @@ func (m *Manager) holdings(p *plugin) []*pluginv1.ReserveRequest {
 		}
 	}
 	return all
-}
-
-// Program loads an image into a device, which nobody may hold. progress may be nil.
-func (m *Manager) Program(ctx context.Context, req *pluginv1.ProgramRequest, progress func(*pluginv1.ProgramProgress)) error {
-	m.mu.Lock()
-	p := m.owner(req.DeviceId)
-	m.mu.Unlock()
-	if p == nil {
-		return fmt.Errorf("device %s: %w", req.DeviceId, errNoDevice)
-	}
-	c, err := p.client(ctx)
-	if err != nil {
-		return fmt.Errorf("device %s: %w", req.DeviceId, err)
-	}
-	return c.Program(ctx, req, progress)
 }

@@ -15,6 +15,7 @@ import (
 	"caravan/agent/device/health"
 	"caravan/agent/device/hook"
 	"caravan/agent/driver"
+	"caravan/agent/images"
 	pb "caravan/api/caravanv1"
 	"caravan/scheduler/model"
 )
@@ -65,6 +66,14 @@ type Config struct {
 	// RetryMin and RetryMax bound the pauses before a plugin is started again; default 500 ms and
 	// 30 s.
 	RetryMin, RetryMax time.Duration
+	// Images are what can be loaded into programmable devices; nil for none.
+	Images *images.Store
+	// ProgramTimeout bounds the load of an image; default 5 minutes.
+	ProgramTimeout time.Duration
+	// TimesFile keeps how long images take to load over restarts; "" forgets it.
+	TimesFile string
+	// StatsInterval is the time between two samples of the devices; default 10 s.
+	StatsInterval time.Duration
 	// Logger takes the manager's and the plugins' messages; default none.
 	Logger hclog.Logger
 }
@@ -91,6 +100,10 @@ type Manager struct {
 	kick     chan struct{}
 
 	saving sync.Mutex // held while the file is written
+
+	programs programs
+	samples  map[string]sample     // by device
+	charges  map[[2]string]*charge // by allocation and device
 }
 
 // holding is what an allocation holds.
@@ -119,6 +132,9 @@ func New(cfg Config) (*Manager, error) {
 	if m.kept, err = readKept(cfg.Keep); err != nil {
 		return nil, err
 	}
+	m.programs = programs{busy: make(map[string]chan struct{}), failed: make(map[string]bool), times: make(map[string]int64)}
+	m.samples, m.charges = make(map[string]sample), make(map[[2]string]*charge)
+	m.readTimes()
 	for _, p := range cfg.Plugins {
 		if p.Name == "" || slices.ContainsFunc(m.plugins, func(q *plugin) bool { return q.Name == p.Name }) {
 			return nil, fmt.Errorf("device plugin %q: each needs a name of its own", p.Name)

@@ -96,6 +96,7 @@ func (p *plugin) serve(ctx context.Context) error {
 		return errors.Join(errors.New("the inventory ended"), err)
 	})
 	g.Go(func() error { return p.attend(ctx, c, ready) })
+	g.Go(func() error { return p.measure(ctx, c) })
 	return g.Wait()
 }
 

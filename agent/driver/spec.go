@@ -227,6 +227,8 @@ type Grant struct {
 	Nodes []DeviceNode
 	// Mounts bring files of the host to a path of the task.
 	Mounts []Mount
+	// Limits are what bounds the use of the devices.
+	Limits []Limit
 }
 
 // Mount brings a file or directory of the host to a task.

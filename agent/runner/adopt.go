@@ -74,6 +74,9 @@ func (r *Runner) adoptOne(id string) error {
 	if shares := rec.assignment.Allocation.Devices; r.cfg.Devices != nil && r.handsOut(a) {
 		r.cfg.Devices.Adopt(id, rec.assignment.Owner, shares)
 	}
+	if r.cfg.CPUs != nil {
+		r.cfg.CPUs.Adopt(id, r.demandOf(a), readHandout(a.dir).Pin)
+	}
 	a.state.Phase = Launching
 	r.attach(a, task)
 	return nil

@@ -19,13 +19,26 @@ func (r *Runner) equip(ctx context.Context, a *allocation, d driver.Driver) (dri
 		return spec, nil
 	}
 	spec.Devices = slices.Clone(r.cfg.OpenDevices)
+	var h handout
+	if r.cfg.CPUs != nil && d.Capabilities().Limits {
+		h.Pin = r.cfg.CPUs.Take(a.id, r.demandOf(a))
+		spec.Resources.CPUs, spec.Resources.MemoryNodes = h.Pin.CPUs, h.Pin.MemoryNodes
+		if h.Pin.Note != "" {
+			h.Notes = append(h.Notes, h.Pin.Note)
+		}
+	}
+	h.Limits = r.hostLimits(a, d, h.Pin)
 	if r.cfg.Devices == nil {
+		r.keep(a, h)
 		return spec, nil
 	}
 	grant, err := r.cfg.Devices.Reserve(ctx, a.id, a.assignment.Owner, a.assignment.Allocation.Devices)
 	if err != nil {
+		r.release(a)
 		return spec, err
 	}
+	h.Limits = append(h.Limits, grant.Limits...)
+	r.keep(a, h)
 	spec.Devices = append(spec.Devices, grant.Nodes...)
 	spec.Env = overlay(spec.Env, grant.Env)
 	for _, m := range grant.Mounts {
@@ -46,6 +59,9 @@ func (r *Runner) handsOut(a *allocation) bool {
 
 // release takes back what an allocation was given, if it was given anything.
 func (r *Runner) release(a *allocation) {
+	if r.cfg.CPUs != nil {
+		r.cfg.CPUs.Release(a.id)
+	}
 	if r.cfg.Devices != nil && r.handsOut(a) {
 		r.cfg.Devices.Release(a.id)
 	}

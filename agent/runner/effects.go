@@ -91,6 +91,9 @@ func (r *Runner) begin(ctx context.Context, a *allocation) (driver.Task, error) 
 	if err := prepareDir(a.dir, a.assignment); err != nil {
 		return nil, fmt.Errorf("prepare the allocation's directory: %w", err)
 	}
+	if err := r.prepare(ctx, a, d); err != nil {
+		return nil, err
+	}
 	// A launch is not cut short when the agent ends: it either happened or did not.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), launchTimeout)
 	defer cancel()
@@ -107,6 +110,18 @@ func (r *Runner) begin(ctx context.Context, a *allocation) (driver.Task, error) 
 		r.release(a)
 	}
 	return task, err
+}
+
+// prepare has the allocation's devices run what it needs. It takes as long as that takes, and the slot
+// of a launch meanwhile.
+func (r *Runner) prepare(ctx context.Context, a *allocation, d driver.Driver) error {
+	if r.cfg.Devices == nil || !d.Capabilities().Real || len(a.assignment.Allocation.Devices) == 0 {
+		return nil
+	}
+	// An image that is half loaded is worse than an agent that ends late.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), prepareTimeout)
+	defer cancel()
+	return r.cfg.Devices.Prepare(ctx, a.assignment.Allocation.Devices, imagesOf(a.assignment))
 }
 
 // attach takes a begun task over and watches it.
@@ -129,11 +144,22 @@ func (r *Runner) awaitStart(ctx context.Context, a *allocation, task driver.Task
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
 		if s, err := task.Status(ctx); err == nil && s.StartedMs != 0 {
 			r.happens(a, Started{At: model.Time(s.StartedMs)})
+			r.catchUp(a)
 			return
 		}
 		if !pause(ctx, wait) {
 			return
 		}
+	}
+}
+
+// catchUp binds a task to processors anew that was to be moved while it was being started.
+func (r *Runner) catchUp(a *allocation) {
+	if r.cfg.CPUs == nil {
+		return
+	}
+	if now, bound := r.cfg.CPUs.Pin(a.id); bound && now != readHandout(a.dir).Pin {
+		r.Move(a.id, now)
 	}
 }
 
@@ -154,6 +180,7 @@ func (r *Runner) awaitExit(ctx context.Context, a *allocation, task driver.Task)
 			exit, err = again.Wait(ctx)
 		}
 	}
+	used := r.charge(a)
 	fault := r.finish(ctx, a, exit)
 	if ctx.Err() != nil {
 		return // the next agent looks after what the task leaves
@@ -162,7 +189,7 @@ func (r *Runner) awaitExit(ctx context.Context, a *allocation, task driver.Task)
 	limits := r.limitsOf(ctx, task)
 	r.inbox.put(func() {
 		close(a.ended)
-		r.apply(a, Exited{Result: resultOf(exit, limits), Fault: fault})
+		r.apply(a, Exited{Result: resultOf(exit, limits, used), Fault: fault})
 	})
 }
 

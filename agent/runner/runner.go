@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"caravan/agent/cpus"
 	"caravan/agent/driver"
 	pb "caravan/api/caravanv1"
 	"caravan/scheduler/wire"
@@ -27,6 +28,8 @@ type Config struct {
 	Report func(*pb.AllocationReport)
 	// Devices hands devices out; nil: allocations with devices start without being given any.
 	Devices Devices
+	// CPUs binds tasks to processors and memory nodes; nil: they run anywhere.
+	CPUs *cpus.Book
 	// OpenDevices may be opened by every task, beside its own and the standard ones.
 	OpenDevices []driver.DeviceNode
 	// Limits names what enforces limits where a driver says that it does: "v1" or "v2".
@@ -49,6 +52,13 @@ type Config struct {
 
 // Devices hands devices to allocations.
 type Devices interface {
+	// Prepare has devices run the images that are wanted, by device. It fails with a *driver.Fault where
+	// the task is not to blame.
+	Prepare(ctx context.Context, shares []*pb.DeviceShare, images map[string]string) error
+	// MemoryNodes returns the memory nodes that devices are attached to.
+	MemoryNodes(shares []*pb.DeviceShare) []int
+	// Usage returns what an allocation is charged for the devices that it holds.
+	Usage(allocation string) []driver.DeviceUsage
 	// Reserve gives an allocation of a tenant its devices, if it has any, and returns what comes with them;
 	// repeated it gives the same answer. It fails with a *driver.Fault where the job is not to blame.
 	Reserve(ctx context.Context, allocation, tenant string, shares []*pb.DeviceShare) (driver.Grant, error)
@@ -67,6 +77,8 @@ type Devices interface {
 const (
 	// launchTimeout bounds one call of a driver's Start.
 	launchTimeout = time.Minute
+	// prepareTimeout bounds the loading of images before that: several regions, two tries each.
+	prepareTimeout = 30 * time.Minute
 	// retryMin and retryMax bound the pauses before a failed stop or wait is tried again.
 	retryMin, retryMax = 200 * time.Millisecond, 10 * time.Second
 	// sweepInterval is how often old directories are looked for.

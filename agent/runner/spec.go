@@ -79,14 +79,19 @@ func publication(spec driver.AllocSpec, roots []string) outputs.Request {
 	}
 }
 
-// resultOf translates a driver's exit. limits names what enforced the task's limits.
-func resultOf(e driver.Exit, limits string) Result {
+// resultOf translates a driver's exit. limits names what enforced the task's limits, used is what it is
+// charged for its devices.
+func resultOf(e driver.Exit, limits string, used []driver.DeviceUsage) Result {
 	r := Result{
 		State:     model.AllocationFailed,
 		StartedAt: model.Time(e.StartedMs),
 		EndedAt:   model.Time(e.EndedMs),
 		Exit:      model.Exit{Code: int32(e.ExitCode), Signal: int32(e.Signal), Reason: string(e.Reason), Message: e.Detail},
 		Usage:     model.Usage{CPUTime: model.Duration(e.UserMs + e.SystemMs), PeakMemoryBytes: e.PeakBytes, Limits: limits},
+	}
+	for _, u := range used {
+		r.Usage.DeviceEnergyMJ += u.EnergyMJ
+		r.Usage.PeakDeviceMemoryBytes += u.PeakMemoryBytes
 	}
 	if e.Success() {
 		r.State = model.AllocationSucceeded

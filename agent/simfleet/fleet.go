@@ -154,6 +154,9 @@ func (f *Fleet) doWork(ctx context.Context) {
 	}
 }
 
+// Usage answers that nothing is used: nothing real runs here.
+func (f *Fleet) Usage(string) (*pb.TaskUsage, bool) { return nil, false }
+
 // Find implements tasks.Source: whatever is asked for by a possible name, nothing ran.
 func (f *Fleet) Find(id string) (tasks.Allocation, bool) {
 	if !runner.ValidID(id) {

@@ -20,6 +20,8 @@ const SimulatedNote = "simulated task: nothing ran, so nothing was logged"
 type Source interface {
 	// Find returns an allocation that has not ended or is still kept on disk.
 	Find(id string) (Allocation, bool)
+	// Usage tells what such an allocation was given and uses.
+	Usage(id string) (*pb.TaskUsage, bool)
 }
 
 // Allocation is what the service has to know of one.
@@ -38,6 +40,8 @@ type Allocation struct {
 // Config describes the service.
 type Config struct {
 	Source Source
+	// Programmer loads images; nil where there is nothing to program.
+	Programmer Programmer
 	// Poll is the longest pause between a follower's two looks for new log bytes; 0 means the
 	// default of package logs.
 	Poll   time.Duration

@@ -332,6 +332,57 @@ func (AllocationState) EnumDescriptor() ([]byte, []int) {
 	return file_caravan_v1_job_proto_rawDescGZIP(), []int{4}
 }
 
+type Enforcement int32
+
+const (
+	Enforcement_ENFORCEMENT_UNSPECIFIED Enforcement = 0
+	// Kernel, driver or hardware keeps it: more cannot be had.
+	Enforcement_ENFORCEMENT_ENFORCED Enforcement = 1
+	// It is reserved, and nothing stops a task that takes more.
+	Enforcement_ENFORCEMENT_ACCOUNTED Enforcement = 2
+)
+
+// Enum value maps for Enforcement.
+var (
+	Enforcement_name = map[int32]string{
+		0: "ENFORCEMENT_UNSPECIFIED",
+		1: "ENFORCEMENT_ENFORCED",
+		2: "ENFORCEMENT_ACCOUNTED",
+	}
+	Enforcement_value = map[string]int32{
+		"ENFORCEMENT_UNSPECIFIED": 0,
+		"ENFORCEMENT_ENFORCED":    1,
+		"ENFORCEMENT_ACCOUNTED":   2,
+	}
+)
+
+func (x Enforcement) Enum() *Enforcement {
+	p := new(Enforcement)
+	*p = x
+	return p
+}
+
+func (x Enforcement) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Enforcement) Descriptor() protoreflect.EnumDescriptor {
+	return file_caravan_v1_job_proto_enumTypes[5].Descriptor()
+}
+
+func (Enforcement) Type() protoreflect.EnumType {
+	return &file_caravan_v1_job_proto_enumTypes[5]
+}
+
+func (x Enforcement) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Enforcement.Descriptor instead.
+func (Enforcement) EnumDescriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{5}
+}
+
 // JobSpec is a job as its user wrote it. It never changes after submission.
 type JobSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2068,9 +2119,13 @@ type Usage struct {
 	CpuMs           int64                  `protobuf:"varint,1,opt,name=cpu_ms,json=cpuMs,proto3" json:"cpu_ms,omitempty"`
 	PeakMemoryBytes int64                  `protobuf:"varint,2,opt,name=peak_memory_bytes,json=peakMemoryBytes,proto3" json:"peak_memory_bytes,omitempty"`
 	// Which limits the kernel enforced: "v1", "v2" or "none".
-	Limits        string `protobuf:"bytes,3,opt,name=limits,proto3" json:"limits,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Limits string `protobuf:"bytes,3,opt,name=limits,proto3" json:"limits,omitempty"`
+	// What its share of its devices is charged: energy in millijoules, and the
+	// most device memory seen in use; 0 where the devices are not measured.
+	DeviceEnergyMj        int64 `protobuf:"varint,4,opt,name=device_energy_mj,json=deviceEnergyMj,proto3" json:"device_energy_mj,omitempty"`
+	PeakDeviceMemoryBytes int64 `protobuf:"varint,5,opt,name=peak_device_memory_bytes,json=peakDeviceMemoryBytes,proto3" json:"peak_device_memory_bytes,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
 }
 
 func (x *Usage) Reset() {
@@ -2122,6 +2177,258 @@ func (x *Usage) GetLimits() string {
 		return x.Limits
 	}
 	return ""
+}
+
+func (x *Usage) GetDeviceEnergyMj() int64 {
+	if x != nil {
+		return x.DeviceEnergyMj
+	}
+	return 0
+}
+
+func (x *Usage) GetPeakDeviceMemoryBytes() int64 {
+	if x != nil {
+		return x.PeakDeviceMemoryBytes
+	}
+	return 0
+}
+
+// TaskUsage is what an allocation was given and uses, as its agent sees it.
+type TaskUsage struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	AllocationId string                 `protobuf:"bytes,1,opt,name=allocation_id,json=allocationId,proto3" json:"allocation_id,omitempty"`
+	// What bounds it, and who sees to that.
+	Limits  []*Limit       `protobuf:"bytes,2,rep,name=limits,proto3" json:"limits,omitempty"`
+	Devices []*DeviceUsage `protobuf:"bytes,3,rep,name=devices,proto3" json:"devices,omitempty"`
+	// What did not come as it should, for people: one sentence each.
+	Notes         []string `protobuf:"bytes,4,rep,name=notes,proto3" json:"notes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaskUsage) Reset() {
+	*x = TaskUsage{}
+	mi := &file_caravan_v1_job_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskUsage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskUsage) ProtoMessage() {}
+
+func (x *TaskUsage) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_job_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskUsage.ProtoReflect.Descriptor instead.
+func (*TaskUsage) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *TaskUsage) GetAllocationId() string {
+	if x != nil {
+		return x.AllocationId
+	}
+	return ""
+}
+
+func (x *TaskUsage) GetLimits() []*Limit {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+func (x *TaskUsage) GetDevices() []*DeviceUsage {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+func (x *TaskUsage) GetNotes() []string {
+	if x != nil {
+		return x.Notes
+	}
+	return nil
+}
+
+// Limit is a bound on what a task may use.
+type Limit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With the unit at the end, such as memory_mib, or compute_thousandths.
+	Name        string      `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Value       string      `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	Enforcement Enforcement `protobuf:"varint,3,opt,name=enforcement,proto3,enum=caravan.v1.Enforcement" json:"enforcement,omitempty"`
+	// The device that it is of; empty for the host's.
+	DeviceId string `protobuf:"bytes,4,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// What keeps it, such as cgroup, hardware, mig or mps; empty where nothing does.
+	By            string `protobuf:"bytes,5,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Limit) Reset() {
+	*x = Limit{}
+	mi := &file_caravan_v1_job_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Limit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Limit) ProtoMessage() {}
+
+func (x *Limit) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_job_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Limit.ProtoReflect.Descriptor instead.
+func (*Limit) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Limit) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Limit) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *Limit) GetEnforcement() Enforcement {
+	if x != nil {
+		return x.Enforcement
+	}
+	return Enforcement_ENFORCEMENT_UNSPECIFIED
+}
+
+func (x *Limit) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *Limit) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+// DeviceUsage is what an allocation is charged for its share of one device.
+type DeviceUsage struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	DeviceId    string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	Thousandths int32                  `protobuf:"varint,2,opt,name=thousandths,proto3" json:"thousandths,omitempty"`
+	// The last sample, by name with the unit at its end, and when it was taken.
+	// What the plugin measures of the whole device is charged by the share.
+	Values          map[string]int64 `protobuf:"bytes,3,rep,name=values,proto3" json:"values,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	SampledMs       int64            `protobuf:"varint,4,opt,name=sampled_ms,json=sampledMs,proto3" json:"sampled_ms,omitempty"`
+	EnergyMj        int64            `protobuf:"varint,5,opt,name=energy_mj,json=energyMj,proto3" json:"energy_mj,omitempty"`
+	PeakMemoryBytes int64            `protobuf:"varint,6,opt,name=peak_memory_bytes,json=peakMemoryBytes,proto3" json:"peak_memory_bytes,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *DeviceUsage) Reset() {
+	*x = DeviceUsage{}
+	mi := &file_caravan_v1_job_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeviceUsage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeviceUsage) ProtoMessage() {}
+
+func (x *DeviceUsage) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_job_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeviceUsage.ProtoReflect.Descriptor instead.
+func (*DeviceUsage) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *DeviceUsage) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *DeviceUsage) GetThousandths() int32 {
+	if x != nil {
+		return x.Thousandths
+	}
+	return 0
+}
+
+func (x *DeviceUsage) GetValues() map[string]int64 {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *DeviceUsage) GetSampledMs() int64 {
+	if x != nil {
+		return x.SampledMs
+	}
+	return 0
+}
+
+func (x *DeviceUsage) GetEnergyMj() int64 {
+	if x != nil {
+		return x.EnergyMj
+	}
+	return 0
+}
+
+func (x *DeviceUsage) GetPeakMemoryBytes() int64 {
+	if x != nil {
+		return x.PeakMemoryBytes
+	}
+	return 0
 }
 
 var File_caravan_v1_job_proto protoreflect.FileDescriptor
@@ -2298,11 +2605,35 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x16\n" +
 	"\x06signal\x18\x02 \x01(\x05R\x06signal\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n" +
-	"\amessage\x18\x04 \x01(\tR\amessage\"b\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\"\xc5\x01\n" +
 	"\x05Usage\x12\x15\n" +
 	"\x06cpu_ms\x18\x01 \x01(\x03R\x05cpuMs\x12*\n" +
 	"\x11peak_memory_bytes\x18\x02 \x01(\x03R\x0fpeakMemoryBytes\x12\x16\n" +
-	"\x06limits\x18\x03 \x01(\tR\x06limits*S\n" +
+	"\x06limits\x18\x03 \x01(\tR\x06limits\x12(\n" +
+	"\x10device_energy_mj\x18\x04 \x01(\x03R\x0edeviceEnergyMj\x127\n" +
+	"\x18peak_device_memory_bytes\x18\x05 \x01(\x03R\x15peakDeviceMemoryBytes\"\xa4\x01\n" +
+	"\tTaskUsage\x12#\n" +
+	"\rallocation_id\x18\x01 \x01(\tR\fallocationId\x12)\n" +
+	"\x06limits\x18\x02 \x03(\v2\x11.caravan.v1.LimitR\x06limits\x121\n" +
+	"\adevices\x18\x03 \x03(\v2\x17.caravan.v1.DeviceUsageR\adevices\x12\x14\n" +
+	"\x05notes\x18\x04 \x03(\tR\x05notes\"\x99\x01\n" +
+	"\x05Limit\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\x129\n" +
+	"\venforcement\x18\x03 \x01(\x0e2\x17.caravan.v1.EnforcementR\venforcement\x12\x1b\n" +
+	"\tdevice_id\x18\x04 \x01(\tR\bdeviceId\x12\x0e\n" +
+	"\x02by\x18\x05 \x01(\tR\x02by\"\xac\x02\n" +
+	"\vDeviceUsage\x12\x1b\n" +
+	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12 \n" +
+	"\vthousandths\x18\x02 \x01(\x05R\vthousandths\x12;\n" +
+	"\x06values\x18\x03 \x03(\v2#.caravan.v1.DeviceUsage.ValuesEntryR\x06values\x12\x1d\n" +
+	"\n" +
+	"sampled_ms\x18\x04 \x01(\x03R\tsampledMs\x12\x1b\n" +
+	"\tenergy_mj\x18\x05 \x01(\x03R\benergyMj\x12*\n" +
+	"\x11peak_memory_bytes\x18\x06 \x01(\x03R\x0fpeakMemoryBytes\x1a9\n" +
+	"\vValuesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01*S\n" +
 	"\x06Domain\x12\x16\n" +
 	"\x12DOMAIN_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vDOMAIN_NODE\x10\x01\x12\x0f\n" +
@@ -2340,7 +2671,11 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x1aALLOCATION_STATE_SUCCEEDED\x10\x03\x12\x1b\n" +
 	"\x17ALLOCATION_STATE_FAILED\x10\x04\x12\x1c\n" +
 	"\x18ALLOCATION_STATE_STOPPED\x10\x05\x12\x19\n" +
-	"\x15ALLOCATION_STATE_LOST\x10\x06B!Z\x1fcaravan/api/caravanv1;caravanv1b\x06proto3"
+	"\x15ALLOCATION_STATE_LOST\x10\x06*_\n" +
+	"\vEnforcement\x12\x1b\n" +
+	"\x17ENFORCEMENT_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14ENFORCEMENT_ENFORCED\x10\x01\x12\x19\n" +
+	"\x15ENFORCEMENT_ACCOUNTED\x10\x02B!Z\x1fcaravan/api/caravanv1;caravanv1b\x06proto3"
 
 var (
 	file_caravan_v1_job_proto_rawDescOnce sync.Once
@@ -2354,71 +2689,80 @@ func file_caravan_v1_job_proto_rawDescGZIP() []byte {
 	return file_caravan_v1_job_proto_rawDescData
 }
 
-var file_caravan_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_caravan_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_caravan_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_caravan_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_caravan_v1_job_proto_goTypes = []any{
 	(Domain)(0),            // 0: caravan.v1.Domain
 	(Operator)(0),          // 1: caravan.v1.Operator
 	(JobState)(0),          // 2: caravan.v1.JobState
 	(TaskState)(0),         // 3: caravan.v1.TaskState
 	(AllocationState)(0),   // 4: caravan.v1.AllocationState
-	(*JobSpec)(nil),        // 5: caravan.v1.JobSpec
-	(*TaskGroup)(nil),      // 6: caravan.v1.TaskGroup
-	(*Spread)(nil),         // 7: caravan.v1.Spread
-	(*Apart)(nil),          // 8: caravan.v1.Apart
-	(*IndexRange)(nil),     // 9: caravan.v1.IndexRange
-	(*Dependency)(nil),     // 10: caravan.v1.Dependency
-	(*Variant)(nil),        // 11: caravan.v1.Variant
-	(*Resources)(nil),      // 12: caravan.v1.Resources
-	(*DeviceRequest)(nil),  // 13: caravan.v1.DeviceRequest
-	(*Constraint)(nil),     // 14: caravan.v1.Constraint
-	(*AttributeValue)(nil), // 15: caravan.v1.AttributeValue
-	(*Output)(nil),         // 16: caravan.v1.Output
-	(*Job)(nil),            // 17: caravan.v1.Job
-	(*GroupStatus)(nil),    // 18: caravan.v1.GroupStatus
-	(*Task)(nil),           // 19: caravan.v1.Task
-	(*Allocation)(nil),     // 20: caravan.v1.Allocation
-	(*DeviceShare)(nil),    // 21: caravan.v1.DeviceShare
-	(*Exit)(nil),           // 22: caravan.v1.Exit
-	(*Usage)(nil),          // 23: caravan.v1.Usage
-	nil,                    // 24: caravan.v1.JobSpec.LabelsEntry
-	nil,                    // 25: caravan.v1.TaskGroup.EnvEntry
-	nil,                    // 26: caravan.v1.Variant.EnvEntry
+	(Enforcement)(0),       // 5: caravan.v1.Enforcement
+	(*JobSpec)(nil),        // 6: caravan.v1.JobSpec
+	(*TaskGroup)(nil),      // 7: caravan.v1.TaskGroup
+	(*Spread)(nil),         // 8: caravan.v1.Spread
+	(*Apart)(nil),          // 9: caravan.v1.Apart
+	(*IndexRange)(nil),     // 10: caravan.v1.IndexRange
+	(*Dependency)(nil),     // 11: caravan.v1.Dependency
+	(*Variant)(nil),        // 12: caravan.v1.Variant
+	(*Resources)(nil),      // 13: caravan.v1.Resources
+	(*DeviceRequest)(nil),  // 14: caravan.v1.DeviceRequest
+	(*Constraint)(nil),     // 15: caravan.v1.Constraint
+	(*AttributeValue)(nil), // 16: caravan.v1.AttributeValue
+	(*Output)(nil),         // 17: caravan.v1.Output
+	(*Job)(nil),            // 18: caravan.v1.Job
+	(*GroupStatus)(nil),    // 19: caravan.v1.GroupStatus
+	(*Task)(nil),           // 20: caravan.v1.Task
+	(*Allocation)(nil),     // 21: caravan.v1.Allocation
+	(*DeviceShare)(nil),    // 22: caravan.v1.DeviceShare
+	(*Exit)(nil),           // 23: caravan.v1.Exit
+	(*Usage)(nil),          // 24: caravan.v1.Usage
+	(*TaskUsage)(nil),      // 25: caravan.v1.TaskUsage
+	(*Limit)(nil),          // 26: caravan.v1.Limit
+	(*DeviceUsage)(nil),    // 27: caravan.v1.DeviceUsage
+	nil,                    // 28: caravan.v1.JobSpec.LabelsEntry
+	nil,                    // 29: caravan.v1.TaskGroup.EnvEntry
+	nil,                    // 30: caravan.v1.Variant.EnvEntry
+	nil,                    // 31: caravan.v1.DeviceUsage.ValuesEntry
 }
 var file_caravan_v1_job_proto_depIdxs = []int32{
-	6,  // 0: caravan.v1.JobSpec.groups:type_name -> caravan.v1.TaskGroup
-	24, // 1: caravan.v1.JobSpec.labels:type_name -> caravan.v1.JobSpec.LabelsEntry
-	9,  // 2: caravan.v1.TaskGroup.indices:type_name -> caravan.v1.IndexRange
-	10, // 3: caravan.v1.TaskGroup.depends_on:type_name -> caravan.v1.Dependency
-	11, // 4: caravan.v1.TaskGroup.variants:type_name -> caravan.v1.Variant
-	14, // 5: caravan.v1.TaskGroup.constraints:type_name -> caravan.v1.Constraint
-	25, // 6: caravan.v1.TaskGroup.env:type_name -> caravan.v1.TaskGroup.EnvEntry
-	16, // 7: caravan.v1.TaskGroup.outputs:type_name -> caravan.v1.Output
-	7,  // 8: caravan.v1.TaskGroup.spread:type_name -> caravan.v1.Spread
-	8,  // 9: caravan.v1.TaskGroup.apart_from:type_name -> caravan.v1.Apart
+	7,  // 0: caravan.v1.JobSpec.groups:type_name -> caravan.v1.TaskGroup
+	28, // 1: caravan.v1.JobSpec.labels:type_name -> caravan.v1.JobSpec.LabelsEntry
+	10, // 2: caravan.v1.TaskGroup.indices:type_name -> caravan.v1.IndexRange
+	11, // 3: caravan.v1.TaskGroup.depends_on:type_name -> caravan.v1.Dependency
+	12, // 4: caravan.v1.TaskGroup.variants:type_name -> caravan.v1.Variant
+	15, // 5: caravan.v1.TaskGroup.constraints:type_name -> caravan.v1.Constraint
+	29, // 6: caravan.v1.TaskGroup.env:type_name -> caravan.v1.TaskGroup.EnvEntry
+	17, // 7: caravan.v1.TaskGroup.outputs:type_name -> caravan.v1.Output
+	8,  // 8: caravan.v1.TaskGroup.spread:type_name -> caravan.v1.Spread
+	9,  // 9: caravan.v1.TaskGroup.apart_from:type_name -> caravan.v1.Apart
 	0,  // 10: caravan.v1.Spread.over:type_name -> caravan.v1.Domain
 	0,  // 11: caravan.v1.Apart.over:type_name -> caravan.v1.Domain
-	12, // 12: caravan.v1.Variant.resources:type_name -> caravan.v1.Resources
-	14, // 13: caravan.v1.Variant.constraints:type_name -> caravan.v1.Constraint
-	26, // 14: caravan.v1.Variant.env:type_name -> caravan.v1.Variant.EnvEntry
-	13, // 15: caravan.v1.Resources.devices:type_name -> caravan.v1.DeviceRequest
-	14, // 16: caravan.v1.DeviceRequest.constraints:type_name -> caravan.v1.Constraint
+	13, // 12: caravan.v1.Variant.resources:type_name -> caravan.v1.Resources
+	15, // 13: caravan.v1.Variant.constraints:type_name -> caravan.v1.Constraint
+	30, // 14: caravan.v1.Variant.env:type_name -> caravan.v1.Variant.EnvEntry
+	14, // 15: caravan.v1.Resources.devices:type_name -> caravan.v1.DeviceRequest
+	15, // 16: caravan.v1.DeviceRequest.constraints:type_name -> caravan.v1.Constraint
 	1,  // 17: caravan.v1.Constraint.operator:type_name -> caravan.v1.Operator
-	15, // 18: caravan.v1.Constraint.values:type_name -> caravan.v1.AttributeValue
-	5,  // 19: caravan.v1.Job.spec:type_name -> caravan.v1.JobSpec
+	16, // 18: caravan.v1.Constraint.values:type_name -> caravan.v1.AttributeValue
+	6,  // 19: caravan.v1.Job.spec:type_name -> caravan.v1.JobSpec
 	2,  // 20: caravan.v1.Job.state:type_name -> caravan.v1.JobState
-	18, // 21: caravan.v1.Job.groups:type_name -> caravan.v1.GroupStatus
+	19, // 21: caravan.v1.Job.groups:type_name -> caravan.v1.GroupStatus
 	3,  // 22: caravan.v1.Task.state:type_name -> caravan.v1.TaskState
-	20, // 23: caravan.v1.Task.last:type_name -> caravan.v1.Allocation
-	21, // 24: caravan.v1.Allocation.devices:type_name -> caravan.v1.DeviceShare
+	21, // 23: caravan.v1.Task.last:type_name -> caravan.v1.Allocation
+	22, // 24: caravan.v1.Allocation.devices:type_name -> caravan.v1.DeviceShare
 	4,  // 25: caravan.v1.Allocation.state:type_name -> caravan.v1.AllocationState
-	22, // 26: caravan.v1.Allocation.exit:type_name -> caravan.v1.Exit
-	23, // 27: caravan.v1.Allocation.usage:type_name -> caravan.v1.Usage
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	23, // 26: caravan.v1.Allocation.exit:type_name -> caravan.v1.Exit
+	24, // 27: caravan.v1.Allocation.usage:type_name -> caravan.v1.Usage
+	26, // 28: caravan.v1.TaskUsage.limits:type_name -> caravan.v1.Limit
+	27, // 29: caravan.v1.TaskUsage.devices:type_name -> caravan.v1.DeviceUsage
+	5,  // 30: caravan.v1.Limit.enforcement:type_name -> caravan.v1.Enforcement
+	31, // 31: caravan.v1.DeviceUsage.values:type_name -> caravan.v1.DeviceUsage.ValuesEntry
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_job_proto_init() }
@@ -2435,8 +2779,8 @@ func file_caravan_v1_job_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_job_proto_rawDesc), len(file_caravan_v1_job_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   22,
+			NumEnums:      6,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

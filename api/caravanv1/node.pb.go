@@ -214,6 +214,10 @@ type NodeInfo struct {
 	Simulated bool `protobuf:"varint,14,opt,name=simulated,proto3" json:"simulated,omitempty"`
 	// Price of the whole node in millionths of the currency unit per hour; 0 unknown.
 	PriceMicroPerHour int64 `protobuf:"varint,15,opt,name=price_micro_per_hour,json=priceMicroPerHour,proto3" json:"price_micro_per_hour,omitempty"`
+	// How close any two devices are, the upper triangle row by row in the order
+	// of device ids: 0 with 1, 0 with 2, ..., 1 with 2, ... The higher the closer,
+	// as in the Link of device plugins; 0 unknown. Empty when nothing is known.
+	DeviceLinks []int32 `protobuf:"varint,16,rep,packed,name=device_links,json=deviceLinks,proto3" json:"device_links,omitempty"`
 	// Of the host itself; unset means healthy.
 	Health        *Health `protobuf:"bytes,17,opt,name=health,proto3" json:"health,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -353,6 +357,13 @@ func (x *NodeInfo) GetPriceMicroPerHour() int64 {
 		return x.PriceMicroPerHour
 	}
 	return 0
+}
+
+func (x *NodeInfo) GetDeviceLinks() []int32 {
+	if x != nil {
+		return x.DeviceLinks
+	}
+	return nil
 }
 
 func (x *NodeInfo) GetHealth() *Health {
@@ -1049,7 +1060,7 @@ var File_caravan_v1_node_proto protoreflect.FileDescriptor
 const file_caravan_v1_node_proto_rawDesc = "" +
 	"\n" +
 	"\x15caravan/v1/node.proto\x12\n" +
-	"caravan.v1\x1a\x14caravan/v1/job.proto\"\xf1\x04\n" +
+	"caravan.v1\x1a\x14caravan/v1/job.proto\"\x94\x05\n" +
 	"\bNodeInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12#\n" +
@@ -1069,7 +1080,8 @@ const file_caravan_v1_node_proto_rawDesc = "" +
 	"\aboot_id\x18\f \x01(\tR\x06bootId\x12\x18\n" +
 	"\aversion\x18\r \x01(\tR\aversion\x12\x1c\n" +
 	"\tsimulated\x18\x0e \x01(\bR\tsimulated\x12/\n" +
-	"\x14price_micro_per_hour\x18\x0f \x01(\x03R\x11priceMicroPerHour\x12*\n" +
+	"\x14price_micro_per_hour\x18\x0f \x01(\x03R\x11priceMicroPerHour\x12!\n" +
+	"\fdevice_links\x18\x10 \x03(\x05R\vdeviceLinks\x12*\n" +
 	"\x06health\x18\x11 \x01(\v2\x12.caravan.v1.HealthR\x06health\x1aY\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x120\n" +

@@ -953,6 +953,829 @@ func (x *ReadLogsRequest) GetStream() string {
 	return ""
 }
 
+type ListUsageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	JobId string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Empty means every group.
+	Group string `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
+	// At most 100 tasks, those that run first; 16 when unset.
+	Limit         int32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListUsageRequest) Reset() {
+	*x = ListUsageRequest{}
+	mi := &file_caravan_v1_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUsageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUsageRequest) ProtoMessage() {}
+
+func (x *ListUsageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUsageRequest.ProtoReflect.Descriptor instead.
+func (*ListUsageRequest) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListUsageRequest) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *ListUsageRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *ListUsageRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type ListUsageResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tasks         []*TaskUsage           `protobuf:"bytes,1,rep,name=tasks,proto3" json:"tasks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListUsageResponse) Reset() {
+	*x = ListUsageResponse{}
+	mi := &file_caravan_v1_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUsageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUsageResponse) ProtoMessage() {}
+
+func (x *ListUsageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUsageResponse.ProtoReflect.Descriptor instead.
+func (*ListUsageResponse) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ListUsageResponse) GetTasks() []*TaskUsage {
+	if x != nil {
+		return x.Tasks
+	}
+	return nil
+}
+
+type GetTaskUsageRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AllocationId  string                 `protobuf:"bytes,1,opt,name=allocation_id,json=allocationId,proto3" json:"allocation_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetTaskUsageRequest) Reset() {
+	*x = GetTaskUsageRequest{}
+	mi := &file_caravan_v1_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetTaskUsageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetTaskUsageRequest) ProtoMessage() {}
+
+func (x *GetTaskUsageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetTaskUsageRequest.ProtoReflect.Descriptor instead.
+func (*GetTaskUsageRequest) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *GetTaskUsageRequest) GetAllocationId() string {
+	if x != nil {
+		return x.AllocationId
+	}
+	return ""
+}
+
+type ProgramDeviceRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Node     string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	DeviceId string                 `protobuf:"bytes,2,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// A name of the agent's store of images.
+	Image string `protobuf:"bytes,3,opt,name=image,proto3" json:"image,omitempty"`
+	// 0 means the agent's own limit.
+	TimeoutMs     int64 `protobuf:"varint,4,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProgramDeviceRequest) Reset() {
+	*x = ProgramDeviceRequest{}
+	mi := &file_caravan_v1_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProgramDeviceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProgramDeviceRequest) ProtoMessage() {}
+
+func (x *ProgramDeviceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProgramDeviceRequest.ProtoReflect.Descriptor instead.
+func (*ProgramDeviceRequest) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ProgramDeviceRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *ProgramDeviceRequest) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *ProgramDeviceRequest) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *ProgramDeviceRequest) GetTimeoutMs() int64 {
+	if x != nil {
+		return x.TimeoutMs
+	}
+	return 0
+}
+
+type ProgramDeviceProgress struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the whole, 0 to 1000.
+	DoneThousandths int32  `protobuf:"varint,1,opt,name=done_thousandths,json=doneThousandths,proto3" json:"done_thousandths,omitempty"`
+	Step            string `protobuf:"bytes,2,opt,name=step,proto3" json:"step,omitempty"`
+	// The image is loaded; nothing follows.
+	Done bool `protobuf:"varint,3,opt,name=done,proto3" json:"done,omitempty"`
+	// How long it took, with done.
+	TookMs        int64 `protobuf:"varint,4,opt,name=took_ms,json=tookMs,proto3" json:"took_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProgramDeviceProgress) Reset() {
+	*x = ProgramDeviceProgress{}
+	mi := &file_caravan_v1_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProgramDeviceProgress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProgramDeviceProgress) ProtoMessage() {}
+
+func (x *ProgramDeviceProgress) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProgramDeviceProgress.ProtoReflect.Descriptor instead.
+func (*ProgramDeviceProgress) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ProgramDeviceProgress) GetDoneThousandths() int32 {
+	if x != nil {
+		return x.DoneThousandths
+	}
+	return 0
+}
+
+func (x *ProgramDeviceProgress) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *ProgramDeviceProgress) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
+func (x *ProgramDeviceProgress) GetTookMs() int64 {
+	if x != nil {
+		return x.TookMs
+	}
+	return 0
+}
+
+type ListFamiliesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty means every family.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListFamiliesRequest) Reset() {
+	*x = ListFamiliesRequest{}
+	mi := &file_caravan_v1_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListFamiliesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListFamiliesRequest) ProtoMessage() {}
+
+func (x *ListFamiliesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListFamiliesRequest.ProtoReflect.Descriptor instead.
+func (*ListFamiliesRequest) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ListFamiliesRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type ListFamiliesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the prices; empty when there are none.
+	Currency string            `protobuf:"bytes,1,opt,name=currency,proto3" json:"currency,omitempty"`
+	Families []*InstanceFamily `protobuf:"bytes,2,rep,name=families,proto3" json:"families,omitempty"`
+	// The device parts that the families hold.
+	Parts         []*DevicePart `protobuf:"bytes,3,rep,name=parts,proto3" json:"parts,omitempty"`
+	Sites         []*Site       `protobuf:"bytes,4,rep,name=sites,proto3" json:"sites,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListFamiliesResponse) Reset() {
+	*x = ListFamiliesResponse{}
+	mi := &file_caravan_v1_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListFamiliesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListFamiliesResponse) ProtoMessage() {}
+
+func (x *ListFamiliesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListFamiliesResponse.ProtoReflect.Descriptor instead.
+func (*ListFamiliesResponse) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ListFamiliesResponse) GetCurrency() string {
+	if x != nil {
+		return x.Currency
+	}
+	return ""
+}
+
+func (x *ListFamiliesResponse) GetFamilies() []*InstanceFamily {
+	if x != nil {
+		return x.Families
+	}
+	return nil
+}
+
+func (x *ListFamiliesResponse) GetParts() []*DevicePart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *ListFamiliesResponse) GetSites() []*Site {
+	if x != nil {
+		return x.Sites
+	}
+	return nil
+}
+
+type InstanceFamily struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Class string                 `protobuf:"bytes,2,opt,name=class,proto3" json:"class,omitempty"`
+	Cpu   string                 `protobuf:"bytes,3,opt,name=cpu,proto3" json:"cpu,omitempty"`
+	// Its figures are not of a published table.
+	Modelled      bool            `protobuf:"varint,4,opt,name=modelled,proto3" json:"modelled,omitempty"`
+	Types         []*InstanceType `protobuf:"bytes,5,rep,name=types,proto3" json:"types,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InstanceFamily) Reset() {
+	*x = InstanceFamily{}
+	mi := &file_caravan_v1_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InstanceFamily) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InstanceFamily) ProtoMessage() {}
+
+func (x *InstanceFamily) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InstanceFamily.ProtoReflect.Descriptor instead.
+func (*InstanceFamily) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *InstanceFamily) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *InstanceFamily) GetClass() string {
+	if x != nil {
+		return x.Class
+	}
+	return ""
+}
+
+func (x *InstanceFamily) GetCpu() string {
+	if x != nil {
+		return x.Cpu
+	}
+	return ""
+}
+
+func (x *InstanceFamily) GetModelled() bool {
+	if x != nil {
+		return x.Modelled
+	}
+	return false
+}
+
+func (x *InstanceFamily) GetTypes() []*InstanceType {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
+type InstanceType struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Name      string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Vcpu      int64                  `protobuf:"varint,2,opt,name=vcpu,proto3" json:"vcpu,omitempty"`
+	MemoryMib int64                  `protobuf:"varint,3,opt,name=memory_mib,json=memoryMib,proto3" json:"memory_mib,omitempty"`
+	NetMbps   int64                  `protobuf:"varint,4,opt,name=net_mbps,json=netMbps,proto3" json:"net_mbps,omitempty"`
+	Devices   []*PartShare           `protobuf:"bytes,5,rep,name=devices,proto3" json:"devices,omitempty"`
+	DiskGb    int64                  `protobuf:"varint,6,opt,name=disk_gb,json=diskGb,proto3" json:"disk_gb,omitempty"`
+	// Millionths of the currency unit per hour; 0 unknown.
+	OnDemandMicroPerHour int64 `protobuf:"varint,7,opt,name=on_demand_micro_per_hour,json=onDemandMicroPerHour,proto3" json:"on_demand_micro_per_hour,omitempty"`
+	SpotMicroPerHour     int64 `protobuf:"varint,8,opt,name=spot_micro_per_hour,json=spotMicroPerHour,proto3" json:"spot_micro_per_hour,omitempty"`
+	// The whole machine with its devices, in watts; 0 unknown.
+	IdleWatts     int64 `protobuf:"varint,9,opt,name=idle_watts,json=idleWatts,proto3" json:"idle_watts,omitempty"`
+	ActiveWatts   int64 `protobuf:"varint,10,opt,name=active_watts,json=activeWatts,proto3" json:"active_watts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InstanceType) Reset() {
+	*x = InstanceType{}
+	mi := &file_caravan_v1_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InstanceType) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InstanceType) ProtoMessage() {}
+
+func (x *InstanceType) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InstanceType.ProtoReflect.Descriptor instead.
+func (*InstanceType) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *InstanceType) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *InstanceType) GetVcpu() int64 {
+	if x != nil {
+		return x.Vcpu
+	}
+	return 0
+}
+
+func (x *InstanceType) GetMemoryMib() int64 {
+	if x != nil {
+		return x.MemoryMib
+	}
+	return 0
+}
+
+func (x *InstanceType) GetNetMbps() int64 {
+	if x != nil {
+		return x.NetMbps
+	}
+	return 0
+}
+
+func (x *InstanceType) GetDevices() []*PartShare {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+func (x *InstanceType) GetDiskGb() int64 {
+	if x != nil {
+		return x.DiskGb
+	}
+	return 0
+}
+
+func (x *InstanceType) GetOnDemandMicroPerHour() int64 {
+	if x != nil {
+		return x.OnDemandMicroPerHour
+	}
+	return 0
+}
+
+func (x *InstanceType) GetSpotMicroPerHour() int64 {
+	if x != nil {
+		return x.SpotMicroPerHour
+	}
+	return 0
+}
+
+func (x *InstanceType) GetIdleWatts() int64 {
+	if x != nil {
+		return x.IdleWatts
+	}
+	return 0
+}
+
+func (x *InstanceType) GetActiveWatts() int64 {
+	if x != nil {
+		return x.ActiveWatts
+	}
+	return 0
+}
+
+type PartShare struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Part          string                 `protobuf:"bytes,1,opt,name=part,proto3" json:"part,omitempty"`
+	Thousandths   int64                  `protobuf:"varint,2,opt,name=thousandths,proto3" json:"thousandths,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PartShare) Reset() {
+	*x = PartShare{}
+	mi := &file_caravan_v1_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PartShare) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PartShare) ProtoMessage() {}
+
+func (x *PartShare) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PartShare.ProtoReflect.Descriptor instead.
+func (*PartShare) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *PartShare) GetPart() string {
+	if x != nil {
+		return x.Part
+	}
+	return ""
+}
+
+func (x *PartShare) GetThousandths() int64 {
+	if x != nil {
+		return x.Thousandths
+	}
+	return 0
+}
+
+type DevicePart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Vendor        string                 `protobuf:"bytes,2,opt,name=vendor,proto3" json:"vendor,omitempty"`
+	Kind          string                 `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	MemoryMib     int64                  `protobuf:"varint,4,opt,name=memory_mib,json=memoryMib,proto3" json:"memory_mib,omitempty"`
+	Fp32Gflops    int64                  `protobuf:"varint,5,opt,name=fp32_gflops,json=fp32Gflops,proto3" json:"fp32_gflops,omitempty"`
+	Fp64Gflops    int64                  `protobuf:"varint,6,opt,name=fp64_gflops,json=fp64Gflops,proto3" json:"fp64_gflops,omitempty"`
+	IdleWatts     int64                  `protobuf:"varint,7,opt,name=idle_watts,json=idleWatts,proto3" json:"idle_watts,omitempty"`
+	ActiveWatts   int64                  `protobuf:"varint,8,opt,name=active_watts,json=activeWatts,proto3" json:"active_watts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DevicePart) Reset() {
+	*x = DevicePart{}
+	mi := &file_caravan_v1_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DevicePart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DevicePart) ProtoMessage() {}
+
+func (x *DevicePart) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DevicePart.ProtoReflect.Descriptor instead.
+func (*DevicePart) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *DevicePart) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DevicePart) GetVendor() string {
+	if x != nil {
+		return x.Vendor
+	}
+	return ""
+}
+
+func (x *DevicePart) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *DevicePart) GetMemoryMib() int64 {
+	if x != nil {
+		return x.MemoryMib
+	}
+	return 0
+}
+
+func (x *DevicePart) GetFp32Gflops() int64 {
+	if x != nil {
+		return x.Fp32Gflops
+	}
+	return 0
+}
+
+func (x *DevicePart) GetFp64Gflops() int64 {
+	if x != nil {
+		return x.Fp64Gflops
+	}
+	return 0
+}
+
+func (x *DevicePart) GetIdleWatts() int64 {
+	if x != nil {
+		return x.IdleWatts
+	}
+	return 0
+}
+
+func (x *DevicePart) GetActiveWatts() int64 {
+	if x != nil {
+		return x.ActiveWatts
+	}
+	return 0
+}
+
+type Site struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Zones []string               `protobuf:"bytes,2,rep,name=zones,proto3" json:"zones,omitempty"`
+	// Power usage effectiveness in thousandths: 1350 for 1.35.
+	PueMilli int64 `protobuf:"varint,3,opt,name=pue_milli,json=pueMilli,proto3" json:"pue_milli,omitempty"`
+	// Millionths of the currency unit per kWh.
+	TariffMicroPerKwh int64 `protobuf:"varint,4,opt,name=tariff_micro_per_kwh,json=tariffMicroPerKwh,proto3" json:"tariff_micro_per_kwh,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *Site) Reset() {
+	*x = Site{}
+	mi := &file_caravan_v1_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Site) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Site) ProtoMessage() {}
+
+func (x *Site) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Site.ProtoReflect.Descriptor instead.
+func (*Site) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *Site) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Site) GetZones() []string {
+	if x != nil {
+		return x.Zones
+	}
+	return nil
+}
+
+func (x *Site) GetPueMilli() int64 {
+	if x != nil {
+		return x.PueMilli
+	}
+	return 0
+}
+
+func (x *Site) GetTariffMicroPerKwh() int64 {
+	if x != nil {
+		return x.TariffMicroPerKwh
+	}
+	return 0
+}
+
 type LogChunk struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	AllocationId  string                 `protobuf:"bytes,1,opt,name=allocation_id,json=allocationId,proto3" json:"allocation_id,omitempty"`
@@ -965,7 +1788,7 @@ type LogChunk struct {
 
 func (x *LogChunk) Reset() {
 	*x = LogChunk{}
-	mi := &file_caravan_v1_service_proto_msgTypes[16]
+	mi := &file_caravan_v1_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -977,7 +1800,7 @@ func (x *LogChunk) String() string {
 func (*LogChunk) ProtoMessage() {}
 
 func (x *LogChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[16]
+	mi := &file_caravan_v1_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -990,7 +1813,7 @@ func (x *LogChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogChunk.ProtoReflect.Descriptor instead.
 func (*LogChunk) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{16}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *LogChunk) GetAllocationId() string {
@@ -1036,7 +1859,7 @@ type ExecRequest struct {
 
 func (x *ExecRequest) Reset() {
 	*x = ExecRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[17]
+	mi := &file_caravan_v1_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1048,7 +1871,7 @@ func (x *ExecRequest) String() string {
 func (*ExecRequest) ProtoMessage() {}
 
 func (x *ExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[17]
+	mi := &file_caravan_v1_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1061,7 +1884,7 @@ func (x *ExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
 func (*ExecRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{17}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExecRequest) GetMessage() isExecRequest_Message {
@@ -1151,7 +1974,7 @@ type ExecStart struct {
 
 func (x *ExecStart) Reset() {
 	*x = ExecStart{}
-	mi := &file_caravan_v1_service_proto_msgTypes[18]
+	mi := &file_caravan_v1_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1163,7 +1986,7 @@ func (x *ExecStart) String() string {
 func (*ExecStart) ProtoMessage() {}
 
 func (x *ExecStart) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[18]
+	mi := &file_caravan_v1_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1176,7 +1999,7 @@ func (x *ExecStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecStart.ProtoReflect.Descriptor instead.
 func (*ExecStart) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{18}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ExecStart) GetJobId() string {
@@ -1238,7 +2061,7 @@ type TerminalSize struct {
 
 func (x *TerminalSize) Reset() {
 	*x = TerminalSize{}
-	mi := &file_caravan_v1_service_proto_msgTypes[19]
+	mi := &file_caravan_v1_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1250,7 +2073,7 @@ func (x *TerminalSize) String() string {
 func (*TerminalSize) ProtoMessage() {}
 
 func (x *TerminalSize) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[19]
+	mi := &file_caravan_v1_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1263,7 +2086,7 @@ func (x *TerminalSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalSize.ProtoReflect.Descriptor instead.
 func (*TerminalSize) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{19}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TerminalSize) GetRows() int32 {
@@ -1294,7 +2117,7 @@ type ExecResponse struct {
 
 func (x *ExecResponse) Reset() {
 	*x = ExecResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[20]
+	mi := &file_caravan_v1_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1306,7 +2129,7 @@ func (x *ExecResponse) String() string {
 func (*ExecResponse) ProtoMessage() {}
 
 func (x *ExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[20]
+	mi := &file_caravan_v1_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1319,7 +2142,7 @@ func (x *ExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResponse.ProtoReflect.Descriptor instead.
 func (*ExecResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{20}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ExecResponse) GetMessage() isExecResponse_Message {
@@ -1386,7 +2209,7 @@ type ListNodesRequest struct {
 
 func (x *ListNodesRequest) Reset() {
 	*x = ListNodesRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[21]
+	mi := &file_caravan_v1_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1398,7 +2221,7 @@ func (x *ListNodesRequest) String() string {
 func (*ListNodesRequest) ProtoMessage() {}
 
 func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[21]
+	mi := &file_caravan_v1_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1411,7 +2234,7 @@ func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesRequest.ProtoReflect.Descriptor instead.
 func (*ListNodesRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{21}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{33}
 }
 
 type ListNodesResponse struct {
@@ -1423,7 +2246,7 @@ type ListNodesResponse struct {
 
 func (x *ListNodesResponse) Reset() {
 	*x = ListNodesResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[22]
+	mi := &file_caravan_v1_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1435,7 +2258,7 @@ func (x *ListNodesResponse) String() string {
 func (*ListNodesResponse) ProtoMessage() {}
 
 func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[22]
+	mi := &file_caravan_v1_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1448,7 +2271,7 @@ func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesResponse.ProtoReflect.Descriptor instead.
 func (*ListNodesResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{22}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListNodesResponse) GetNodes() []*Node {
@@ -1467,7 +2290,7 @@ type GetNodeRequest struct {
 
 func (x *GetNodeRequest) Reset() {
 	*x = GetNodeRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[23]
+	mi := &file_caravan_v1_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1479,7 +2302,7 @@ func (x *GetNodeRequest) String() string {
 func (*GetNodeRequest) ProtoMessage() {}
 
 func (x *GetNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[23]
+	mi := &file_caravan_v1_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1492,7 +2315,7 @@ func (x *GetNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNodeRequest.ProtoReflect.Descriptor instead.
 func (*GetNodeRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{23}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *GetNodeRequest) GetName() string {
@@ -1514,7 +2337,7 @@ type DrainNodeRequest struct {
 
 func (x *DrainNodeRequest) Reset() {
 	*x = DrainNodeRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[24]
+	mi := &file_caravan_v1_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1526,7 +2349,7 @@ func (x *DrainNodeRequest) String() string {
 func (*DrainNodeRequest) ProtoMessage() {}
 
 func (x *DrainNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[24]
+	mi := &file_caravan_v1_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1539,7 +2362,7 @@ func (x *DrainNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainNodeRequest.ProtoReflect.Descriptor instead.
 func (*DrainNodeRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{24}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *DrainNodeRequest) GetRequestId() string {
@@ -1583,7 +2406,7 @@ type OrderHealthRequest struct {
 
 func (x *OrderHealthRequest) Reset() {
 	*x = OrderHealthRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[25]
+	mi := &file_caravan_v1_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1595,7 +2418,7 @@ func (x *OrderHealthRequest) String() string {
 func (*OrderHealthRequest) ProtoMessage() {}
 
 func (x *OrderHealthRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[25]
+	mi := &file_caravan_v1_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1608,7 +2431,7 @@ func (x *OrderHealthRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderHealthRequest.ProtoReflect.Descriptor instead.
 func (*OrderHealthRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{25}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *OrderHealthRequest) GetRequestId() string {
@@ -1668,7 +2491,7 @@ type ListQueuesRequest struct {
 
 func (x *ListQueuesRequest) Reset() {
 	*x = ListQueuesRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[26]
+	mi := &file_caravan_v1_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1680,7 +2503,7 @@ func (x *ListQueuesRequest) String() string {
 func (*ListQueuesRequest) ProtoMessage() {}
 
 func (x *ListQueuesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[26]
+	mi := &file_caravan_v1_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1693,7 +2516,7 @@ func (x *ListQueuesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQueuesRequest.ProtoReflect.Descriptor instead.
 func (*ListQueuesRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{26}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{38}
 }
 
 type ListQueuesResponse struct {
@@ -1705,7 +2528,7 @@ type ListQueuesResponse struct {
 
 func (x *ListQueuesResponse) Reset() {
 	*x = ListQueuesResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[27]
+	mi := &file_caravan_v1_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1717,7 +2540,7 @@ func (x *ListQueuesResponse) String() string {
 func (*ListQueuesResponse) ProtoMessage() {}
 
 func (x *ListQueuesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[27]
+	mi := &file_caravan_v1_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1730,7 +2553,7 @@ func (x *ListQueuesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQueuesResponse.ProtoReflect.Descriptor instead.
 func (*ListQueuesResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{27}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListQueuesResponse) GetQueues() []*QueueStatus {
@@ -1750,7 +2573,7 @@ type PutQueueRequest struct {
 
 func (x *PutQueueRequest) Reset() {
 	*x = PutQueueRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[28]
+	mi := &file_caravan_v1_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1762,7 +2585,7 @@ func (x *PutQueueRequest) String() string {
 func (*PutQueueRequest) ProtoMessage() {}
 
 func (x *PutQueueRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[28]
+	mi := &file_caravan_v1_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1775,7 +2598,7 @@ func (x *PutQueueRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutQueueRequest.ProtoReflect.Descriptor instead.
 func (*PutQueueRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{28}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *PutQueueRequest) GetRequestId() string {
@@ -1805,7 +2628,7 @@ type StreamEventsRequest struct {
 
 func (x *StreamEventsRequest) Reset() {
 	*x = StreamEventsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[29]
+	mi := &file_caravan_v1_service_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1817,7 +2640,7 @@ func (x *StreamEventsRequest) String() string {
 func (*StreamEventsRequest) ProtoMessage() {}
 
 func (x *StreamEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[29]
+	mi := &file_caravan_v1_service_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1830,7 +2653,7 @@ func (x *StreamEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamEventsRequest.ProtoReflect.Descriptor instead.
 func (*StreamEventsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{29}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *StreamEventsRequest) GetJobId() string {
@@ -1871,7 +2694,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_caravan_v1_service_proto_msgTypes[30]
+	mi := &file_caravan_v1_service_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1883,7 +2706,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[30]
+	mi := &file_caravan_v1_service_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1896,7 +2719,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{30}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Event) GetIndex() uint64 {
@@ -1963,7 +2786,7 @@ type GetClusterRequest struct {
 
 func (x *GetClusterRequest) Reset() {
 	*x = GetClusterRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[31]
+	mi := &file_caravan_v1_service_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1975,7 +2798,7 @@ func (x *GetClusterRequest) String() string {
 func (*GetClusterRequest) ProtoMessage() {}
 
 func (x *GetClusterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[31]
+	mi := &file_caravan_v1_service_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1988,7 +2811,7 @@ func (x *GetClusterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetClusterRequest.ProtoReflect.Descriptor instead.
 func (*GetClusterRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{31}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{43}
 }
 
 type Cluster struct {
@@ -2004,7 +2827,7 @@ type Cluster struct {
 
 func (x *Cluster) Reset() {
 	*x = Cluster{}
-	mi := &file_caravan_v1_service_proto_msgTypes[32]
+	mi := &file_caravan_v1_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2016,7 +2839,7 @@ func (x *Cluster) String() string {
 func (*Cluster) ProtoMessage() {}
 
 func (x *Cluster) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[32]
+	mi := &file_caravan_v1_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2029,7 +2852,7 @@ func (x *Cluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cluster.ProtoReflect.Descriptor instead.
 func (*Cluster) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{32}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Cluster) GetServers() []*Server {
@@ -2080,7 +2903,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_caravan_v1_service_proto_msgTypes[33]
+	mi := &file_caravan_v1_service_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2092,7 +2915,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[33]
+	mi := &file_caravan_v1_service_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2105,7 +2928,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{33}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Server) GetId() string {
@@ -2154,7 +2977,7 @@ type JoinServerRequest struct {
 
 func (x *JoinServerRequest) Reset() {
 	*x = JoinServerRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[34]
+	mi := &file_caravan_v1_service_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2166,7 +2989,7 @@ func (x *JoinServerRequest) String() string {
 func (*JoinServerRequest) ProtoMessage() {}
 
 func (x *JoinServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[34]
+	mi := &file_caravan_v1_service_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2179,7 +3002,7 @@ func (x *JoinServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinServerRequest.ProtoReflect.Descriptor instead.
 func (*JoinServerRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{34}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *JoinServerRequest) GetId() string {
@@ -2211,7 +3034,7 @@ type JoinServerResponse struct {
 
 func (x *JoinServerResponse) Reset() {
 	*x = JoinServerResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[35]
+	mi := &file_caravan_v1_service_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2223,7 +3046,7 @@ func (x *JoinServerResponse) String() string {
 func (*JoinServerResponse) ProtoMessage() {}
 
 func (x *JoinServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[35]
+	mi := &file_caravan_v1_service_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2236,7 +3059,7 @@ func (x *JoinServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinServerResponse.ProtoReflect.Descriptor instead.
 func (*JoinServerResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{35}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{47}
 }
 
 type RemoveServerRequest struct {
@@ -2248,7 +3071,7 @@ type RemoveServerRequest struct {
 
 func (x *RemoveServerRequest) Reset() {
 	*x = RemoveServerRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[36]
+	mi := &file_caravan_v1_service_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2260,7 +3083,7 @@ func (x *RemoveServerRequest) String() string {
 func (*RemoveServerRequest) ProtoMessage() {}
 
 func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[36]
+	mi := &file_caravan_v1_service_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2273,7 +3096,7 @@ func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
 func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{36}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *RemoveServerRequest) GetId() string {
@@ -2291,7 +3114,7 @@ type RemoveServerResponse struct {
 
 func (x *RemoveServerResponse) Reset() {
 	*x = RemoveServerResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[37]
+	mi := &file_caravan_v1_service_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2303,7 +3126,7 @@ func (x *RemoveServerResponse) String() string {
 func (*RemoveServerResponse) ProtoMessage() {}
 
 func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[37]
+	mi := &file_caravan_v1_service_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2316,7 +3139,7 @@ func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
 func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{37}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{49}
 }
 
 type TransferLeadershipRequest struct {
@@ -2329,7 +3152,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[38]
+	mi := &file_caravan_v1_service_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2341,7 +3164,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[38]
+	mi := &file_caravan_v1_service_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2354,7 +3177,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{38}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *TransferLeadershipRequest) GetTo() string {
@@ -2372,7 +3195,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[39]
+	mi := &file_caravan_v1_service_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2384,7 +3207,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[39]
+	mi := &file_caravan_v1_service_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2397,7 +3220,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{39}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{51}
 }
 
 type RegisterNodeRequest struct {
@@ -2410,7 +3233,7 @@ type RegisterNodeRequest struct {
 
 func (x *RegisterNodeRequest) Reset() {
 	*x = RegisterNodeRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[40]
+	mi := &file_caravan_v1_service_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2422,7 +3245,7 @@ func (x *RegisterNodeRequest) String() string {
 func (*RegisterNodeRequest) ProtoMessage() {}
 
 func (x *RegisterNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[40]
+	mi := &file_caravan_v1_service_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2435,7 +3258,7 @@ func (x *RegisterNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterNodeRequest.ProtoReflect.Descriptor instead.
 func (*RegisterNodeRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{40}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *RegisterNodeRequest) GetRequestId() string {
@@ -2462,7 +3285,7 @@ type RegisterNodeResponse struct {
 
 func (x *RegisterNodeResponse) Reset() {
 	*x = RegisterNodeResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[41]
+	mi := &file_caravan_v1_service_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2474,7 +3297,7 @@ func (x *RegisterNodeResponse) String() string {
 func (*RegisterNodeResponse) ProtoMessage() {}
 
 func (x *RegisterNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[41]
+	mi := &file_caravan_v1_service_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2487,7 +3310,7 @@ func (x *RegisterNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterNodeResponse.ProtoReflect.Descriptor instead.
 func (*RegisterNodeResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{41}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *RegisterNodeResponse) GetLeaseTtlMs() int64 {
@@ -2516,7 +3339,7 @@ type HeartbeatRequest struct {
 
 func (x *HeartbeatRequest) Reset() {
 	*x = HeartbeatRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[42]
+	mi := &file_caravan_v1_service_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2528,7 +3351,7 @@ func (x *HeartbeatRequest) String() string {
 func (*HeartbeatRequest) ProtoMessage() {}
 
 func (x *HeartbeatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[42]
+	mi := &file_caravan_v1_service_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2541,7 +3364,7 @@ func (x *HeartbeatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatRequest.ProtoReflect.Descriptor instead.
 func (*HeartbeatRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{42}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *HeartbeatRequest) GetNode() string {
@@ -2578,7 +3401,7 @@ type HeartbeatResponse struct {
 
 func (x *HeartbeatResponse) Reset() {
 	*x = HeartbeatResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[43]
+	mi := &file_caravan_v1_service_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2590,7 +3413,7 @@ func (x *HeartbeatResponse) String() string {
 func (*HeartbeatResponse) ProtoMessage() {}
 
 func (x *HeartbeatResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[43]
+	mi := &file_caravan_v1_service_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2603,7 +3426,7 @@ func (x *HeartbeatResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatResponse.ProtoReflect.Descriptor instead.
 func (*HeartbeatResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{43}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *HeartbeatResponse) GetLeaseTtlMs() int64 {
@@ -2636,7 +3459,7 @@ type WatchAllocationsRequest struct {
 
 func (x *WatchAllocationsRequest) Reset() {
 	*x = WatchAllocationsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[44]
+	mi := &file_caravan_v1_service_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2648,7 +3471,7 @@ func (x *WatchAllocationsRequest) String() string {
 func (*WatchAllocationsRequest) ProtoMessage() {}
 
 func (x *WatchAllocationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[44]
+	mi := &file_caravan_v1_service_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2661,7 +3484,7 @@ func (x *WatchAllocationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchAllocationsRequest.ProtoReflect.Descriptor instead.
 func (*WatchAllocationsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{44}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *WatchAllocationsRequest) GetNode() string {
@@ -2687,7 +3510,7 @@ type AllocationUpdate struct {
 
 func (x *AllocationUpdate) Reset() {
 	*x = AllocationUpdate{}
-	mi := &file_caravan_v1_service_proto_msgTypes[45]
+	mi := &file_caravan_v1_service_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2699,7 +3522,7 @@ func (x *AllocationUpdate) String() string {
 func (*AllocationUpdate) ProtoMessage() {}
 
 func (x *AllocationUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[45]
+	mi := &file_caravan_v1_service_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2712,7 +3535,7 @@ func (x *AllocationUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocationUpdate.ProtoReflect.Descriptor instead.
 func (*AllocationUpdate) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{45}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *AllocationUpdate) GetAssignments() []*Assignment {
@@ -2759,7 +3582,7 @@ type Assignment struct {
 
 func (x *Assignment) Reset() {
 	*x = Assignment{}
-	mi := &file_caravan_v1_service_proto_msgTypes[46]
+	mi := &file_caravan_v1_service_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2771,7 +3594,7 @@ func (x *Assignment) String() string {
 func (*Assignment) ProtoMessage() {}
 
 func (x *Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[46]
+	mi := &file_caravan_v1_service_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2784,7 +3607,7 @@ func (x *Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
 func (*Assignment) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{46}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Assignment) GetAllocation() *Allocation {
@@ -2847,7 +3670,7 @@ type ReportAllocationsRequest struct {
 
 func (x *ReportAllocationsRequest) Reset() {
 	*x = ReportAllocationsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[47]
+	mi := &file_caravan_v1_service_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2859,7 +3682,7 @@ func (x *ReportAllocationsRequest) String() string {
 func (*ReportAllocationsRequest) ProtoMessage() {}
 
 func (x *ReportAllocationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[47]
+	mi := &file_caravan_v1_service_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2872,7 +3695,7 @@ func (x *ReportAllocationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportAllocationsRequest.ProtoReflect.Descriptor instead.
 func (*ReportAllocationsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{47}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ReportAllocationsRequest) GetRequestId() string {
@@ -2910,7 +3733,7 @@ type AllocationReport struct {
 
 func (x *AllocationReport) Reset() {
 	*x = AllocationReport{}
-	mi := &file_caravan_v1_service_proto_msgTypes[48]
+	mi := &file_caravan_v1_service_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2922,7 +3745,7 @@ func (x *AllocationReport) String() string {
 func (*AllocationReport) ProtoMessage() {}
 
 func (x *AllocationReport) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[48]
+	mi := &file_caravan_v1_service_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2935,7 +3758,7 @@ func (x *AllocationReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocationReport.ProtoReflect.Descriptor instead.
 func (*AllocationReport) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{48}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *AllocationReport) GetAllocationId() string {
@@ -2988,7 +3811,7 @@ type ReportAllocationsResponse struct {
 
 func (x *ReportAllocationsResponse) Reset() {
 	*x = ReportAllocationsResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[49]
+	mi := &file_caravan_v1_service_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3000,7 +3823,7 @@ func (x *ReportAllocationsResponse) String() string {
 func (*ReportAllocationsResponse) ProtoMessage() {}
 
 func (x *ReportAllocationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[49]
+	mi := &file_caravan_v1_service_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3013,7 +3836,7 @@ func (x *ReportAllocationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportAllocationsResponse.ProtoReflect.Descriptor instead.
 func (*ReportAllocationsResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{49}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{61}
 }
 
 type ReadTaskLogsRequest struct {
@@ -3028,7 +3851,7 @@ type ReadTaskLogsRequest struct {
 
 func (x *ReadTaskLogsRequest) Reset() {
 	*x = ReadTaskLogsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[50]
+	mi := &file_caravan_v1_service_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3040,7 +3863,7 @@ func (x *ReadTaskLogsRequest) String() string {
 func (*ReadTaskLogsRequest) ProtoMessage() {}
 
 func (x *ReadTaskLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[50]
+	mi := &file_caravan_v1_service_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3053,7 +3876,7 @@ func (x *ReadTaskLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadTaskLogsRequest.ProtoReflect.Descriptor instead.
 func (*ReadTaskLogsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{50}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ReadTaskLogsRequest) GetAllocationId() string {
@@ -3101,7 +3924,7 @@ type ErrorDetail struct {
 
 func (x *ErrorDetail) Reset() {
 	*x = ErrorDetail{}
-	mi := &file_caravan_v1_service_proto_msgTypes[51]
+	mi := &file_caravan_v1_service_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3113,7 +3936,7 @@ func (x *ErrorDetail) String() string {
 func (*ErrorDetail) ProtoMessage() {}
 
 func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[51]
+	mi := &file_caravan_v1_service_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3126,7 +3949,7 @@ func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorDetail.ProtoReflect.Descriptor instead.
 func (*ErrorDetail) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{51}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ErrorDetail) GetKind() string {
@@ -3169,7 +3992,7 @@ type FieldViolation struct {
 
 func (x *FieldViolation) Reset() {
 	*x = FieldViolation{}
-	mi := &file_caravan_v1_service_proto_msgTypes[52]
+	mi := &file_caravan_v1_service_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3181,7 +4004,7 @@ func (x *FieldViolation) String() string {
 func (*FieldViolation) ProtoMessage() {}
 
 func (x *FieldViolation) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[52]
+	mi := &file_caravan_v1_service_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3194,7 +4017,7 @@ func (x *FieldViolation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldViolation.ProtoReflect.Descriptor instead.
 func (*FieldViolation) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{52}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *FieldViolation) GetPath() string {
@@ -3289,7 +4112,75 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\n" +
 	"tail_lines\x18\x06 \x01(\x05R\ttailLines\x12\x16\n" +
 	"\x06stream\x18\a \x01(\tR\x06streamB\b\n" +
-	"\x06_index\"s\n" +
+	"\x06_index\"U\n" +
+	"\x10ListUsageRequest\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\x05R\x05limit\"@\n" +
+	"\x11ListUsageResponse\x12+\n" +
+	"\x05tasks\x18\x01 \x03(\v2\x15.caravan.v1.TaskUsageR\x05tasks\":\n" +
+	"\x13GetTaskUsageRequest\x12#\n" +
+	"\rallocation_id\x18\x01 \x01(\tR\fallocationId\"|\n" +
+	"\x14ProgramDeviceRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1b\n" +
+	"\tdevice_id\x18\x02 \x01(\tR\bdeviceId\x12\x14\n" +
+	"\x05image\x18\x03 \x01(\tR\x05image\x12\x1d\n" +
+	"\n" +
+	"timeout_ms\x18\x04 \x01(\x03R\ttimeoutMs\"\x83\x01\n" +
+	"\x15ProgramDeviceProgress\x12)\n" +
+	"\x10done_thousandths\x18\x01 \x01(\x05R\x0fdoneThousandths\x12\x12\n" +
+	"\x04step\x18\x02 \x01(\tR\x04step\x12\x12\n" +
+	"\x04done\x18\x03 \x01(\bR\x04done\x12\x17\n" +
+	"\atook_ms\x18\x04 \x01(\x03R\x06tookMs\")\n" +
+	"\x13ListFamiliesRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\xc0\x01\n" +
+	"\x14ListFamiliesResponse\x12\x1a\n" +
+	"\bcurrency\x18\x01 \x01(\tR\bcurrency\x126\n" +
+	"\bfamilies\x18\x02 \x03(\v2\x1a.caravan.v1.InstanceFamilyR\bfamilies\x12,\n" +
+	"\x05parts\x18\x03 \x03(\v2\x16.caravan.v1.DevicePartR\x05parts\x12&\n" +
+	"\x05sites\x18\x04 \x03(\v2\x10.caravan.v1.SiteR\x05sites\"\x98\x01\n" +
+	"\x0eInstanceFamily\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05class\x18\x02 \x01(\tR\x05class\x12\x10\n" +
+	"\x03cpu\x18\x03 \x01(\tR\x03cpu\x12\x1a\n" +
+	"\bmodelled\x18\x04 \x01(\bR\bmodelled\x12.\n" +
+	"\x05types\x18\x05 \x03(\v2\x18.caravan.v1.InstanceTypeR\x05types\"\xe3\x02\n" +
+	"\fInstanceType\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04vcpu\x18\x02 \x01(\x03R\x04vcpu\x12\x1d\n" +
+	"\n" +
+	"memory_mib\x18\x03 \x01(\x03R\tmemoryMib\x12\x19\n" +
+	"\bnet_mbps\x18\x04 \x01(\x03R\anetMbps\x12/\n" +
+	"\adevices\x18\x05 \x03(\v2\x15.caravan.v1.PartShareR\adevices\x12\x17\n" +
+	"\adisk_gb\x18\x06 \x01(\x03R\x06diskGb\x126\n" +
+	"\x18on_demand_micro_per_hour\x18\a \x01(\x03R\x14onDemandMicroPerHour\x12-\n" +
+	"\x13spot_micro_per_hour\x18\b \x01(\x03R\x10spotMicroPerHour\x12\x1d\n" +
+	"\n" +
+	"idle_watts\x18\t \x01(\x03R\tidleWatts\x12!\n" +
+	"\factive_watts\x18\n" +
+	" \x01(\x03R\vactiveWatts\"A\n" +
+	"\tPartShare\x12\x12\n" +
+	"\x04part\x18\x01 \x01(\tR\x04part\x12 \n" +
+	"\vthousandths\x18\x02 \x01(\x03R\vthousandths\"\xef\x01\n" +
+	"\n" +
+	"DevicePart\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06vendor\x18\x02 \x01(\tR\x06vendor\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x1d\n" +
+	"\n" +
+	"memory_mib\x18\x04 \x01(\x03R\tmemoryMib\x12\x1f\n" +
+	"\vfp32_gflops\x18\x05 \x01(\x03R\n" +
+	"fp32Gflops\x12\x1f\n" +
+	"\vfp64_gflops\x18\x06 \x01(\x03R\n" +
+	"fp64Gflops\x12\x1d\n" +
+	"\n" +
+	"idle_watts\x18\a \x01(\x03R\tidleWatts\x12!\n" +
+	"\factive_watts\x18\b \x01(\x03R\vactiveWatts\"~\n" +
+	"\x04Site\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05zones\x18\x02 \x03(\tR\x05zones\x12\x1b\n" +
+	"\tpue_milli\x18\x03 \x01(\x03R\bpueMilli\x12/\n" +
+	"\x14tariff_micro_per_kwh\x18\x04 \x01(\x03R\x11tariffMicroPerKwh\"s\n" +
 	"\bLogChunk\x12#\n" +
 	"\rallocation_id\x18\x01 \x01(\tR\fallocationId\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x12\n" +
@@ -3448,7 +4339,7 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\x0eFieldViolation\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x12\n" +
-	"\x04hint\x18\x03 \x01(\tR\x04hint2\xc6\x06\n" +
+	"\x04hint\x18\x03 \x01(\tR\x04hint2\x90\a\n" +
 	"\n" +
 	"JobService\x12H\n" +
 	"\tSubmitJob\x12\x1c.caravan.v1.SubmitJobRequest\x1a\x1d.caravan.v1.SubmitJobResponse\x12H\n" +
@@ -3462,13 +4353,17 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"ExplainJob\x12\x1d.caravan.v1.ExplainJobRequest\x1a\x17.caravan.v1.Explanation\x12\\\n" +
 	"\x11ExplainAllocation\x12$.caravan.v1.ExplainAllocationRequest\x1a!.caravan.v1.AllocationExplanation\x12:\n" +
 	"\bWatchJob\x12\x1b.caravan.v1.WatchJobRequest\x1a\x0f.caravan.v1.Job0\x01\x12?\n" +
-	"\bReadLogs\x12\x1b.caravan.v1.ReadLogsRequest\x1a\x14.caravan.v1.LogChunk0\x01\x12=\n" +
-	"\x04Exec\x12\x17.caravan.v1.ExecRequest\x1a\x18.caravan.v1.ExecResponse(\x010\x012\x8e\x02\n" +
+	"\bReadLogs\x12\x1b.caravan.v1.ReadLogsRequest\x1a\x14.caravan.v1.LogChunk0\x01\x12H\n" +
+	"\tListUsage\x12\x1c.caravan.v1.ListUsageRequest\x1a\x1d.caravan.v1.ListUsageResponse\x12=\n" +
+	"\x04Exec\x12\x17.caravan.v1.ExecRequest\x1a\x18.caravan.v1.ExecResponse(\x010\x012\xe6\x02\n" +
 	"\vNodeService\x12H\n" +
 	"\tListNodes\x12\x1c.caravan.v1.ListNodesRequest\x1a\x1d.caravan.v1.ListNodesResponse\x127\n" +
 	"\aGetNode\x12\x1a.caravan.v1.GetNodeRequest\x1a\x10.caravan.v1.Node\x12;\n" +
 	"\tDrainNode\x12\x1c.caravan.v1.DrainNodeRequest\x1a\x10.caravan.v1.Node\x12?\n" +
-	"\vOrderHealth\x12\x1e.caravan.v1.OrderHealthRequest\x1a\x10.caravan.v1.Node2\x97\x01\n" +
+	"\vOrderHealth\x12\x1e.caravan.v1.OrderHealthRequest\x1a\x10.caravan.v1.Node\x12V\n" +
+	"\rProgramDevice\x12 .caravan.v1.ProgramDeviceRequest\x1a!.caravan.v1.ProgramDeviceProgress0\x012e\n" +
+	"\x10CatalogueService\x12Q\n" +
+	"\fListFamilies\x12\x1f.caravan.v1.ListFamiliesRequest\x1a .caravan.v1.ListFamiliesResponse2\x97\x01\n" +
 	"\fQueueService\x12K\n" +
 	"\n" +
 	"ListQueues\x12\x1d.caravan.v1.ListQueuesRequest\x1a\x1e.caravan.v1.ListQueuesResponse\x12:\n" +
@@ -3486,10 +4381,12 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\fRegisterNode\x12\x1f.caravan.v1.RegisterNodeRequest\x1a .caravan.v1.RegisterNodeResponse\x12H\n" +
 	"\tHeartbeat\x12\x1c.caravan.v1.HeartbeatRequest\x1a\x1d.caravan.v1.HeartbeatResponse\x12W\n" +
 	"\x10WatchAllocations\x12#.caravan.v1.WatchAllocationsRequest\x1a\x1c.caravan.v1.AllocationUpdate0\x01\x12`\n" +
-	"\x11ReportAllocations\x12$.caravan.v1.ReportAllocationsRequest\x1a%.caravan.v1.ReportAllocationsResponse2\x99\x01\n" +
+	"\x11ReportAllocations\x12$.caravan.v1.ReportAllocationsRequest\x1a%.caravan.v1.ReportAllocationsResponse2\xbd\x02\n" +
 	"\vTaskService\x12G\n" +
 	"\fReadTaskLogs\x12\x1f.caravan.v1.ReadTaskLogsRequest\x1a\x14.caravan.v1.LogChunk0\x01\x12A\n" +
-	"\bExecTask\x12\x17.caravan.v1.ExecRequest\x1a\x18.caravan.v1.ExecResponse(\x010\x01B!Z\x1fcaravan/api/caravanv1;caravanv1b\x06proto3"
+	"\bExecTask\x12\x17.caravan.v1.ExecRequest\x1a\x18.caravan.v1.ExecResponse(\x010\x01\x12F\n" +
+	"\fGetTaskUsage\x12\x1f.caravan.v1.GetTaskUsageRequest\x1a\x15.caravan.v1.TaskUsage\x12Z\n" +
+	"\x11ProgramTaskDevice\x12 .caravan.v1.ProgramDeviceRequest\x1a!.caravan.v1.ProgramDeviceProgress0\x01B!Z\x1fcaravan/api/caravanv1;caravanv1b\x06proto3"
 
 var (
 	file_caravan_v1_service_proto_rawDescOnce sync.Once
@@ -3503,7 +4400,7 @@ func file_caravan_v1_service_proto_rawDescGZIP() []byte {
 	return file_caravan_v1_service_proto_rawDescData
 }
 
-var file_caravan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
+var file_caravan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
 var file_caravan_v1_service_proto_goTypes = []any{
 	(*SubmitJobRequest)(nil),           // 0: caravan.v1.SubmitJobRequest
 	(*SubmitJobResponse)(nil),          // 1: caravan.v1.SubmitJobResponse
@@ -3521,156 +4418,185 @@ var file_caravan_v1_service_proto_goTypes = []any{
 	(*WatchJobRequest)(nil),            // 13: caravan.v1.WatchJobRequest
 	(*ExplainAllocationRequest)(nil),   // 14: caravan.v1.ExplainAllocationRequest
 	(*ReadLogsRequest)(nil),            // 15: caravan.v1.ReadLogsRequest
-	(*LogChunk)(nil),                   // 16: caravan.v1.LogChunk
-	(*ExecRequest)(nil),                // 17: caravan.v1.ExecRequest
-	(*ExecStart)(nil),                  // 18: caravan.v1.ExecStart
-	(*TerminalSize)(nil),               // 19: caravan.v1.TerminalSize
-	(*ExecResponse)(nil),               // 20: caravan.v1.ExecResponse
-	(*ListNodesRequest)(nil),           // 21: caravan.v1.ListNodesRequest
-	(*ListNodesResponse)(nil),          // 22: caravan.v1.ListNodesResponse
-	(*GetNodeRequest)(nil),             // 23: caravan.v1.GetNodeRequest
-	(*DrainNodeRequest)(nil),           // 24: caravan.v1.DrainNodeRequest
-	(*OrderHealthRequest)(nil),         // 25: caravan.v1.OrderHealthRequest
-	(*ListQueuesRequest)(nil),          // 26: caravan.v1.ListQueuesRequest
-	(*ListQueuesResponse)(nil),         // 27: caravan.v1.ListQueuesResponse
-	(*PutQueueRequest)(nil),            // 28: caravan.v1.PutQueueRequest
-	(*StreamEventsRequest)(nil),        // 29: caravan.v1.StreamEventsRequest
-	(*Event)(nil),                      // 30: caravan.v1.Event
-	(*GetClusterRequest)(nil),          // 31: caravan.v1.GetClusterRequest
-	(*Cluster)(nil),                    // 32: caravan.v1.Cluster
-	(*Server)(nil),                     // 33: caravan.v1.Server
-	(*JoinServerRequest)(nil),          // 34: caravan.v1.JoinServerRequest
-	(*JoinServerResponse)(nil),         // 35: caravan.v1.JoinServerResponse
-	(*RemoveServerRequest)(nil),        // 36: caravan.v1.RemoveServerRequest
-	(*RemoveServerResponse)(nil),       // 37: caravan.v1.RemoveServerResponse
-	(*TransferLeadershipRequest)(nil),  // 38: caravan.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 39: caravan.v1.TransferLeadershipResponse
-	(*RegisterNodeRequest)(nil),        // 40: caravan.v1.RegisterNodeRequest
-	(*RegisterNodeResponse)(nil),       // 41: caravan.v1.RegisterNodeResponse
-	(*HeartbeatRequest)(nil),           // 42: caravan.v1.HeartbeatRequest
-	(*HeartbeatResponse)(nil),          // 43: caravan.v1.HeartbeatResponse
-	(*WatchAllocationsRequest)(nil),    // 44: caravan.v1.WatchAllocationsRequest
-	(*AllocationUpdate)(nil),           // 45: caravan.v1.AllocationUpdate
-	(*Assignment)(nil),                 // 46: caravan.v1.Assignment
-	(*ReportAllocationsRequest)(nil),   // 47: caravan.v1.ReportAllocationsRequest
-	(*AllocationReport)(nil),           // 48: caravan.v1.AllocationReport
-	(*ReportAllocationsResponse)(nil),  // 49: caravan.v1.ReportAllocationsResponse
-	(*ReadTaskLogsRequest)(nil),        // 50: caravan.v1.ReadTaskLogsRequest
-	(*ErrorDetail)(nil),                // 51: caravan.v1.ErrorDetail
-	(*FieldViolation)(nil),             // 52: caravan.v1.FieldViolation
-	(*JobSpec)(nil),                    // 53: caravan.v1.JobSpec
-	(*Offer)(nil),                      // 54: caravan.v1.Offer
-	(*Explanation)(nil),                // 55: caravan.v1.Explanation
-	(JobState)(0),                      // 56: caravan.v1.JobState
-	(*Job)(nil),                        // 57: caravan.v1.Job
-	(TaskState)(0),                     // 58: caravan.v1.TaskState
-	(*Task)(nil),                       // 59: caravan.v1.Task
-	(*Node)(nil),                       // 60: caravan.v1.Node
-	(HealthVerb)(0),                    // 61: caravan.v1.HealthVerb
-	(*QueueStatus)(nil),                // 62: caravan.v1.QueueStatus
-	(*Queue)(nil),                      // 63: caravan.v1.Queue
-	(*NodeInfo)(nil),                   // 64: caravan.v1.NodeInfo
-	(*HealthOrder)(nil),                // 65: caravan.v1.HealthOrder
-	(*Allocation)(nil),                 // 66: caravan.v1.Allocation
-	(*TaskGroup)(nil),                  // 67: caravan.v1.TaskGroup
-	(*Variant)(nil),                    // 68: caravan.v1.Variant
-	(AllocationState)(0),               // 69: caravan.v1.AllocationState
-	(*Exit)(nil),                       // 70: caravan.v1.Exit
-	(*Usage)(nil),                      // 71: caravan.v1.Usage
-	(*AllocationExplanation)(nil),      // 72: caravan.v1.AllocationExplanation
+	(*ListUsageRequest)(nil),           // 16: caravan.v1.ListUsageRequest
+	(*ListUsageResponse)(nil),          // 17: caravan.v1.ListUsageResponse
+	(*GetTaskUsageRequest)(nil),        // 18: caravan.v1.GetTaskUsageRequest
+	(*ProgramDeviceRequest)(nil),       // 19: caravan.v1.ProgramDeviceRequest
+	(*ProgramDeviceProgress)(nil),      // 20: caravan.v1.ProgramDeviceProgress
+	(*ListFamiliesRequest)(nil),        // 21: caravan.v1.ListFamiliesRequest
+	(*ListFamiliesResponse)(nil),       // 22: caravan.v1.ListFamiliesResponse
+	(*InstanceFamily)(nil),             // 23: caravan.v1.InstanceFamily
+	(*InstanceType)(nil),               // 24: caravan.v1.InstanceType
+	(*PartShare)(nil),                  // 25: caravan.v1.PartShare
+	(*DevicePart)(nil),                 // 26: caravan.v1.DevicePart
+	(*Site)(nil),                       // 27: caravan.v1.Site
+	(*LogChunk)(nil),                   // 28: caravan.v1.LogChunk
+	(*ExecRequest)(nil),                // 29: caravan.v1.ExecRequest
+	(*ExecStart)(nil),                  // 30: caravan.v1.ExecStart
+	(*TerminalSize)(nil),               // 31: caravan.v1.TerminalSize
+	(*ExecResponse)(nil),               // 32: caravan.v1.ExecResponse
+	(*ListNodesRequest)(nil),           // 33: caravan.v1.ListNodesRequest
+	(*ListNodesResponse)(nil),          // 34: caravan.v1.ListNodesResponse
+	(*GetNodeRequest)(nil),             // 35: caravan.v1.GetNodeRequest
+	(*DrainNodeRequest)(nil),           // 36: caravan.v1.DrainNodeRequest
+	(*OrderHealthRequest)(nil),         // 37: caravan.v1.OrderHealthRequest
+	(*ListQueuesRequest)(nil),          // 38: caravan.v1.ListQueuesRequest
+	(*ListQueuesResponse)(nil),         // 39: caravan.v1.ListQueuesResponse
+	(*PutQueueRequest)(nil),            // 40: caravan.v1.PutQueueRequest
+	(*StreamEventsRequest)(nil),        // 41: caravan.v1.StreamEventsRequest
+	(*Event)(nil),                      // 42: caravan.v1.Event
+	(*GetClusterRequest)(nil),          // 43: caravan.v1.GetClusterRequest
+	(*Cluster)(nil),                    // 44: caravan.v1.Cluster
+	(*Server)(nil),                     // 45: caravan.v1.Server
+	(*JoinServerRequest)(nil),          // 46: caravan.v1.JoinServerRequest
+	(*JoinServerResponse)(nil),         // 47: caravan.v1.JoinServerResponse
+	(*RemoveServerRequest)(nil),        // 48: caravan.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),       // 49: caravan.v1.RemoveServerResponse
+	(*TransferLeadershipRequest)(nil),  // 50: caravan.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 51: caravan.v1.TransferLeadershipResponse
+	(*RegisterNodeRequest)(nil),        // 52: caravan.v1.RegisterNodeRequest
+	(*RegisterNodeResponse)(nil),       // 53: caravan.v1.RegisterNodeResponse
+	(*HeartbeatRequest)(nil),           // 54: caravan.v1.HeartbeatRequest
+	(*HeartbeatResponse)(nil),          // 55: caravan.v1.HeartbeatResponse
+	(*WatchAllocationsRequest)(nil),    // 56: caravan.v1.WatchAllocationsRequest
+	(*AllocationUpdate)(nil),           // 57: caravan.v1.AllocationUpdate
+	(*Assignment)(nil),                 // 58: caravan.v1.Assignment
+	(*ReportAllocationsRequest)(nil),   // 59: caravan.v1.ReportAllocationsRequest
+	(*AllocationReport)(nil),           // 60: caravan.v1.AllocationReport
+	(*ReportAllocationsResponse)(nil),  // 61: caravan.v1.ReportAllocationsResponse
+	(*ReadTaskLogsRequest)(nil),        // 62: caravan.v1.ReadTaskLogsRequest
+	(*ErrorDetail)(nil),                // 63: caravan.v1.ErrorDetail
+	(*FieldViolation)(nil),             // 64: caravan.v1.FieldViolation
+	(*JobSpec)(nil),                    // 65: caravan.v1.JobSpec
+	(*Offer)(nil),                      // 66: caravan.v1.Offer
+	(*Explanation)(nil),                // 67: caravan.v1.Explanation
+	(JobState)(0),                      // 68: caravan.v1.JobState
+	(*Job)(nil),                        // 69: caravan.v1.Job
+	(TaskState)(0),                     // 70: caravan.v1.TaskState
+	(*Task)(nil),                       // 71: caravan.v1.Task
+	(*TaskUsage)(nil),                  // 72: caravan.v1.TaskUsage
+	(*Node)(nil),                       // 73: caravan.v1.Node
+	(HealthVerb)(0),                    // 74: caravan.v1.HealthVerb
+	(*QueueStatus)(nil),                // 75: caravan.v1.QueueStatus
+	(*Queue)(nil),                      // 76: caravan.v1.Queue
+	(*NodeInfo)(nil),                   // 77: caravan.v1.NodeInfo
+	(*HealthOrder)(nil),                // 78: caravan.v1.HealthOrder
+	(*Allocation)(nil),                 // 79: caravan.v1.Allocation
+	(*TaskGroup)(nil),                  // 80: caravan.v1.TaskGroup
+	(*Variant)(nil),                    // 81: caravan.v1.Variant
+	(AllocationState)(0),               // 82: caravan.v1.AllocationState
+	(*Exit)(nil),                       // 83: caravan.v1.Exit
+	(*Usage)(nil),                      // 84: caravan.v1.Usage
+	(*AllocationExplanation)(nil),      // 85: caravan.v1.AllocationExplanation
 }
 var file_caravan_v1_service_proto_depIdxs = []int32{
-	53, // 0: caravan.v1.SubmitJobRequest.spec:type_name -> caravan.v1.JobSpec
-	53, // 1: caravan.v1.DryRunJobRequest.spec:type_name -> caravan.v1.JobSpec
-	54, // 2: caravan.v1.DryRunJobResponse.offers:type_name -> caravan.v1.Offer
-	55, // 3: caravan.v1.DryRunJobResponse.explanation:type_name -> caravan.v1.Explanation
-	56, // 4: caravan.v1.ListJobsRequest.states:type_name -> caravan.v1.JobState
-	57, // 5: caravan.v1.ListJobsResponse.jobs:type_name -> caravan.v1.Job
-	57, // 6: caravan.v1.RetryJobResponse.job:type_name -> caravan.v1.Job
-	58, // 7: caravan.v1.ListTasksRequest.states:type_name -> caravan.v1.TaskState
-	59, // 8: caravan.v1.ListTasksResponse.tasks:type_name -> caravan.v1.Task
-	18, // 9: caravan.v1.ExecRequest.start:type_name -> caravan.v1.ExecStart
-	19, // 10: caravan.v1.ExecRequest.resize:type_name -> caravan.v1.TerminalSize
-	19, // 11: caravan.v1.ExecStart.size:type_name -> caravan.v1.TerminalSize
-	60, // 12: caravan.v1.ListNodesResponse.nodes:type_name -> caravan.v1.Node
-	61, // 13: caravan.v1.OrderHealthRequest.verb:type_name -> caravan.v1.HealthVerb
-	62, // 14: caravan.v1.ListQueuesResponse.queues:type_name -> caravan.v1.QueueStatus
-	63, // 15: caravan.v1.PutQueueRequest.queue:type_name -> caravan.v1.Queue
-	33, // 16: caravan.v1.Cluster.servers:type_name -> caravan.v1.Server
-	64, // 17: caravan.v1.RegisterNodeRequest.info:type_name -> caravan.v1.NodeInfo
-	46, // 18: caravan.v1.AllocationUpdate.assignments:type_name -> caravan.v1.Assignment
-	65, // 19: caravan.v1.AllocationUpdate.orders:type_name -> caravan.v1.HealthOrder
-	66, // 20: caravan.v1.Assignment.allocation:type_name -> caravan.v1.Allocation
-	67, // 21: caravan.v1.Assignment.group:type_name -> caravan.v1.TaskGroup
-	68, // 22: caravan.v1.Assignment.variant:type_name -> caravan.v1.Variant
-	48, // 23: caravan.v1.ReportAllocationsRequest.reports:type_name -> caravan.v1.AllocationReport
-	69, // 24: caravan.v1.AllocationReport.state:type_name -> caravan.v1.AllocationState
-	70, // 25: caravan.v1.AllocationReport.exit:type_name -> caravan.v1.Exit
-	71, // 26: caravan.v1.AllocationReport.usage:type_name -> caravan.v1.Usage
-	52, // 27: caravan.v1.ErrorDetail.fields:type_name -> caravan.v1.FieldViolation
-	0,  // 28: caravan.v1.JobService.SubmitJob:input_type -> caravan.v1.SubmitJobRequest
-	2,  // 29: caravan.v1.JobService.DryRunJob:input_type -> caravan.v1.DryRunJobRequest
-	4,  // 30: caravan.v1.JobService.GetJob:input_type -> caravan.v1.GetJobRequest
-	5,  // 31: caravan.v1.JobService.ListJobs:input_type -> caravan.v1.ListJobsRequest
-	7,  // 32: caravan.v1.JobService.StopJob:input_type -> caravan.v1.StopJobRequest
-	8,  // 33: caravan.v1.JobService.RetryJob:input_type -> caravan.v1.RetryJobRequest
-	10, // 34: caravan.v1.JobService.ListTasks:input_type -> caravan.v1.ListTasksRequest
-	12, // 35: caravan.v1.JobService.ExplainJob:input_type -> caravan.v1.ExplainJobRequest
-	14, // 36: caravan.v1.JobService.ExplainAllocation:input_type -> caravan.v1.ExplainAllocationRequest
-	13, // 37: caravan.v1.JobService.WatchJob:input_type -> caravan.v1.WatchJobRequest
-	15, // 38: caravan.v1.JobService.ReadLogs:input_type -> caravan.v1.ReadLogsRequest
-	17, // 39: caravan.v1.JobService.Exec:input_type -> caravan.v1.ExecRequest
-	21, // 40: caravan.v1.NodeService.ListNodes:input_type -> caravan.v1.ListNodesRequest
-	23, // 41: caravan.v1.NodeService.GetNode:input_type -> caravan.v1.GetNodeRequest
-	24, // 42: caravan.v1.NodeService.DrainNode:input_type -> caravan.v1.DrainNodeRequest
-	25, // 43: caravan.v1.NodeService.OrderHealth:input_type -> caravan.v1.OrderHealthRequest
-	26, // 44: caravan.v1.QueueService.ListQueues:input_type -> caravan.v1.ListQueuesRequest
-	28, // 45: caravan.v1.QueueService.PutQueue:input_type -> caravan.v1.PutQueueRequest
-	29, // 46: caravan.v1.EventService.StreamEvents:input_type -> caravan.v1.StreamEventsRequest
-	31, // 47: caravan.v1.OperatorService.GetCluster:input_type -> caravan.v1.GetClusterRequest
-	34, // 48: caravan.v1.OperatorService.JoinServer:input_type -> caravan.v1.JoinServerRequest
-	36, // 49: caravan.v1.OperatorService.RemoveServer:input_type -> caravan.v1.RemoveServerRequest
-	38, // 50: caravan.v1.OperatorService.TransferLeadership:input_type -> caravan.v1.TransferLeadershipRequest
-	40, // 51: caravan.v1.AgentService.RegisterNode:input_type -> caravan.v1.RegisterNodeRequest
-	42, // 52: caravan.v1.AgentService.Heartbeat:input_type -> caravan.v1.HeartbeatRequest
-	44, // 53: caravan.v1.AgentService.WatchAllocations:input_type -> caravan.v1.WatchAllocationsRequest
-	47, // 54: caravan.v1.AgentService.ReportAllocations:input_type -> caravan.v1.ReportAllocationsRequest
-	50, // 55: caravan.v1.TaskService.ReadTaskLogs:input_type -> caravan.v1.ReadTaskLogsRequest
-	17, // 56: caravan.v1.TaskService.ExecTask:input_type -> caravan.v1.ExecRequest
-	1,  // 57: caravan.v1.JobService.SubmitJob:output_type -> caravan.v1.SubmitJobResponse
-	3,  // 58: caravan.v1.JobService.DryRunJob:output_type -> caravan.v1.DryRunJobResponse
-	57, // 59: caravan.v1.JobService.GetJob:output_type -> caravan.v1.Job
-	6,  // 60: caravan.v1.JobService.ListJobs:output_type -> caravan.v1.ListJobsResponse
-	57, // 61: caravan.v1.JobService.StopJob:output_type -> caravan.v1.Job
-	9,  // 62: caravan.v1.JobService.RetryJob:output_type -> caravan.v1.RetryJobResponse
-	11, // 63: caravan.v1.JobService.ListTasks:output_type -> caravan.v1.ListTasksResponse
-	55, // 64: caravan.v1.JobService.ExplainJob:output_type -> caravan.v1.Explanation
-	72, // 65: caravan.v1.JobService.ExplainAllocation:output_type -> caravan.v1.AllocationExplanation
-	57, // 66: caravan.v1.JobService.WatchJob:output_type -> caravan.v1.Job
-	16, // 67: caravan.v1.JobService.ReadLogs:output_type -> caravan.v1.LogChunk
-	20, // 68: caravan.v1.JobService.Exec:output_type -> caravan.v1.ExecResponse
-	22, // 69: caravan.v1.NodeService.ListNodes:output_type -> caravan.v1.ListNodesResponse
-	60, // 70: caravan.v1.NodeService.GetNode:output_type -> caravan.v1.Node
-	60, // 71: caravan.v1.NodeService.DrainNode:output_type -> caravan.v1.Node
-	60, // 72: caravan.v1.NodeService.OrderHealth:output_type -> caravan.v1.Node
-	27, // 73: caravan.v1.QueueService.ListQueues:output_type -> caravan.v1.ListQueuesResponse
-	63, // 74: caravan.v1.QueueService.PutQueue:output_type -> caravan.v1.Queue
-	30, // 75: caravan.v1.EventService.StreamEvents:output_type -> caravan.v1.Event
-	32, // 76: caravan.v1.OperatorService.GetCluster:output_type -> caravan.v1.Cluster
-	35, // 77: caravan.v1.OperatorService.JoinServer:output_type -> caravan.v1.JoinServerResponse
-	37, // 78: caravan.v1.OperatorService.RemoveServer:output_type -> caravan.v1.RemoveServerResponse
-	39, // 79: caravan.v1.OperatorService.TransferLeadership:output_type -> caravan.v1.TransferLeadershipResponse
-	41, // 80: caravan.v1.AgentService.RegisterNode:output_type -> caravan.v1.RegisterNodeResponse
-	43, // 81: caravan.v1.AgentService.Heartbeat:output_type -> caravan.v1.HeartbeatResponse
-	45, // 82: caravan.v1.AgentService.WatchAllocations:output_type -> caravan.v1.AllocationUpdate
-	49, // 83: caravan.v1.AgentService.ReportAllocations:output_type -> caravan.v1.ReportAllocationsResponse
-	16, // 84: caravan.v1.TaskService.ReadTaskLogs:output_type -> caravan.v1.LogChunk
-	20, // 85: caravan.v1.TaskService.ExecTask:output_type -> caravan.v1.ExecResponse
-	57, // [57:86] is the sub-list for method output_type
-	28, // [28:57] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	65, // 0: caravan.v1.SubmitJobRequest.spec:type_name -> caravan.v1.JobSpec
+	65, // 1: caravan.v1.DryRunJobRequest.spec:type_name -> caravan.v1.JobSpec
+	66, // 2: caravan.v1.DryRunJobResponse.offers:type_name -> caravan.v1.Offer
+	67, // 3: caravan.v1.DryRunJobResponse.explanation:type_name -> caravan.v1.Explanation
+	68, // 4: caravan.v1.ListJobsRequest.states:type_name -> caravan.v1.JobState
+	69, // 5: caravan.v1.ListJobsResponse.jobs:type_name -> caravan.v1.Job
+	69, // 6: caravan.v1.RetryJobResponse.job:type_name -> caravan.v1.Job
+	70, // 7: caravan.v1.ListTasksRequest.states:type_name -> caravan.v1.TaskState
+	71, // 8: caravan.v1.ListTasksResponse.tasks:type_name -> caravan.v1.Task
+	72, // 9: caravan.v1.ListUsageResponse.tasks:type_name -> caravan.v1.TaskUsage
+	23, // 10: caravan.v1.ListFamiliesResponse.families:type_name -> caravan.v1.InstanceFamily
+	26, // 11: caravan.v1.ListFamiliesResponse.parts:type_name -> caravan.v1.DevicePart
+	27, // 12: caravan.v1.ListFamiliesResponse.sites:type_name -> caravan.v1.Site
+	24, // 13: caravan.v1.InstanceFamily.types:type_name -> caravan.v1.InstanceType
+	25, // 14: caravan.v1.InstanceType.devices:type_name -> caravan.v1.PartShare
+	30, // 15: caravan.v1.ExecRequest.start:type_name -> caravan.v1.ExecStart
+	31, // 16: caravan.v1.ExecRequest.resize:type_name -> caravan.v1.TerminalSize
+	31, // 17: caravan.v1.ExecStart.size:type_name -> caravan.v1.TerminalSize
+	73, // 18: caravan.v1.ListNodesResponse.nodes:type_name -> caravan.v1.Node
+	74, // 19: caravan.v1.OrderHealthRequest.verb:type_name -> caravan.v1.HealthVerb
+	75, // 20: caravan.v1.ListQueuesResponse.queues:type_name -> caravan.v1.QueueStatus
+	76, // 21: caravan.v1.PutQueueRequest.queue:type_name -> caravan.v1.Queue
+	45, // 22: caravan.v1.Cluster.servers:type_name -> caravan.v1.Server
+	77, // 23: caravan.v1.RegisterNodeRequest.info:type_name -> caravan.v1.NodeInfo
+	58, // 24: caravan.v1.AllocationUpdate.assignments:type_name -> caravan.v1.Assignment
+	78, // 25: caravan.v1.AllocationUpdate.orders:type_name -> caravan.v1.HealthOrder
+	79, // 26: caravan.v1.Assignment.allocation:type_name -> caravan.v1.Allocation
+	80, // 27: caravan.v1.Assignment.group:type_name -> caravan.v1.TaskGroup
+	81, // 28: caravan.v1.Assignment.variant:type_name -> caravan.v1.Variant
+	60, // 29: caravan.v1.ReportAllocationsRequest.reports:type_name -> caravan.v1.AllocationReport
+	82, // 30: caravan.v1.AllocationReport.state:type_name -> caravan.v1.AllocationState
+	83, // 31: caravan.v1.AllocationReport.exit:type_name -> caravan.v1.Exit
+	84, // 32: caravan.v1.AllocationReport.usage:type_name -> caravan.v1.Usage
+	64, // 33: caravan.v1.ErrorDetail.fields:type_name -> caravan.v1.FieldViolation
+	0,  // 34: caravan.v1.JobService.SubmitJob:input_type -> caravan.v1.SubmitJobRequest
+	2,  // 35: caravan.v1.JobService.DryRunJob:input_type -> caravan.v1.DryRunJobRequest
+	4,  // 36: caravan.v1.JobService.GetJob:input_type -> caravan.v1.GetJobRequest
+	5,  // 37: caravan.v1.JobService.ListJobs:input_type -> caravan.v1.ListJobsRequest
+	7,  // 38: caravan.v1.JobService.StopJob:input_type -> caravan.v1.StopJobRequest
+	8,  // 39: caravan.v1.JobService.RetryJob:input_type -> caravan.v1.RetryJobRequest
+	10, // 40: caravan.v1.JobService.ListTasks:input_type -> caravan.v1.ListTasksRequest
+	12, // 41: caravan.v1.JobService.ExplainJob:input_type -> caravan.v1.ExplainJobRequest
+	14, // 42: caravan.v1.JobService.ExplainAllocation:input_type -> caravan.v1.ExplainAllocationRequest
+	13, // 43: caravan.v1.JobService.WatchJob:input_type -> caravan.v1.WatchJobRequest
+	15, // 44: caravan.v1.JobService.ReadLogs:input_type -> caravan.v1.ReadLogsRequest
+	16, // 45: caravan.v1.JobService.ListUsage:input_type -> caravan.v1.ListUsageRequest
+	29, // 46: caravan.v1.JobService.Exec:input_type -> caravan.v1.ExecRequest
+	33, // 47: caravan.v1.NodeService.ListNodes:input_type -> caravan.v1.ListNodesRequest
+	35, // 48: caravan.v1.NodeService.GetNode:input_type -> caravan.v1.GetNodeRequest
+	36, // 49: caravan.v1.NodeService.DrainNode:input_type -> caravan.v1.DrainNodeRequest
+	37, // 50: caravan.v1.NodeService.OrderHealth:input_type -> caravan.v1.OrderHealthRequest
+	19, // 51: caravan.v1.NodeService.ProgramDevice:input_type -> caravan.v1.ProgramDeviceRequest
+	21, // 52: caravan.v1.CatalogueService.ListFamilies:input_type -> caravan.v1.ListFamiliesRequest
+	38, // 53: caravan.v1.QueueService.ListQueues:input_type -> caravan.v1.ListQueuesRequest
+	40, // 54: caravan.v1.QueueService.PutQueue:input_type -> caravan.v1.PutQueueRequest
+	41, // 55: caravan.v1.EventService.StreamEvents:input_type -> caravan.v1.StreamEventsRequest
+	43, // 56: caravan.v1.OperatorService.GetCluster:input_type -> caravan.v1.GetClusterRequest
+	46, // 57: caravan.v1.OperatorService.JoinServer:input_type -> caravan.v1.JoinServerRequest
+	48, // 58: caravan.v1.OperatorService.RemoveServer:input_type -> caravan.v1.RemoveServerRequest
+	50, // 59: caravan.v1.OperatorService.TransferLeadership:input_type -> caravan.v1.TransferLeadershipRequest
+	52, // 60: caravan.v1.AgentService.RegisterNode:input_type -> caravan.v1.RegisterNodeRequest
+	54, // 61: caravan.v1.AgentService.Heartbeat:input_type -> caravan.v1.HeartbeatRequest
+	56, // 62: caravan.v1.AgentService.WatchAllocations:input_type -> caravan.v1.WatchAllocationsRequest
+	59, // 63: caravan.v1.AgentService.ReportAllocations:input_type -> caravan.v1.ReportAllocationsRequest
+	62, // 64: caravan.v1.TaskService.ReadTaskLogs:input_type -> caravan.v1.ReadTaskLogsRequest
+	29, // 65: caravan.v1.TaskService.ExecTask:input_type -> caravan.v1.ExecRequest
+	18, // 66: caravan.v1.TaskService.GetTaskUsage:input_type -> caravan.v1.GetTaskUsageRequest
+	19, // 67: caravan.v1.TaskService.ProgramTaskDevice:input_type -> caravan.v1.ProgramDeviceRequest
+	1,  // 68: caravan.v1.JobService.SubmitJob:output_type -> caravan.v1.SubmitJobResponse
+	3,  // 69: caravan.v1.JobService.DryRunJob:output_type -> caravan.v1.DryRunJobResponse
+	69, // 70: caravan.v1.JobService.GetJob:output_type -> caravan.v1.Job
+	6,  // 71: caravan.v1.JobService.ListJobs:output_type -> caravan.v1.ListJobsResponse
+	69, // 72: caravan.v1.JobService.StopJob:output_type -> caravan.v1.Job
+	9,  // 73: caravan.v1.JobService.RetryJob:output_type -> caravan.v1.RetryJobResponse
+	11, // 74: caravan.v1.JobService.ListTasks:output_type -> caravan.v1.ListTasksResponse
+	67, // 75: caravan.v1.JobService.ExplainJob:output_type -> caravan.v1.Explanation
+	85, // 76: caravan.v1.JobService.ExplainAllocation:output_type -> caravan.v1.AllocationExplanation
+	69, // 77: caravan.v1.JobService.WatchJob:output_type -> caravan.v1.Job
+	28, // 78: caravan.v1.JobService.ReadLogs:output_type -> caravan.v1.LogChunk
+	17, // 79: caravan.v1.JobService.ListUsage:output_type -> caravan.v1.ListUsageResponse
+	32, // 80: caravan.v1.JobService.Exec:output_type -> caravan.v1.ExecResponse
+	34, // 81: caravan.v1.NodeService.ListNodes:output_type -> caravan.v1.ListNodesResponse
+	73, // 82: caravan.v1.NodeService.GetNode:output_type -> caravan.v1.Node
+	73, // 83: caravan.v1.NodeService.DrainNode:output_type -> caravan.v1.Node
+	73, // 84: caravan.v1.NodeService.OrderHealth:output_type -> caravan.v1.Node
+	20, // 85: caravan.v1.NodeService.ProgramDevice:output_type -> caravan.v1.ProgramDeviceProgress
+	22, // 86: caravan.v1.CatalogueService.ListFamilies:output_type -> caravan.v1.ListFamiliesResponse
+	39, // 87: caravan.v1.QueueService.ListQueues:output_type -> caravan.v1.ListQueuesResponse
+	76, // 88: caravan.v1.QueueService.PutQueue:output_type -> caravan.v1.Queue
+	42, // 89: caravan.v1.EventService.StreamEvents:output_type -> caravan.v1.Event
+	44, // 90: caravan.v1.OperatorService.GetCluster:output_type -> caravan.v1.Cluster
+	47, // 91: caravan.v1.OperatorService.JoinServer:output_type -> caravan.v1.JoinServerResponse
+	49, // 92: caravan.v1.OperatorService.RemoveServer:output_type -> caravan.v1.RemoveServerResponse
+	51, // 93: caravan.v1.OperatorService.TransferLeadership:output_type -> caravan.v1.TransferLeadershipResponse
+	53, // 94: caravan.v1.AgentService.RegisterNode:output_type -> caravan.v1.RegisterNodeResponse
+	55, // 95: caravan.v1.AgentService.Heartbeat:output_type -> caravan.v1.HeartbeatResponse
+	57, // 96: caravan.v1.AgentService.WatchAllocations:output_type -> caravan.v1.AllocationUpdate
+	61, // 97: caravan.v1.AgentService.ReportAllocations:output_type -> caravan.v1.ReportAllocationsResponse
+	28, // 98: caravan.v1.TaskService.ReadTaskLogs:output_type -> caravan.v1.LogChunk
+	32, // 99: caravan.v1.TaskService.ExecTask:output_type -> caravan.v1.ExecResponse
+	72, // 100: caravan.v1.TaskService.GetTaskUsage:output_type -> caravan.v1.TaskUsage
+	20, // 101: caravan.v1.TaskService.ProgramTaskDevice:output_type -> caravan.v1.ProgramDeviceProgress
+	68, // [68:102] is the sub-list for method output_type
+	34, // [34:68] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_service_proto_init() }
@@ -3682,14 +4608,14 @@ func file_caravan_v1_service_proto_init() {
 	file_caravan_v1_node_proto_init()
 	file_caravan_v1_why_proto_init()
 	file_caravan_v1_service_proto_msgTypes[15].OneofWrappers = []any{}
-	file_caravan_v1_service_proto_msgTypes[17].OneofWrappers = []any{
+	file_caravan_v1_service_proto_msgTypes[29].OneofWrappers = []any{
 		(*ExecRequest_Start)(nil),
 		(*ExecRequest_Stdin)(nil),
 		(*ExecRequest_StdinClosed)(nil),
 		(*ExecRequest_Resize)(nil),
 	}
-	file_caravan_v1_service_proto_msgTypes[18].OneofWrappers = []any{}
-	file_caravan_v1_service_proto_msgTypes[20].OneofWrappers = []any{
+	file_caravan_v1_service_proto_msgTypes[30].OneofWrappers = []any{}
+	file_caravan_v1_service_proto_msgTypes[32].OneofWrappers = []any{
 		(*ExecResponse_Stdout)(nil),
 		(*ExecResponse_Stderr)(nil),
 		(*ExecResponse_ExitCode)(nil),
@@ -3700,9 +4626,9 @@ func file_caravan_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_service_proto_rawDesc), len(file_caravan_v1_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   53,
+			NumMessages:   65,
 			NumExtensions: 0,
-			NumServices:   7,
+			NumServices:   8,
 		},
 		GoTypes:           file_caravan_v1_service_proto_goTypes,
 		DependencyIndexes: file_caravan_v1_service_proto_depIdxs,

@@ -30,6 +30,7 @@ const (
 	JobService_ExplainAllocation_FullMethodName = "/caravan.v1.JobService/ExplainAllocation"
 	JobService_WatchJob_FullMethodName          = "/caravan.v1.JobService/WatchJob"
 	JobService_ReadLogs_FullMethodName          = "/caravan.v1.JobService/ReadLogs"
+	JobService_ListUsage_FullMethodName         = "/caravan.v1.JobService/ListUsage"
 	JobService_Exec_FullMethodName              = "/caravan.v1.JobService/Exec"
 )
 
@@ -54,6 +55,9 @@ type JobServiceClient interface {
 	// Sends the job now and after each change, and ends when the job has ended.
 	WatchJob(ctx context.Context, in *WatchJobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Job], error)
 	ReadLogs(ctx context.Context, in *ReadLogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogChunk], error)
+	// Asks the agents what tasks were given and use. Nothing of it is kept by the
+	// servers, so a task whose agent has removed it, or is out of reach, is left out.
+	ListUsage(ctx context.Context, in *ListUsageRequest, opts ...grpc.CallOption) (*ListUsageResponse, error)
 	// Runs a command beside a running task, in its cgroup and environment.
 	Exec(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExecRequest, ExecResponse], error)
 }
@@ -194,6 +198,16 @@ func (c *jobServiceClient) ReadLogs(ctx context.Context, in *ReadLogsRequest, op
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type JobService_ReadLogsClient = grpc.ServerStreamingClient[LogChunk]
 
+func (c *jobServiceClient) ListUsage(ctx context.Context, in *ListUsageRequest, opts ...grpc.CallOption) (*ListUsageResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListUsageResponse)
+	err := c.cc.Invoke(ctx, JobService_ListUsage_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *jobServiceClient) Exec(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExecRequest, ExecResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &JobService_ServiceDesc.Streams[2], JobService_Exec_FullMethodName, cOpts...)
@@ -228,6 +242,9 @@ type JobServiceServer interface {
 	// Sends the job now and after each change, and ends when the job has ended.
 	WatchJob(*WatchJobRequest, grpc.ServerStreamingServer[Job]) error
 	ReadLogs(*ReadLogsRequest, grpc.ServerStreamingServer[LogChunk]) error
+	// Asks the agents what tasks were given and use. Nothing of it is kept by the
+	// servers, so a task whose agent has removed it, or is out of reach, is left out.
+	ListUsage(context.Context, *ListUsageRequest) (*ListUsageResponse, error)
 	// Runs a command beside a running task, in its cgroup and environment.
 	Exec(grpc.BidiStreamingServer[ExecRequest, ExecResponse]) error
 	mustEmbedUnimplementedJobServiceServer()
@@ -272,6 +289,9 @@ func (UnimplementedJobServiceServer) WatchJob(*WatchJobRequest, grpc.ServerStrea
 }
 func (UnimplementedJobServiceServer) ReadLogs(*ReadLogsRequest, grpc.ServerStreamingServer[LogChunk]) error {
 	return status.Error(codes.Unimplemented, "method ReadLogs not implemented")
+}
+func (UnimplementedJobServiceServer) ListUsage(context.Context, *ListUsageRequest) (*ListUsageResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListUsage not implemented")
 }
 func (UnimplementedJobServiceServer) Exec(grpc.BidiStreamingServer[ExecRequest, ExecResponse]) error {
 	return status.Error(codes.Unimplemented, "method Exec not implemented")
@@ -481,6 +501,24 @@ func _JobService_ReadLogs_Handler(srv interface{}, stream grpc.ServerStream) err
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type JobService_ReadLogsServer = grpc.ServerStreamingServer[LogChunk]
 
+func _JobService_ListUsage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListUsageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(JobServiceServer).ListUsage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: JobService_ListUsage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(JobServiceServer).ListUsage(ctx, req.(*ListUsageRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _JobService_Exec_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(JobServiceServer).Exec(&grpc.GenericServerStream[ExecRequest, ExecResponse]{ServerStream: stream})
 }
@@ -531,6 +569,10 @@ var JobService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "ExplainAllocation",
 			Handler:    _JobService_ExplainAllocation_Handler,
 		},
+		{
+			MethodName: "ListUsage",
+			Handler:    _JobService_ListUsage_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -554,10 +596,11 @@ var JobService_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	NodeService_ListNodes_FullMethodName   = "/caravan.v1.NodeService/ListNodes"
-	NodeService_GetNode_FullMethodName     = "/caravan.v1.NodeService/GetNode"
-	NodeService_DrainNode_FullMethodName   = "/caravan.v1.NodeService/DrainNode"
-	NodeService_OrderHealth_FullMethodName = "/caravan.v1.NodeService/OrderHealth"
+	NodeService_ListNodes_FullMethodName     = "/caravan.v1.NodeService/ListNodes"
+	NodeService_GetNode_FullMethodName       = "/caravan.v1.NodeService/GetNode"
+	NodeService_DrainNode_FullMethodName     = "/caravan.v1.NodeService/DrainNode"
+	NodeService_OrderHealth_FullMethodName   = "/caravan.v1.NodeService/OrderHealth"
+	NodeService_ProgramDevice_FullMethodName = "/caravan.v1.NodeService/ProgramDevice"
 )
 
 // NodeServiceClient is the client API for NodeService service.
@@ -569,6 +612,9 @@ type NodeServiceClient interface {
 	DrainNode(ctx context.Context, in *DrainNodeRequest, opts ...grpc.CallOption) (*Node, error)
 	// Takes a device, or a whole host, out of service or gives it back.
 	OrderHealth(ctx context.Context, in *OrderHealthRequest, opts ...grpc.CallOption) (*Node, error)
+	// Loads an image of the agent's store into a device that nobody uses, and
+	// tells how far it is until it is done. Ended early, the image is not loaded.
+	ProgramDevice(ctx context.Context, in *ProgramDeviceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ProgramDeviceProgress], error)
 }
 
 type nodeServiceClient struct {
@@ -619,6 +665,25 @@ func (c *nodeServiceClient) OrderHealth(ctx context.Context, in *OrderHealthRequ
 	return out, nil
 }
 
+func (c *nodeServiceClient) ProgramDevice(ctx context.Context, in *ProgramDeviceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ProgramDeviceProgress], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[0], NodeService_ProgramDevice_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ProgramDeviceRequest, ProgramDeviceProgress]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type NodeService_ProgramDeviceClient = grpc.ServerStreamingClient[ProgramDeviceProgress]
+
 // NodeServiceServer is the server API for NodeService service.
 // All implementations must embed UnimplementedNodeServiceServer
 // for forward compatibility.
@@ -628,6 +693,9 @@ type NodeServiceServer interface {
 	DrainNode(context.Context, *DrainNodeRequest) (*Node, error)
 	// Takes a device, or a whole host, out of service or gives it back.
 	OrderHealth(context.Context, *OrderHealthRequest) (*Node, error)
+	// Loads an image of the agent's store into a device that nobody uses, and
+	// tells how far it is until it is done. Ended early, the image is not loaded.
+	ProgramDevice(*ProgramDeviceRequest, grpc.ServerStreamingServer[ProgramDeviceProgress]) error
 	mustEmbedUnimplementedNodeServiceServer()
 }
 
@@ -649,6 +717,9 @@ func (UnimplementedNodeServiceServer) DrainNode(context.Context, *DrainNodeReque
 }
 func (UnimplementedNodeServiceServer) OrderHealth(context.Context, *OrderHealthRequest) (*Node, error) {
 	return nil, status.Error(codes.Unimplemented, "method OrderHealth not implemented")
+}
+func (UnimplementedNodeServiceServer) ProgramDevice(*ProgramDeviceRequest, grpc.ServerStreamingServer[ProgramDeviceProgress]) error {
+	return status.Error(codes.Unimplemented, "method ProgramDevice not implemented")
 }
 func (UnimplementedNodeServiceServer) mustEmbedUnimplementedNodeServiceServer() {}
 func (UnimplementedNodeServiceServer) testEmbeddedByValue()                     {}
@@ -743,6 +814,17 @@ func _NodeService_OrderHealth_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _NodeService_ProgramDevice_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ProgramDeviceRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(NodeServiceServer).ProgramDevice(m, &grpc.GenericServerStream[ProgramDeviceRequest, ProgramDeviceProgress]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type NodeService_ProgramDeviceServer = grpc.ServerStreamingServer[ProgramDeviceProgress]
+
 // NodeService_ServiceDesc is the grpc.ServiceDesc for NodeService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -765,6 +847,116 @@ var NodeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "OrderHealth",
 			Handler:    _NodeService_OrderHealth_Handler,
+		},
+	},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "ProgramDevice",
+			Handler:       _NodeService_ProgramDevice_Handler,
+			ServerStreams: true,
+		},
+	},
+	Metadata: "caravan/v1/service.proto",
+}
+
+const (
+	CatalogueService_ListFamilies_FullMethodName = "/caravan.v1.CatalogueService/ListFamilies"
+)
+
+// CatalogueServiceClient is the client API for CatalogueService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+type CatalogueServiceClient interface {
+	// Lists the instance families that the servers know, with prices and power.
+	ListFamilies(ctx context.Context, in *ListFamiliesRequest, opts ...grpc.CallOption) (*ListFamiliesResponse, error)
+}
+
+type catalogueServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewCatalogueServiceClient(cc grpc.ClientConnInterface) CatalogueServiceClient {
+	return &catalogueServiceClient{cc}
+}
+
+func (c *catalogueServiceClient) ListFamilies(ctx context.Context, in *ListFamiliesRequest, opts ...grpc.CallOption) (*ListFamiliesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListFamiliesResponse)
+	err := c.cc.Invoke(ctx, CatalogueService_ListFamilies_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// CatalogueServiceServer is the server API for CatalogueService service.
+// All implementations must embed UnimplementedCatalogueServiceServer
+// for forward compatibility.
+type CatalogueServiceServer interface {
+	// Lists the instance families that the servers know, with prices and power.
+	ListFamilies(context.Context, *ListFamiliesRequest) (*ListFamiliesResponse, error)
+	mustEmbedUnimplementedCatalogueServiceServer()
+}
+
+// UnimplementedCatalogueServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedCatalogueServiceServer struct{}
+
+func (UnimplementedCatalogueServiceServer) ListFamilies(context.Context, *ListFamiliesRequest) (*ListFamiliesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListFamilies not implemented")
+}
+func (UnimplementedCatalogueServiceServer) mustEmbedUnimplementedCatalogueServiceServer() {}
+func (UnimplementedCatalogueServiceServer) testEmbeddedByValue()                          {}
+
+// UnsafeCatalogueServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to CatalogueServiceServer will
+// result in compilation errors.
+type UnsafeCatalogueServiceServer interface {
+	mustEmbedUnimplementedCatalogueServiceServer()
+}
+
+func RegisterCatalogueServiceServer(s grpc.ServiceRegistrar, srv CatalogueServiceServer) {
+	// If the following call panics, it indicates UnimplementedCatalogueServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&CatalogueService_ServiceDesc, srv)
+}
+
+func _CatalogueService_ListFamilies_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListFamiliesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CatalogueServiceServer).ListFamilies(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CatalogueService_ListFamilies_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CatalogueServiceServer).ListFamilies(ctx, req.(*ListFamiliesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// CatalogueService_ServiceDesc is the grpc.ServiceDesc for CatalogueService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var CatalogueService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "caravan.v1.CatalogueService",
+	HandlerType: (*CatalogueServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "ListFamilies",
+			Handler:    _CatalogueService_ListFamilies_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
@@ -1463,8 +1655,10 @@ var AgentService_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	TaskService_ReadTaskLogs_FullMethodName = "/caravan.v1.TaskService/ReadTaskLogs"
-	TaskService_ExecTask_FullMethodName     = "/caravan.v1.TaskService/ExecTask"
+	TaskService_ReadTaskLogs_FullMethodName      = "/caravan.v1.TaskService/ReadTaskLogs"
+	TaskService_ExecTask_FullMethodName          = "/caravan.v1.TaskService/ExecTask"
+	TaskService_GetTaskUsage_FullMethodName      = "/caravan.v1.TaskService/GetTaskUsage"
+	TaskService_ProgramTaskDevice_FullMethodName = "/caravan.v1.TaskService/ProgramTaskDevice"
 )
 
 // TaskServiceClient is the client API for TaskService service.
@@ -1475,6 +1669,8 @@ const (
 type TaskServiceClient interface {
 	ReadTaskLogs(ctx context.Context, in *ReadTaskLogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogChunk], error)
 	ExecTask(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExecRequest, ExecResponse], error)
+	GetTaskUsage(ctx context.Context, in *GetTaskUsageRequest, opts ...grpc.CallOption) (*TaskUsage, error)
+	ProgramTaskDevice(ctx context.Context, in *ProgramDeviceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ProgramDeviceProgress], error)
 }
 
 type taskServiceClient struct {
@@ -1517,6 +1713,35 @@ func (c *taskServiceClient) ExecTask(ctx context.Context, opts ...grpc.CallOptio
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type TaskService_ExecTaskClient = grpc.BidiStreamingClient[ExecRequest, ExecResponse]
 
+func (c *taskServiceClient) GetTaskUsage(ctx context.Context, in *GetTaskUsageRequest, opts ...grpc.CallOption) (*TaskUsage, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TaskUsage)
+	err := c.cc.Invoke(ctx, TaskService_GetTaskUsage_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *taskServiceClient) ProgramTaskDevice(ctx context.Context, in *ProgramDeviceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ProgramDeviceProgress], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &TaskService_ServiceDesc.Streams[2], TaskService_ProgramTaskDevice_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ProgramDeviceRequest, ProgramDeviceProgress]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type TaskService_ProgramTaskDeviceClient = grpc.ServerStreamingClient[ProgramDeviceProgress]
+
 // TaskServiceServer is the server API for TaskService service.
 // All implementations must embed UnimplementedTaskServiceServer
 // for forward compatibility.
@@ -1525,6 +1750,8 @@ type TaskService_ExecTaskClient = grpc.BidiStreamingClient[ExecRequest, ExecResp
 type TaskServiceServer interface {
 	ReadTaskLogs(*ReadTaskLogsRequest, grpc.ServerStreamingServer[LogChunk]) error
 	ExecTask(grpc.BidiStreamingServer[ExecRequest, ExecResponse]) error
+	GetTaskUsage(context.Context, *GetTaskUsageRequest) (*TaskUsage, error)
+	ProgramTaskDevice(*ProgramDeviceRequest, grpc.ServerStreamingServer[ProgramDeviceProgress]) error
 	mustEmbedUnimplementedTaskServiceServer()
 }
 
@@ -1540,6 +1767,12 @@ func (UnimplementedTaskServiceServer) ReadTaskLogs(*ReadTaskLogsRequest, grpc.Se
 }
 func (UnimplementedTaskServiceServer) ExecTask(grpc.BidiStreamingServer[ExecRequest, ExecResponse]) error {
 	return status.Error(codes.Unimplemented, "method ExecTask not implemented")
+}
+func (UnimplementedTaskServiceServer) GetTaskUsage(context.Context, *GetTaskUsageRequest) (*TaskUsage, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetTaskUsage not implemented")
+}
+func (UnimplementedTaskServiceServer) ProgramTaskDevice(*ProgramDeviceRequest, grpc.ServerStreamingServer[ProgramDeviceProgress]) error {
+	return status.Error(codes.Unimplemented, "method ProgramTaskDevice not implemented")
 }
 func (UnimplementedTaskServiceServer) mustEmbedUnimplementedTaskServiceServer() {}
 func (UnimplementedTaskServiceServer) testEmbeddedByValue()                     {}
@@ -1580,13 +1813,47 @@ func _TaskService_ExecTask_Handler(srv interface{}, stream grpc.ServerStream) er
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type TaskService_ExecTaskServer = grpc.BidiStreamingServer[ExecRequest, ExecResponse]
 
+func _TaskService_GetTaskUsage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetTaskUsageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TaskServiceServer).GetTaskUsage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TaskService_GetTaskUsage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TaskServiceServer).GetTaskUsage(ctx, req.(*GetTaskUsageRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TaskService_ProgramTaskDevice_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ProgramDeviceRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(TaskServiceServer).ProgramTaskDevice(m, &grpc.GenericServerStream[ProgramDeviceRequest, ProgramDeviceProgress]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type TaskService_ProgramTaskDeviceServer = grpc.ServerStreamingServer[ProgramDeviceProgress]
+
 // TaskService_ServiceDesc is the grpc.ServiceDesc for TaskService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
 var TaskService_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "caravan.v1.TaskService",
 	HandlerType: (*TaskServiceServer)(nil),
-	Methods:     []grpc.MethodDesc{},
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "GetTaskUsage",
+			Handler:    _TaskService_GetTaskUsage_Handler,
+		},
+	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "ReadTaskLogs",
@@ -1598,6 +1865,11 @@ var TaskService_ServiceDesc = grpc.ServiceDesc{
 			Handler:       _TaskService_ExecTask_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "ProgramTaskDevice",
+			Handler:       _TaskService_ProgramTaskDevice_Handler,
+			ServerStreams: true,
 		},
 	},
 	Metadata: "caravan/v1/service.proto",

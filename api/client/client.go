@@ -9,11 +9,13 @@ import (
 // Client is a connection to a cluster. It is safe for concurrent use. The
 // fields are the services of the contract with failover and retry built in.
 type Client struct {
-	Jobs     caravanv1.JobServiceClient
-	Nodes    caravanv1.NodeServiceClient
-	Queues   caravanv1.QueueServiceClient
-	Events   caravanv1.EventServiceClient
-	Operator caravanv1.OperatorServiceClient
+	Jobs   caravanv1.JobServiceClient
+	Nodes  caravanv1.NodeServiceClient
+	Queues caravanv1.QueueServiceClient
+	Events caravanv1.EventServiceClient
+	// Catalogue of instance families.
+	Catalogue caravanv1.CatalogueServiceClient
+	Operator  caravanv1.OperatorServiceClient
 
 	failover *failover
 }
@@ -28,12 +30,13 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	return &Client{
-		Jobs:     caravanv1.NewJobServiceClient(f),
-		Nodes:    caravanv1.NewNodeServiceClient(f),
-		Queues:   caravanv1.NewQueueServiceClient(f),
-		Events:   caravanv1.NewEventServiceClient(f),
-		Operator: caravanv1.NewOperatorServiceClient(f),
-		failover: f,
+		Jobs:      caravanv1.NewJobServiceClient(f),
+		Nodes:     caravanv1.NewNodeServiceClient(f),
+		Queues:    caravanv1.NewQueueServiceClient(f),
+		Events:    caravanv1.NewEventServiceClient(f),
+		Catalogue: caravanv1.NewCatalogueServiceClient(f),
+		Operator:  caravanv1.NewOperatorServiceClient(f),
+		failover:  f,
 	}, nil
 }
 

@@ -97,7 +97,7 @@ func engineFields() []field {
 	return []field{
 		{
 			name: "image", is: deviceImage{}, example: "h264-encoder",
-			doc:       "For an fpga: the image that the task works with. A device that has it loaded comes first, then one that takes images and, if its host lists those it knows, knows this one; there the task finds another image, or none, and loads its own.",
+			doc:       "For an fpga: the image that it has to run. A device that has it loaded comes first, then one that takes images and, if its host lists those it knows, knows this one; there the agent loads it before the task starts.",
 			elsewhere: []string{"bitstream", "afu", "xclbin", "fpga.image"},
 		},
 		{

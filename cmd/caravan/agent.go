@@ -12,9 +12,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"caravan/agent"
+	"caravan/agent/cpus"
 	"caravan/agent/device/health"
 	"caravan/agent/device/hook"
 	"caravan/cmd/caravan/internal/version"
+	"caravan/scheduler/family"
 )
 
 // defaultCgroupParent is the control group below which tasks get theirs.
@@ -31,7 +33,8 @@ type agentFlags struct {
 	instanceType, family, zone, rack string
 	price                            float64
 	plugins, openDevices             []string
-	healthPolicy                     string
+	healthPolicy, catalogue          string
+	images, cpuBinding               string
 	noDeviceWall                     bool
 	selfTest, prolog, epilog         string
 	hookTimeout, selfTestTimeout     time.Duration
@@ -60,8 +63,9 @@ Tasks outlive the agent: after a restart, or a kill -9, it finds them again.
 	fl.StringVar(&f.advertise, "advertise", "", "address servers reach the agent at (default: the listening address)")
 	fl.StringVar(&f.dataDir, "data-dir", "/var/lib/caravan/agent", "where allocations live")
 	fl.StringVar(&f.cgroupParent, "cgroup-parent", defaultCgroupParent, "control group for the tasks; empty for none, without limits")
-	fl.StringVar(&f.instanceType, "instance-type", "", "what machine this is, e.g. ecs.gn4-c8g1.4xlarge")
-	fl.StringVar(&f.family, "family", "", "the instance family, e.g. gn4")
+	fl.StringVar(&f.instanceType, "instance-type", autoType, "what machine this is, e.g. ecs.gn4-c8g1.4xlarge; auto for what its cores, memory and devices say; none for unknown")
+	fl.StringVar(&f.family, "family", "", "the instance family, e.g. gn4 (default: that of the instance type)")
+	fl.StringVar(&f.catalogue, "catalogue", "", "YAML file with further instance families, as for the servers")
 	fl.StringVar(&f.zone, "zone", "", "zone or site")
 	fl.StringVar(&f.rack, "rack", "", "rack")
 	fl.Float64Var(&f.price, "price", 0, "what an hour of this host costs, for dry runs; 0 for unknown")
@@ -72,6 +76,8 @@ Tasks outlive the agent: after a restart, or a kill -9, it finds them again.
 	fl.StringVar(&f.prolog, "prolog", "", "program, with its arguments, run before each task; if it fails, host or device are to blame")
 	fl.StringVar(&f.epilog, "epilog", "", "program, with its arguments, run after each task; likewise")
 	fl.DurationVar(&f.hookTimeout, "hook-timeout", 30*time.Second, "how long prolog and epilog may take")
+	fl.StringVar(&f.images, "images", "", "directory of FPGA images with an index, images.yaml")
+	fl.StringVar(&f.cpuBinding, "cpu-binding", string(cpus.Near), "off: tasks run on any processor; near: next to their devices; exact: whole cores are a task's own as well")
 	fl.StringArrayVar(&f.openDevices, "open-device", nil, "device node that every task may open, e.g. /dev/fuse; repeat for several")
 	fl.BoolVar(&f.noDeviceWall, "no-device-wall", false, "let tasks open every device of the host")
 	return cmd
@@ -93,7 +99,20 @@ func (f *agentFlags) run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	if f.images != "" {
+		if f.images, err = filepath.Abs(f.images); err != nil {
+			return fmt.Errorf("--images: %w", err)
+		}
+	}
+	binding, err := cpus.ParsePolicy(f.cpuBinding)
+	if err != nil {
+		return &usageError{"--cpu-binding: " + err.Error(), "see `caravan agent --help`"}
+	}
 	policy, err := readPolicy(f.healthPolicy)
+	if err != nil {
+		return err
+	}
+	catalogue, instanceType, err := f.machine()
 	if err != nil {
 		return err
 	}
@@ -101,9 +120,10 @@ func (f *agentFlags) run(ctx context.Context, s *session) error {
 	defer cancel(nil)
 	a, err := agent.New(agent.Config{
 		DataDir: dir, Servers: s.addresses(), Name: f.name, Listen: f.listen, Advertise: f.advertise,
-		InstanceType: f.instanceType, Family: f.family, Zone: f.zone, Rack: f.rack, PriceMicroPerHour: int64(math.Round(f.price * 1e6)),
+		Catalogue: catalogue, InstanceType: instanceType, Family: f.family, Zone: f.zone, Rack: f.rack, PriceMicroPerHour: int64(math.Round(f.price * 1e6)),
 		DevicePlugins: plugins, HealthPolicy: policy, OpenDevices: f.openDevices, NoDeviceWall: f.noDeviceWall,
 		SelfTest: program(f.selfTest, f.selfTestTimeout), Prolog: program(f.prolog, f.hookTimeout), Epilog: program(f.epilog, f.hookTimeout),
+		ImagesDir: f.images, CPUBinding: binding,
 		CgroupParent: f.cgroupParent, Version: version.Version, Logger: log,
 		Ready: func(n agent.Node) {
 			if err := f.announce(n.Address); err != nil {
@@ -126,6 +146,25 @@ func (f *agentFlags) run(ctx context.Context, s *session) error {
 // program reads a command line without a shell's words: split at blanks.
 func program(line string, timeout time.Duration) hook.Program {
 	return hook.Program{Command: strings.Fields(line), Timeout: timeout}
+}
+
+// Words for --instance-type that are no types.
+const (
+	autoType = "auto"
+	noType   = "none"
+)
+
+// machine returns the catalogue that the host is looked up in, nil for none, and the type that it is
+// said to be. A type that the catalogue does not know is taken as it is: hosts may be of no family.
+func (f *agentFlags) machine() (*family.Catalogue, string, error) {
+	catalogue, err := readCatalogue(f.catalogue)
+	switch f.instanceType {
+	case noType:
+		return nil, "", err
+	case autoType:
+		return catalogue, "", err
+	}
+	return catalogue, f.instanceType, err
 }
 
 // readPolicy reads an operator's policy; nil for none.

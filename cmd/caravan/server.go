@@ -66,6 +66,7 @@ type serverFlags struct {
 	dataDir, timing           string
 	bootstrap                 bool
 	join                      []string
+	catalogue                 string
 	lease, killGrace          time.Duration
 	priceWeight               int64
 	blackHole                 string
@@ -98,6 +99,7 @@ func newServerCmd(s *session) *cobra.Command {
 	fl.StringVar(&f.dataDir, "data-dir", "/var/lib/caravan/server", "where the log and snapshots are kept")
 	fl.BoolVar(&f.bootstrap, "bootstrap", false, "start a new cluster, if the data directory is empty")
 	fl.StringArrayVar(&f.join, "join", nil, "API address of a server to join; repeat for several")
+	fl.StringVar(&f.catalogue, "catalogue", "", "YAML file with further instance families, prices, power and sites; give all servers the same (see caravan families check)")
 	fl.StringVar(&f.timing, "timing", "default", "raft's time-outs: default, or lan for servers in one room")
 	fl.DurationVar(&f.lease, "lease", 15*time.Second, "how long agents may go on without an answer to a heartbeat")
 	fl.StringVar(&f.blackHole, "black-hole", "jobs=3,of=4,fast=1m,within=30m", "a device or host where so many of the last different jobs failed, each as fast as this, is reported ill to its agent; off for never")
@@ -128,6 +130,10 @@ func (f *serverFlags) run(ctx context.Context, s *session) error {
 	if f.bootstrap && len(f.join) > 0 {
 		return &usageError{"--bootstrap and --join contradict each other", "the first server bootstraps, every further one joins"}
 	}
+	catalogue, err := readCatalogue(f.catalogue)
+	if err != nil {
+		return err
+	}
 	if err := os.MkdirAll(filepath.Clean(f.dataDir), 0o700); err != nil {
 		return fmt.Errorf("the data directory: %w", err)
 	}
@@ -137,7 +143,7 @@ func (f *serverFlags) run(ctx context.Context, s *session) error {
 	}
 	srv, err := server.New(server.Config{
 		ID: f.id, Listener: l, AdvertiseAPI: f.advertise, Join: f.join, Lease: f.lease, KillGrace: f.killGrace, BlackHole: holes,
-		Version: version.Version, Logger: log, PriceWeight: f.priceWeight,
+		Version: version.Version, Logger: log, PriceWeight: f.priceWeight, Catalogue: catalogue,
 		Raft: consensus.Config{
 			BindAddr: f.raftListen, AdvertiseAddr: f.raftAdvertise, DataDir: f.dataDir, Bootstrap: f.bootstrap, Timing: timing,
 		},

@@ -64,13 +64,32 @@ func (s *session) status(ctx context.Context, c *client.Client, id string) error
 		return err
 	}
 	var tasks []*pb.Task
+	var usage *pb.ListUsageResponse
 	if s.human() {
 		if tasks, err = notable(ctx, c, job); err != nil {
 			return err
 		}
+		usage = s.usage(ctx, c, job, "")
 	}
 	view.Scrub(&pb.ListTasksResponse{Tasks: tasks})
-	return s.show(job, []string{job.Id}, func(w io.Writer, style view.Style) { view.Status(w, style, job, tasks) })
+	return s.show(job, []string{job.Id}, func(w io.Writer, style view.Style) {
+		view.Status(w, style, job, tasks)
+		view.Usage(w, style, job, tasks, usage.GetTasks(), style.Wide)
+	})
+}
+
+// usage asks the agents what the job's tasks were given and use. It is an extra: a job whose agents are
+// out of reach is shown without.
+func (s *session) usage(ctx context.Context, c *client.Client, job *pb.Job, group string) *pb.ListUsageResponse {
+	if job.Simulated || job.StartedMs == 0 {
+		return nil
+	}
+	usage, err := c.Jobs.ListUsage(ctx, &pb.ListUsageRequest{JobId: job.Id, Group: group, Limit: statusTasks})
+	if err != nil {
+		return nil
+	}
+	view.Scrub(usage)
+	return usage
 }
 
 // notable returns the tasks worth a look: all of a small job, or else those
@@ -104,6 +123,10 @@ func (s *session) listTasks(ctx context.Context, c *client.Client, req *pb.ListT
 	if err != nil {
 		return err
 	}
+	var usage *pb.ListUsageResponse
+	if s.human() {
+		usage = s.usage(ctx, c, job, req.Group)
+	}
 	names := taskref.Of(job.Spec)
 	var list []string
 	for _, t := range all.Tasks {
@@ -115,6 +138,7 @@ func (s *session) listTasks(ctx context.Context, c *client.Client, req *pb.ListT
 			return
 		}
 		view.Tasks(w, style, job, all.Tasks)
+		view.Usage(w, style, job, all.Tasks, usage.GetTasks(), style.Wide)
 		if all.NextPageToken != "" {
 			fmt.Fprintf(w, "the first %d; more with -n\n", len(all.Tasks))
 		}

@@ -146,9 +146,9 @@ func outerRooms() []Room {
 		{
 			Path: "agent/...", Third: everything,
 			Ours: []string{
-				"agent/...", "api/...", "scheduler/model", "scheduler/resource", "scheduler/wire", "plugins/sdk/...",
+				"agent/...", "api/...", "scheduler/family", "scheduler/model", "scheduler/resource", "scheduler/wire", "plugins/sdk/...",
 			},
-			Why: "an agent obeys the contract: it knows nothing of how servers decide or keep state",
+			Why: "an agent obeys the contract: it knows nothing of how servers decide or keep state; it looks its host up in the catalogue",
 		},
 		{
 			Path: "plugins/sdk/...", Ours: []string{"plugins/sdk/..."}, Third: everything,

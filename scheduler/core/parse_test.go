@@ -304,7 +304,8 @@ func parseDevice(v *model.Variant, key, s string) {
 // parseNode reads a node's shape: cpu=, memory=, disk=, zone=, rack=, family=,
 // type=, price= (units per hour), sim, true= (an expression that holds), gpu=N or
 // fpga=N with -memory, -model, -share (the part of a device that is offered),
-// -sessions, -encode, -decode, -image, -region and -images; any other word is an attribute.
+// -sessions, -encode, -decode, -image, -region, -images, -link (a-b:score,...), -attr
+// (name:value,... of every device) and -N-attr (of the N-th); any other word is an attribute.
 func parseNode(name string, words []string) *model.Node {
 	n := &model.Node{Name: name, State: model.NodeReady, CPUMilli: 8000, MemoryMiB: 32 << 10, DiskMiB: 100 << 10}
 	n.Attributes = map[string]model.Attribute{}
@@ -353,12 +354,26 @@ func parseNodeDevice(n *model.Node, key, s string) {
 		}
 		return
 	}
+	if part == "link" {
+		parseLinks(n, s)
+		return
+	}
+	only := -1
+	if nth, rest, ok := strings.Cut(part, "-"); ok {
+		only, part = int(number(nth)), rest
+	}
 	for i := range n.Devices {
 		d := &n.Devices[i]
-		if d.Kind != kind {
+		if d.Kind != kind || only >= 0 && i != only {
 			continue
 		}
 		switch part {
+		case "attr":
+			d.Attributes = map[string]model.Attribute{}
+			for pair := range strings.SplitSeq(s, ",") {
+				name, value, _ := strings.Cut(pair, ":")
+				d.Attributes[name] = attribute(value)
+			}
 		case "memory":
 			d.MemoryMiB = mib(s)
 		case "model":
@@ -373,5 +388,20 @@ func parseNodeDevice(n *model.Node, key, s string) {
 		default:
 			panic("unknown word: " + key)
 		}
+	}
+}
+
+// parseLinks reads "0-1:150,0-2:10"; pairs that are not named are as close as 10.
+func parseLinks(n *model.Node, s string) {
+	k := len(n.Devices)
+	n.DeviceLinks = make([]int32, k*(k-1)/2)
+	for i := range n.DeviceLinks {
+		n.DeviceLinks[i] = 10
+	}
+	for pair := range strings.SplitSeq(s, ",") {
+		ends, score, _ := strings.Cut(pair, ":")
+		a, b, _ := strings.Cut(ends, "-")
+		i, j := int(number(a)), int(number(b))
+		n.DeviceLinks[i*(2*k-i-1)/2+j-i-1] = int32(number(score))
 	}
 }

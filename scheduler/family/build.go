@@ -2,6 +2,7 @@ package family
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -58,26 +59,34 @@ func (b *builder) within(v, low, high int64, keys ...any) {
 	}
 }
 
-func (b *builder) catalogue(raw rawCatalogue) *Catalogue {
+// catalogue builds what the file adds to a base, which stays as it is; nil for none.
+func (b *builder) catalogue(raw rawCatalogue, base *Catalogue) *Catalogue {
 	if raw.Schema != schema {
 		b.fail([]any{"schema"}, "schema is %d, but this version reads %d", raw.Schema, schema)
 	}
-	if len(raw.Families) == 0 {
+	if len(raw.Families) == 0 && base == nil {
 		b.fail([]any{"families"}, "no families")
 	}
-	c := &Catalogue{
-		parts:    make(map[string]Part, len(raw.Devices)),
-		families: make(map[string]Family, len(raw.Families)),
-		types:    map[string]Type{},
-	}
+	c := base.clone()
 	for _, name := range sortedKeys(raw.Devices) {
+		if _, taken := c.parts[name]; taken {
+			b.fail([]any{"devices", name, "vendor"}, "device %s is in the built-in catalogue already: give yours another name", name)
+			continue
+		}
 		c.parts[name] = b.part(name, raw.Devices[name])
 		c.partNames = append(c.partNames, name)
 	}
+	slices.Sort(c.partNames)
 	for _, name := range sortedKeys(raw.Families) {
+		if _, taken := c.families[name]; taken {
+			b.fail([]any{"families", name, "class"}, "family %s is in the built-in catalogue already: give yours another name; prices, power and sites can be set for it", name)
+			continue
+		}
 		c.families[name] = b.family(c, name, raw.Families[name])
 		c.familyNames = append(c.familyNames, name)
 	}
+	slices.Sort(c.familyNames)
+	b.economy(c, raw)
 	return c
 }
 

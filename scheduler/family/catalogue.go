@@ -3,6 +3,7 @@ package family
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -14,6 +15,38 @@ type Catalogue struct {
 	parts       map[string]Part
 	families    map[string]Family
 	types       map[string]Type // by full name
+
+	currency    string
+	prices      map[string]Price // by full type name
+	hostWatts   map[string]Watts // by full type name, or family
+	deviceWatts map[string]Watts // by part
+	sites       []Site           // in the order of names
+}
+
+// clone returns a copy that can be added to; of nil an empty catalogue.
+func (c *Catalogue) clone() *Catalogue {
+	if c == nil {
+		c = &Catalogue{}
+	}
+	n := &Catalogue{
+		partNames: slices.Clone(c.partNames), familyNames: slices.Clone(c.familyNames), currency: c.currency, sites: slices.Clone(c.sites),
+		parts: maps.Clone(c.parts), families: maps.Clone(c.families), types: maps.Clone(c.types),
+		prices: maps.Clone(c.prices), hostWatts: maps.Clone(c.hostWatts), deviceWatts: maps.Clone(c.deviceWatts),
+	}
+	fresh(&n.parts)
+	fresh(&n.families)
+	fresh(&n.types)
+	fresh(&n.prices)
+	fresh(&n.hostWatts)
+	fresh(&n.deviceWatts)
+	return n
+}
+
+// fresh makes a map that is not there.
+func fresh[V any](m *map[string]V) {
+	if *m == nil {
+		*m = make(map[string]V)
+	}
 }
 
 // Families returns all families in the order of their names.

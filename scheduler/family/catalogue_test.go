@@ -1,8 +1,13 @@
 package family
 
 import (
+	"bytes"
 	"errors"
+	"flag"
 	"fmt"
+	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -25,6 +30,8 @@ func load(t testing.TB) *Catalogue {
 //	type NAME              prints the type that a name stands for
 //	fleet                  reads the line below it as a fleet
 //	parse                  reads the text below it as a catalogue and prints it, or the errors
+//	extend                 reads the text below it as an operator's file and prints what it adds
+//	match FACTS            prints the types that a host can be, of vcpu=, mem= (MiB), cpu= and parts
 func TestScenarios(t *testing.T) {
 	c := load(t)
 	datadriven.Walk(t, "testdata/scenarios", func(t *testing.T, path string) {
@@ -32,6 +39,9 @@ func TestScenarios(t *testing.T) {
 			var name string
 			if len(d.CmdArgs) > 0 {
 				name = d.CmdArgs[0].Key
+			}
+			if d.Cmd == "match" {
+				return match(c, d.CmdArgs)
 			}
 			out, err := run(c, d.Cmd, name, d.Input)
 			if err != nil {
@@ -71,8 +81,111 @@ func run(c *Catalogue, cmd, name, input string) (string, error) {
 			b.WriteString(formatFamily(f))
 		}
 		return b.String(), nil
+	case "extend":
+		extended, err := c.Extend("my.yaml", []byte(input))
+		if err != nil {
+			return "", err
+		}
+		return formatEconomy(c, extended), nil
 	default:
 		return "", fmt.Errorf("no command %q", cmd)
+	}
+}
+
+// formatEconomy prints what one catalogue has beyond another.
+func formatEconomy(base, c *Catalogue) string {
+	var b strings.Builder
+	for _, f := range c.Families() {
+		for _, t := range f.Types {
+			_, err := base.Type(t.Name)
+			if p, w := c.Price(t.Name), c.Watts(t); err != nil || p != (Price{}) || w.Idle != 0 {
+				fmt.Fprintf(&b, "%s price=%d/%d watts=%d/%d\n", t.Name, p.OnDemandMicro, p.SpotMicro, w.Idle, w.Active)
+			}
+		}
+	}
+	for _, s := range c.Sites() {
+		fmt.Fprintf(&b, "site %s %v pue=%d tariff=%d, a kW for an hour costs %d %s millionths\n", s.Name, s.Zones, s.PUEMilli, s.TariffMicro, s.EnergyMicroPerHour(1000), c.Currency())
+	}
+	return b.String()
+}
+
+func match(c *Catalogue, args []datadriven.CmdArg) string {
+	f := Facts{Devices: map[string]int64{}}
+	for _, a := range args {
+		if a.Key == "cpu" {
+			f.CPU = strings.ReplaceAll(a.Vals[0], "_", " ")
+			continue
+		}
+		n, err := strconv.ParseInt(a.Vals[0], 10, 64)
+		if err != nil {
+			return "error: " + err.Error() + "\n"
+		}
+		switch a.Key {
+		case "vcpu":
+			f.VCPU = n
+		case "mem":
+			f.MemMiB = n
+		default:
+			f.Devices[a.Key] = n
+		}
+	}
+	out := ""
+	for _, t := range c.Match(f) {
+		out += t.Name + "\n"
+	}
+	if out == "" {
+		return "none\n"
+	}
+	return out
+}
+
+// The page of the documentation lists what is built in.
+func TestTheReferenceListsTheCatalogue(t *testing.T) {
+	const page = "../../docs/families.md"
+	want := Reference(load(t))
+	if flag.Lookup("rewrite").Value.String() == "true" {
+		if err := os.WriteFile(page, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if have, err := os.ReadFile(page); err != nil || !bytes.Equal(have, want) {
+		t.Errorf("%s is not what the catalogue generates (%v): run go test ./scheduler/family -rewrite and read the difference", page, err)
+	}
+}
+
+// The sample of an operator's file is one.
+func TestTheSampleExtendsTheCatalogue(t *testing.T) {
+	const sample = "../../examples/operator/catalogue.yaml"
+	src, err := os.ReadFile(sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := load(t).Extend(sample, src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lab, err := c.Type("lab")
+	if w := c.Watts(lab); err != nil || w.Idle != 90+2*12 || w.Active != 320+2*200 || c.Price(lab.Name).OnDemandMicro != 850_000 {
+		t.Errorf("%v draws %v and costs %v, %v", lab, w, c.Price(lab.Name), err)
+	}
+	if s, ok := c.SiteOf("north-2"); !ok || s.Name != "north" {
+		t.Errorf("zone north-2 is at %v", s)
+	}
+}
+
+// Every type is what a host with just its facts is taken for, or one of the types that are like it.
+func TestAHostOfEveryTypeIsRecognised(t *testing.T) {
+	c := load(t)
+	for _, f := range c.Families() {
+		for _, want := range f.Types {
+			facts := Facts{VCPU: want.VCPU, MemMiB: want.MemMiB * 97 / 100, CPU: f.CPU, Devices: map[string]int64{}}
+			for _, s := range want.Devices {
+				facts.Devices[s.Part.Name] = s.Thousandths
+			}
+			if !slices.ContainsFunc(c.Match(facts), func(t Type) bool { return t.Name == want.Name }) {
+				t.Errorf("a host with the facts of %s is taken for %v", want.Name, c.Match(facts))
+			}
+		}
 	}
 }
 

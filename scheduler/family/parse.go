@@ -33,7 +33,10 @@ func Load() (*Catalogue, error) {
 // Parse reads a catalogue in the form of families.yaml. Unknown and repeated keys, aliases, numbers
 // out of range and devices that are not described are errors that name line and column; what is
 // wrong with the content is reported all at once, up to 20 errors.
-func Parse(src []byte) (*Catalogue, error) {
+func Parse(src []byte) (*Catalogue, error) { return parse(src, nil) }
+
+// parse reads a file that adds to a base; nil for none.
+func parse(src []byte, base *Catalogue) (*Catalogue, error) {
 	if len(src) > maxFileSize {
 		return nil, fmt.Errorf("catalogue has %d bytes, more than the %d allowed: split it", len(src), maxFileSize)
 	}
@@ -54,7 +57,7 @@ func Parse(src []byte) (*Catalogue, error) {
 		return nil, err
 	}
 	b := builder{body: body}
-	c := b.catalogue(raw)
+	c := b.catalogue(raw, base)
 	if len(b.errs) > 0 {
 		return nil, errors.Join(b.errs...)
 	}
@@ -72,6 +75,31 @@ type rawCatalogue struct {
 	Schema   int                  `yaml:"schema"`
 	Devices  map[string]rawDevice `yaml:"devices"`
 	Families map[string]rawFamily `yaml:"families"`
+	Currency string               `yaml:"currency"`
+	Prices   map[string]rawPrice  `yaml:"prices"`
+	Power    rawPower             `yaml:"power"`
+	Sites    map[string]rawSite   `yaml:"sites"`
+}
+
+type rawPrice struct {
+	OnDemand price `yaml:"on_demand"`
+	Spot     price `yaml:"spot"`
+}
+
+type rawPower struct {
+	Hosts   map[string]rawWatts `yaml:"hosts"`
+	Devices map[string]rawWatts `yaml:"devices"`
+}
+
+type rawWatts struct {
+	Idle   int64 `yaml:"idle_watts"`
+	Active int64 `yaml:"active_watts"`
+}
+
+type rawSite struct {
+	Zones  []string `yaml:"zones"`
+	PUE    decimal  `yaml:"pue"`
+	Tariff price    `yaml:"tariff_per_kwh"`
 }
 
 type rawDevice struct {

@@ -71,6 +71,10 @@ type Usage struct {
 	PeakMemoryBytes int64
 	// Limits names the cgroup version that enforced the limits, or "none".
 	Limits string
+	// What its shares of devices were charged: energy in millijoules, and the most device memory
+	// seen in use; 0 where devices are not measured.
+	DeviceEnergyMJ        int64
+	PeakDeviceMemoryBytes int64
 }
 
 // AllocationID names an attempt: JOB.GROUP.ORDINAL.ATTEMPT.

@@ -15,10 +15,12 @@ type Node struct {
 	MemoryMiB    int64
 	DiskMiB      int64
 	// Devices is sorted by ID.
-	Devices   []Device
-	BootID    string
-	Version   string
-	Simulated bool
+	Devices []Device
+	// DeviceLinks is how close any two devices are; see Link. Empty when unknown.
+	DeviceLinks []int32
+	BootID      string
+	Version     string
+	Simulated   bool
 	// Truths says which expressions hold of the node. It is filled in for a
 	// decision, from everything else that is here, and never kept.
 	Truths map[string]bool
@@ -68,6 +70,19 @@ func (n *Node) Schedulable() bool { return n.State == NodeReady && !n.Draining &
 func (n *Node) Clone() *Node {
 	c := *n
 	return &c
+}
+
+// Link returns how close the i-th and the j-th device are: the higher the closer, 0 unknown.
+func (n *Node) Link(i, j int) int32 {
+	if i > j {
+		i, j = j, i
+	}
+	// Row i of the upper triangle begins behind the i longer rows above it.
+	at := i*(2*len(n.Devices)-i-1)/2 + j - i - 1
+	if i == j || i < 0 || at >= len(n.DeviceLinks) {
+		return 0
+	}
+	return n.DeviceLinks[at]
 }
 
 // Attribute returns the node's attribute of that name. Fixed fields answer

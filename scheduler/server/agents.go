@@ -36,7 +36,7 @@ func (s *agents) RegisterNode(ctx context.Context, r *pb.RegisterNodeRequest) (*
 	}
 	arrived := time.Now()
 	if _, err := s.Propose(ctx, &pb.Command{RequestId: r.RequestId, Actor: r.Info.Name, Op: &pb.Command_RegisterNode{
-		RegisterNode: &pb.RegisterNode{Info: r.Info},
+		RegisterNode: &pb.RegisterNode{Info: priced(s.cfg.Catalogue, r.Info)},
 	}}); err != nil {
 		return nil, err
 	}

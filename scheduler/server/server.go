@@ -17,6 +17,7 @@ import (
 	"caravan/scheduler/consensus"
 	"caravan/scheduler/core"
 	"caravan/scheduler/core/blackhole"
+	"caravan/scheduler/family"
 	"caravan/scheduler/feed"
 	"caravan/scheduler/fsm"
 	"caravan/scheduler/leader"
@@ -56,6 +57,9 @@ type Config struct {
 	// that an hour of work may take longer to save a unit of currency, 0 to
 	// core.MaxPriceWeight. Default 0: the fastest variant that fits.
 	PriceWeight int64
+	// Catalogue of instance families, with an operator's prices. Default: the
+	// built-in one.
+	Catalogue *family.Catalogue
 	// Version is reported to clients.
 	Version string
 	// Logger receives this server's messages. Default: none.
@@ -74,6 +78,12 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.AdvertiseAPI == "" {
 		c.AdvertiseAPI = c.Listener.Addr().String()
+	}
+	if c.Catalogue == nil {
+		var err error
+		if c.Catalogue, err = family.Load(); err != nil {
+			return c, err
+		}
 	}
 	if c.Lease == 0 {
 		c.Lease = 15 * time.Second
@@ -155,6 +165,7 @@ func (s *Server) buildAPI() error {
 	)
 	pb.RegisterJobServiceServer(s.grpc, &jobs{Server: s})
 	pb.RegisterNodeServiceServer(s.grpc, &nodes{Server: s})
+	pb.RegisterCatalogueServiceServer(s.grpc, &catalogue{Server: s})
 	pb.RegisterQueueServiceServer(s.grpc, &queues{Server: s})
 	pb.RegisterEventServiceServer(s.grpc, &events{Server: s})
 	pb.RegisterOperatorServiceServer(s.grpc, &operator{Server: s})

@@ -148,6 +148,9 @@ func checkNode(n *model.Node) *model.Error {
 	if err := checkHealth(subject, &n.Health, n.HealthReason); err != nil {
 		return err
 	}
+	if k := len(n.Devices); len(n.DeviceLinks) > 0 && len(n.DeviceLinks) != k*(k-1)/2 {
+		return invalid(subject, "the links between devices do not fit their number", "update the agent")
+	}
 	seen := map[string]bool{}
 	for i := range n.Devices {
 		d := &n.Devices[i]

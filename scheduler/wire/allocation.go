@@ -68,10 +68,16 @@ func UsageToProto(u model.Usage) *pb.Usage {
 	if u == (model.Usage{}) {
 		return nil
 	}
-	return &pb.Usage{CpuMs: int64(u.CPUTime), PeakMemoryBytes: u.PeakMemoryBytes, Limits: u.Limits}
+	return &pb.Usage{
+		CpuMs: int64(u.CPUTime), PeakMemoryBytes: u.PeakMemoryBytes, Limits: u.Limits,
+		DeviceEnergyMj: u.DeviceEnergyMJ, PeakDeviceMemoryBytes: u.PeakDeviceMemoryBytes,
+	}
 }
 
 // UsageFromProto converts what an attempt used; nil becomes the zero value.
 func UsageFromProto(p *pb.Usage) model.Usage {
-	return model.Usage{CPUTime: model.Duration(p.GetCpuMs()), PeakMemoryBytes: p.GetPeakMemoryBytes(), Limits: p.GetLimits()}
+	return model.Usage{
+		CPUTime: model.Duration(p.GetCpuMs()), PeakMemoryBytes: p.GetPeakMemoryBytes(), Limits: p.GetLimits(),
+		DeviceEnergyMJ: p.GetDeviceEnergyMj(), PeakDeviceMemoryBytes: p.GetPeakDeviceMemoryBytes(),
+	}
 }

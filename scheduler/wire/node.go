@@ -64,6 +64,7 @@ func NodeFromInfo(p *pb.NodeInfo) *model.Node {
 			Healthy: d.Healthy, HealthReason: d.HealthReason, Identity: d.Identity, Health: HealthFromProto(d.Health),
 		})
 	}
+	n.DeviceLinks = p.DeviceLinks
 	slices.SortFunc(n.Devices, func(a, b model.Device) int { return cmp.Compare(a.ID, b.ID) })
 	return n
 }
@@ -74,7 +75,7 @@ func NodeInfoToProto(n *model.Node) *pb.NodeInfo {
 		Name: n.Name, Address: n.Address, InstanceType: n.InstanceType, Family: n.Family, Zone: n.Zone,
 		Rack: n.Rack, Attributes: attributesToProto(n.Attributes), CpuMilli: n.CPUMilli,
 		MemoryMib: n.MemoryMiB, DiskMib: n.DiskMiB, BootId: n.BootID, Version: n.Version,
-		Simulated: n.Simulated, PriceMicroPerHour: n.PriceMicroPerHour, Health: HealthToProto(n.Health, n.HealthReason),
+		Simulated: n.Simulated, PriceMicroPerHour: n.PriceMicroPerHour, Health: HealthToProto(n.Health, n.HealthReason), DeviceLinks: n.DeviceLinks,
 	}
 	for i := range n.Devices {
 		d := &n.Devices[i]

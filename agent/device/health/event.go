@@ -43,6 +43,8 @@ type (
 		Order  uint64
 		At     model.Time
 	}
+	// Proved: what made it suspect was done again and went well.
+	Proved struct{ At model.Time }
 	// Returned: an operator says that it is well again.
 	Returned struct {
 		Order uint64
@@ -57,6 +59,7 @@ func (Passed) event()   {}
 func (WasReset) event() {}
 func (Tested) event()   {}
 func (Banned) event()   {}
+func (Proved) event()   {}
 func (Returned) event() {}
 
 // Effect is something to carry out.

@@ -104,6 +104,11 @@ func Apply(p *Policy, r Record, e Event) (Record, []Effect) {
 		if r.Busy && !e.Finish {
 			effects = append(effects, Evict)
 		}
+	case Proved:
+		now = e.At
+		if r.State == model.Suspect && !p.counts(r, now) {
+			r, effects = r.move(p, calm, "", "", now)
+		}
 	case Returned:
 		now = e.At
 		r.Held, r.Order, r.ToReset = false, max(r.Order, e.Order), false

@@ -94,6 +94,23 @@ func (t *Task) Stop(ctx context.Context, sig syscall.Signal, grace time.Duration
 	return t.handle.Stop(ctx, sig, grace)
 }
 
+// Pin binds the running task to other processors and memory nodes, in the kernel's list format; ""
+// leaves either as it is.
+func (t *Task) Pin(ctx context.Context, cpus, memoryNodes string) error {
+	st, err := t.handle.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if st.Cgroup == "" {
+		return fmt.Errorf("bind to processors: %w", driver.ErrUnsupported)
+	}
+	g, err := cgroup.Open(st.Cgroup)
+	if err != nil {
+		return err
+	}
+	return g.Pin(cpus, memoryNodes)
+}
+
 // Signal sends a signal to the command's process group.
 func (t *Task) Signal(ctx context.Context, sig syscall.Signal) error {
 	return t.handle.Signal(ctx, sig)

@@ -34,6 +34,7 @@ type State struct {
 type Cluster struct {
 	pb.UnimplementedJobServiceServer
 	pb.UnimplementedNodeServiceServer
+	pb.UnimplementedCatalogueServiceServer
 	pb.UnimplementedQueueServiceServer
 	pb.UnimplementedEventServiceServer
 	pb.UnimplementedOperatorServiceServer
@@ -53,6 +54,7 @@ func NewCluster(state State) *Cluster {
 func (c *Cluster) register(r grpc.ServiceRegistrar) {
 	pb.RegisterJobServiceServer(r, c)
 	pb.RegisterNodeServiceServer(r, c)
+	pb.RegisterCatalogueServiceServer(r, c)
 	pb.RegisterQueueServiceServer(r, c)
 	pb.RegisterEventServiceServer(r, c)
 	pb.RegisterOperatorServiceServer(r, c)

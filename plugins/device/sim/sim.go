@@ -12,6 +12,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -55,6 +56,8 @@ type Fault struct {
 	// PIDs are processes that use the device, MemoryLeft is bytes that nobody owns.
 	PIDs       []int64 `yaml:"pids"`
 	MemoryLeft int64   `yaml:"memory_left"`
+	// Measures are what is measured of it, by name with the unit at its end; else it is idle.
+	Measures map[string]int64 `yaml:"measures"`
 }
 
 // Config says what to pretend.
@@ -246,11 +249,17 @@ func (p *Plugin) Edits(_ context.Context, shares []*pluginv1.Share) (*pluginv1.E
 	return e, nil
 }
 
-// Stats pretends that every device is idle.
+// Stats pretends what the file of faults says, and that all other devices are idle.
 func (p *Plugin) Stats(context.Context) (*pluginv1.StatsSample, error) {
+	faults, err := p.faults()
+	if err != nil {
+		return nil, err
+	}
 	sample := &pluginv1.StatsSample{}
 	for _, d := range p.devices {
-		sample.Devices = append(sample.Devices, &pluginv1.DeviceStats{DeviceId: d.Id, Values: map[string]int64{"busy_thousandths": 0}})
+		values := map[string]int64{"busy_thousandths": 0}
+		maps.Copy(values, faults.Devices[d.Id].Measures)
+		sample.Devices = append(sample.Devices, &pluginv1.DeviceStats{DeviceId: d.Id, Values: values})
 	}
 	return sample, nil
 }

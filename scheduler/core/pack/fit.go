@@ -102,7 +102,8 @@ func (f *Fitter) clear() {
 // Failing returns the request that the last call of Devices could not serve.
 func (f *Fitter) Failing() int { return f.failing }
 
-// rank orders the devices that could serve a request, least first: split
+// rank orders the devices that could serve a request, least first: those that
+// run the image that is asked for before those to be programmed, split
 // devices before whole ones, then the least left over, then the smallest.
 type rank struct {
 	whole       bool

@@ -173,7 +173,10 @@ func (p *Packer) Place(x *Index) (Spot, bool) {
 // Devices returns the devices that a task takes on a node where it fits.
 func (p *Packer) Devices(x *Index, node int) []model.DeviceShare {
 	n := p.fleet.At(node)
-	p.fitter.Fits(x.class, x.match[x.at[node]:], n.Node, n.Free)
+	match := Match(x.match[x.at[node]:])
+	if p.fitter.Fits(x.class, match, n.Node, n.Free) {
+		p.fitter.connect(x.class, match, n.Node, n.Free)
+	}
 	return p.share(n.Node)
 }
 

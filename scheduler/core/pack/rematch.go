@@ -25,10 +25,12 @@ func (f *Fitter) rematch(c *request.Class, m Match, n *model.Node, free *resourc
 		}
 	}
 	f.clear()
+	clear(f.taken)
 	for unit, r := range a.units {
 		for d, owner := range a.owner {
 			if owner == int32(unit+1) {
 				k, memory, _ := rate(&c.Devices[r], &n.Devices[d], &free.Devices[d])
+				f.taken[d/64] |= 1 << (d % 64)
 				f.pick(&c.Devices[r], d, k, memory)
 			}
 		}

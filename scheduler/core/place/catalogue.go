@@ -71,6 +71,8 @@ type site struct {
 	model uint8
 	// odd nodes are those that the potential cannot describe.
 	odd bool
+	// linked nodes say how close their devices are.
+	linked bool
 }
 
 // catalogue numbers shapes and device models.
@@ -120,7 +122,7 @@ func (k *catalogue) site(n *model.Node, usable bool) (s site, known bool) {
 		k.shapes[string(b)] = shape
 		k.examples, k.modelOf = append(k.examples, n), append(k.modelOf, s.model)
 	}
-	s.shape = shape
+	s.shape, s.linked = shape, len(n.DeviceLinks) > 0
 	return s, known
 }
 

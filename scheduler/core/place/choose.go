@@ -66,16 +66,24 @@ func (p *Placer) Devices(c *request.Class, f Found) []model.DeviceShare {
 	r, n, s := &c.Devices[0], p.fleet.At(f.Node), &p.sites[f.Node]
 	m, memoryMiB := &p.catalogue.offers[s.model], request.Memory(r, p.catalogue.devices[s.model])
 	shares, ids := p.shares.Cut(int(r.Count)), p.ids[p.firstID[f.Node]:]
-	p.positions = p.positions[:0]
+	linked := s.linked && !r.Fraction()
+	p.pool = p.pool[:0]
 	for d := range n.Free.Devices {
-		if !suits(r, leftOf(&n.Free.Devices[d], m), m, &f.choice) {
-			continue
+		if suits(r, leftOf(&n.Free.Devices[d], m), m, &f.choice) {
+			p.pool = append(p.pool, d)
+			if len(p.pool) == int(r.Count) && !linked {
+				break
+			}
 		}
+	}
+	chosen := p.pool
+	if linked {
+		chosen = pack.Connected(nil, n.Node, p.pool, int(r.Count))
+	}
+	p.positions = p.positions[:0]
+	for _, d := range chosen {
+		p.positions = append(p.positions, int32(d)) //nolint:gosec // of at most 64 devices
 		shares = append(shares, model.DeviceShare{Device: ids[d], Thousandths: r.Thousandths, MemoryMiB: memoryMiB})
-		p.positions = append(p.positions, int32(d))
-		if len(p.positions) == int(r.Count) {
-			break
-		}
 	}
 	return shares
 }

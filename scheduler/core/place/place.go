@@ -46,6 +46,7 @@ type Placer struct {
 	firstID []int32
 	left    []potential.Left
 	rooms   []int64
+	pool    []int // scratch of Devices
 }
 
 // known is what is kept of a class.

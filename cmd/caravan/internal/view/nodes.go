@@ -136,7 +136,7 @@ func usedShares(n *pb.Node) map[string]share {
 func Node(w io.Writer, s Style, n *pb.Node) {
 	i := n.Info
 	fmt.Fprintf(w, "%s  %s\n", sim(i.GetName(), i.GetSimulated()), s.state(nodeState(n)))
-	facts := []string{"type " + or(i.GetInstanceType(), "unknown")}
+	facts := []string{"type " + nodeType(i)}
 	for _, f := range []struct{ name, value string }{
 		{"family", i.GetFamily()},
 		{"zone", i.GetZone()},
@@ -158,6 +158,8 @@ func Node(w io.Writer, s Style, n *pb.Node) {
 	t.row("tasks", strconv.FormatInt(n.Allocations, 10), "-")
 	t.flush()
 	nodeDevices(w, s, n)
+	nodeRegions(w, s, n)
+	nodeLinks(w, s, n)
 	nodeHistory(w, s, n)
 	if keys := slices.Sorted(maps.Keys(i.GetAttributes())); len(keys) > 0 {
 		fmt.Fprintln(w)
@@ -232,6 +234,59 @@ func nodeHistory(w io.Writer, s Style, n *pb.Node) {
 	t := newTable(w, s, "WHEN", "DEVICE", "FAULT", "*THEN")
 	for _, l := range lines {
 		t.row(s.ago(l.TimeMs), l.device, or(l.Fault, "-"), s.state(Word(l.State)))
+	}
+	t.flush()
+}
+
+// nodeType is a node's instance type, and how it is known where nobody has named it.
+func nodeType(i *pb.NodeInfo) string {
+	name := or(i.GetInstanceType(), "unknown")
+	from, ok := i.GetAttributes()["instance_type.from"]
+	if !ok {
+		return name
+	}
+	if others, ok := i.Attributes["instance_type.others"]; ok {
+		return name + " (" + attribute(from) + "; or " + strings.ReplaceAll(attribute(others), " ", " or ") + ")"
+	}
+	return name + " (" + attribute(from) + ")"
+}
+
+// nodeRegions writes what programmable devices run and could run.
+func nodeRegions(w io.Writer, s Style, n *pb.Node) {
+	if slices.ContainsFunc(n.Info.GetDevices(), Programmable) {
+		fmt.Fprintln(w)
+		Regions(w, s, []*pb.Node{n})
+	}
+}
+
+// maxLinked bounds the devices whose links are written: more do not fit a line.
+const maxLinked = 16
+
+// nodeLinks writes how close devices are, one row for each, if anything is known of it.
+func nodeLinks(w io.Writer, s Style, n *pb.Node) {
+	links, devices := n.Info.GetDeviceLinks(), n.Info.GetDevices()
+	if len(links) == 0 || len(links) != len(devices)*(len(devices)-1)/2 || len(devices) > maxLinked {
+		return
+	}
+	fmt.Fprintln(w)
+	header := []string{"LINKS"}
+	for i := range devices {
+		header = append(header, strconv.Itoa(i))
+	}
+	t := newTable(w, s, header...)
+	score := func(i, j int) string {
+		if i == j {
+			return "-"
+		}
+		i, j = min(i, j), max(i, j)
+		return strconv.Itoa(int(links[i*(2*len(devices)-i-1)/2+j-i-1]))
+	}
+	for i, d := range devices {
+		row := []string{strconv.Itoa(i) + " " + d.Id}
+		for j := range devices {
+			row = append(row, score(i, j))
+		}
+		t.row(row...)
 	}
 	t.flush()
 }

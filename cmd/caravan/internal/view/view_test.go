@@ -97,3 +97,59 @@ func TestTextsOfOthersCannotDriveTheTerminal(t *testing.T) {
 		t.Errorf("got %v", job)
 	}
 }
+
+// A node with devices tells what they run, how close they are, and how its type is known.
+func TestANodesPageTellsOfRegionsLinksAndType(t *testing.T) {
+	text := func(s string) *pb.AttributeValue {
+		return &pb.AttributeValue{Value: &pb.AttributeValue_Text{Text: s}}
+	}
+	n := &pb.Node{State: pb.NodeState_NODE_STATE_READY, Info: &pb.NodeInfo{
+		Name: "f1-1", InstanceType: "ecs.f1-c28f1.14xlarge",
+		Attributes: map[string]*pb.AttributeValue{"instance_type.from": text("guessed"), "instance_type.others": text("a b")},
+		Devices: []*pb.Device{
+			{Id: "d0", Kind: "fpga", Model: "A10", Thousandths: 1000, Healthy: true, Attributes: map[string]*pb.AttributeValue{
+				"region": text("ready"), "image": text("aes"), "images": text("aes,sha"), "reprogram_ms": {Value: &pb.AttributeValue_Milli{Milli: 2_500_000}},
+			}},
+			{Id: "d1", Kind: "gpu", Model: "M40", Thousandths: 1000, Healthy: true},
+			{Id: "d2", Kind: "gpu", Model: "M40", Thousandths: 1000},
+		},
+		DeviceLinks: []int32{10, 20, 150},
+	}}
+	var b strings.Builder
+	view.Node(&b, view.Style{}, n)
+	for _, want := range []string{
+		"type ecs.f1-c28f1.14xlarge (guessed; or a or b)", "f1-1  d0      A10    ready  aes   aes, sha  2s", "0 d0   -   10   20", "1 d1   10  -    150", "2 d2   20  150  -", "unhealthy",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, b.String())
+		}
+	}
+}
+
+func TestUsageTellsWhatIsKeptAndWhatIsBooked(t *testing.T) {
+	j := &pb.Job{Id: "j-1", Spec: &pb.JobSpec{Name: "j", Groups: []*pb.TaskGroup{{Name: "g", Indices: []*pb.IndexRange{{Last: 1, Step: 1}}}}}}
+	tasks := []*pb.Task{{JobId: "j-1", Group: "g", Last: &pb.Allocation{Id: "a"}}, {JobId: "j-1", Group: "g", Ordinal: 1, Last: &pb.Allocation{Id: "b"}}}
+	usage := []*pb.TaskUsage{
+		{AllocationId: "b", Limits: []*pb.Limit{{Name: "memory_mib", Value: "64", Enforcement: pb.Enforcement_ENFORCEMENT_ACCOUNTED}}},
+		{AllocationId: "a", Notes: []string{"it runs anywhere"}, Limits: []*pb.Limit{
+			{Name: "cpu_milli", Value: "500", Enforcement: pb.Enforcement_ENFORCEMENT_ENFORCED},
+			{Name: "memory_mib", Value: "3072", DeviceId: "d", Enforcement: pb.Enforcement_ENFORCEMENT_ACCOUNTED},
+		}, Devices: []*pb.DeviceUsage{{
+			DeviceId: "d", Thousandths: 250, EnergyMj: 7_200_000, PeakMemoryBytes: 2 << 30,
+			Values: map[string]int64{"busy_thousandths": 420, "memory_used_bytes": 1 << 30, "power_milliwatts": 50_000},
+		}}},
+	}
+	var few, all strings.Builder
+	view.Usage(&few, view.Style{}, j, tasks, usage, false)
+	view.Usage(&all, view.Style{}, j, tasks, usage, true)
+	for _, want := range []string{
+		"0.25   1 GiB   2 GiB  42 %  50 W   2 Wh", "enforced: cpu_milli 500; accounted only: d memory_mib 3072", "it runs anywhere",
+	} {
+		if !strings.Contains(few.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, few.String())
+		}
+	}
+	if strings.Contains(few.String(), "memory_mib 64") || !strings.Contains(all.String(), "memory_mib 64") {
+		t.Errorf("a task without devices:\n%s\nand all:\n%s", few.String(), all.String())
+	}
+}
