@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -66,6 +67,7 @@ func environment(a *pb.Assignment, home, tmp string) []string {
 		"HOME":            home,
 		"TMPDIR":          tmp,
 		"OMP_NUM_THREADS": described["CARAVAN_CPUS"],
+		resultsVariable:   filepath.Join(tmp, resultsFile),
 	}
 	for _, layer := range []map[string]string{a.Group.GetEnv(), a.Variant.GetEnv()} {
 		for k, v := range layer {

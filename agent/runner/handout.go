@@ -165,7 +165,7 @@ func (r *Runner) Usage(id string) (*pb.TaskUsage, bool) {
 		if l.Enforced {
 			e = pb.Enforcement_ENFORCEMENT_ENFORCED
 		}
-		out.Limits = append(out.Limits, &pb.Limit{Name: l.Name, Value: l.Value, Enforcement: e, DeviceId: l.Device, By: l.By})
+		out.Limits = append(out.Limits, &pb.UsageLimit{Name: l.Name, Value: l.Value, Enforcement: e, DeviceId: l.Device, By: l.By})
 	}
 	for _, d := range h.Devices {
 		out.Devices = append(out.Devices, &pb.DeviceUsage{

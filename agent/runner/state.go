@@ -66,6 +66,10 @@ type Result struct {
 	EndedAt   model.Time            `json:"ended_ms,omitempty"`
 	Exit      model.Exit            `json:"exit"`
 	Usage     model.Usage           `json:"usage"`
+	// Done and Failed are positions in the allocation's list of indices, as pairs
+	// that ascend: what the task says of them; see indexResults.
+	Done   []int64 `json:"done,omitempty"`
+	Failed []int64 `json:"failed,omitempty"`
 }
 
 // State is what the runner knows of one allocation. It is a value: Apply returns a new one.
@@ -74,8 +78,8 @@ type State struct {
 	Word  Word
 	// Lease says whether the node's lease is held.
 	Lease bool
-	// Gang members are stopped when the lease ends.
-	Gang bool
+	// AtMostOnce tasks are stopped when the lease ends.
+	AtMostOnce bool
 	// Publishes says that outputs have to be put in place before it counts as succeeded.
 	Publishes bool
 	// Stopping: the servers want it to end, or do not list it.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -28,7 +29,9 @@ type capture struct {
 	write *os.File
 	done  chan struct{}
 	bytes int64 // read so far; valid after done
-	err   error // why bytes were not stored; valid after done
+	// last is when something was read last, in nanoseconds since the Unix epoch.
+	last atomic.Int64
+	err  error // why bytes were not stored; valid after done
 }
 
 // newCapture begins a stream's log and makes the pipe into it.
@@ -71,6 +74,9 @@ func (c *capture) run() {
 	for {
 		n, err := c.read.Read(buf)
 		c.bytes += int64(n)
+		if n > 0 {
+			c.last.Store(time.Now().UnixNano())
+		}
 		if _, werr := c.writer.Write(buf[:n]); werr != nil && c.err == nil {
 			c.err = werr
 		}

@@ -191,6 +191,36 @@ func TestTimeLimit(t *testing.T) {
 	})
 }
 
+func TestSilenceEndsATask(t *testing.T) {
+	spec := newSpec(t, `echo begun; exec sleep 1000`)
+	spec.NoOutputMs = 100
+	exit := runSpec(t, spec)
+	if exit.Reason != driver.ReasonNoOutput || !strings.Contains(exit.Detail, "wrote nothing to its log for 100ms") {
+		t.Errorf("got %+v", exit)
+	}
+}
+
+func TestATaskThatWritesNowAndThenIsNotSilent(t *testing.T) {
+	spec := newSpec(t, `for i in 1 2 3; do echo $i; sleep 0.05; done`)
+	spec.NoOutputMs = 60_000
+	if exit := runSpec(t, spec); !exit.Success() {
+		t.Errorf("got %+v", exit)
+	}
+}
+
+func TestSuccessThatComesTooSoonIsAFailure(t *testing.T) {
+	spec := newSpec(t, `true`)
+	spec.MinRuntimeMs = 1000_000
+	if exit := runSpec(t, spec); exit.Reason != driver.ReasonTooFast || exit.Success() {
+		t.Errorf("got %+v", exit)
+	}
+	spec = newSpec(t, `exit 3`)
+	spec.MinRuntimeMs = 1000_000
+	if exit := runSpec(t, spec); exit.Reason != driver.ReasonExited || exit.ExitCode != 3 {
+		t.Errorf("a failure stays what it is, got %+v", exit)
+	}
+}
+
 func TestStopGivesGraceThenKills(t *testing.T) {
 	t.Run("grace-used", func(t *testing.T) {
 		spec := newSpec(t, `trap 'echo saved; exit 0' USR1; echo ready; while :; do sleep 0.05; done`)
@@ -412,11 +442,12 @@ func TestShimLivesInAGroupOfItsOwn(t *testing.T) {
 func TestSpecsThatCannotRunAreRefused(t *testing.T) {
 	l := newLauncher(t, testGroup)
 	for name, edit := range map[string]func(*driver.AllocSpec){
-		"no command":    func(s *driver.AllocSpec) { s.Argv = nil },
-		"id with slash": func(s *driver.AllocSpec) { s.ID = "../x" },
-		"relative dir":  func(s *driver.AllocSpec) { s.Dir = "x" },
-		"bad env":       func(s *driver.AllocSpec) { s.Env = []string{"novalue"} },
-		"negative time": func(s *driver.AllocSpec) { s.TimeLimitMs = -1 },
+		"no command":                func(s *driver.AllocSpec) { s.Argv = nil },
+		"id with slash":             func(s *driver.AllocSpec) { s.ID = "../x" },
+		"relative dir":              func(s *driver.AllocSpec) { s.Dir = "x" },
+		"bad env":                   func(s *driver.AllocSpec) { s.Env = []string{"novalue"} },
+		"negative time":             func(s *driver.AllocSpec) { s.TimeLimitMs = -1 },
+		"negative limit on silence": func(s *driver.AllocSpec) { s.NoOutputMs = -1 },
 	} {
 		spec := newSpec(t, "exit 0")
 		edit(&spec)

@@ -13,7 +13,7 @@ import (
 )
 
 // ending is a reason to end the task early. Whatever wants to end tasks sends one: stop
-// requests, time limits, SIGTERM to the shim. A lease that is not renewed belongs here too.
+// requests, time limits, SIGTERM to the shim, a lease that is not renewed, full directories.
 type ending struct {
 	reason driver.Reason
 	detail string
@@ -31,6 +31,8 @@ func (s *shim) supervise(p *spawn.Process, limit ending, after time.Duration) (c
 		defer t.Stop()
 		limitC = t.C
 	}
+	silence := s.silence()
+	defer silence.stop()
 	var killAt time.Time
 	end := func(e ending) {
 		if cause == nil {
@@ -50,6 +52,10 @@ func (s *shim) supervise(p *spawn.Process, limit ending, after time.Duration) (c
 			end(e)
 		case <-limitC:
 			end(limit)
+		case <-silence.c:
+			if silence.over() {
+				end(s.silentEnding())
+			}
 		case <-killC:
 			s.killNow(p)
 			// Again in a while: something may have been forked just then.

@@ -79,6 +79,120 @@ func (Domain) EnumDescriptor() ([]byte, []int) {
 	return file_caravan_v1_job_proto_rawDescGZIP(), []int{0}
 }
 
+// DependencyCondition is what must have become of what is waited for.
+type DependencyCondition int32
+
+const (
+	// The same as succeeded.
+	DependencyCondition_DEPENDENCY_CONDITION_UNSPECIFIED DependencyCondition = 0
+	DependencyCondition_DEPENDENCY_CONDITION_SUCCEEDED   DependencyCondition = 1
+	// Ended in whatever way.
+	DependencyCondition_DEPENDENCY_CONDITION_ENDED  DependencyCondition = 2
+	DependencyCondition_DEPENDENCY_CONDITION_FAILED DependencyCondition = 3
+)
+
+// Enum value maps for DependencyCondition.
+var (
+	DependencyCondition_name = map[int32]string{
+		0: "DEPENDENCY_CONDITION_UNSPECIFIED",
+		1: "DEPENDENCY_CONDITION_SUCCEEDED",
+		2: "DEPENDENCY_CONDITION_ENDED",
+		3: "DEPENDENCY_CONDITION_FAILED",
+	}
+	DependencyCondition_value = map[string]int32{
+		"DEPENDENCY_CONDITION_UNSPECIFIED": 0,
+		"DEPENDENCY_CONDITION_SUCCEEDED":   1,
+		"DEPENDENCY_CONDITION_ENDED":       2,
+		"DEPENDENCY_CONDITION_FAILED":      3,
+	}
+)
+
+func (x DependencyCondition) Enum() *DependencyCondition {
+	p := new(DependencyCondition)
+	*p = x
+	return p
+}
+
+func (x DependencyCondition) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DependencyCondition) Descriptor() protoreflect.EnumDescriptor {
+	return file_caravan_v1_job_proto_enumTypes[1].Descriptor()
+}
+
+func (DependencyCondition) Type() protoreflect.EnumType {
+	return &file_caravan_v1_job_proto_enumTypes[1]
+}
+
+func (x DependencyCondition) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DependencyCondition.Descriptor instead.
+func (DependencyCondition) EnumDescriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{1}
+}
+
+// TaskOrder is the order in which the tasks of a group start.
+type TaskOrder int32
+
+const (
+	// The same as forward.
+	TaskOrder_TASK_ORDER_UNSPECIFIED TaskOrder = 0
+	TaskOrder_TASK_ORDER_FORWARD     TaskOrder = 1
+	TaskOrder_TASK_ORDER_REVERSE     TaskOrder = 2
+	// Every tenth task, then the ones after them, and so on.
+	TaskOrder_TASK_ORDER_INTERLEAVE TaskOrder = 3
+	// The first, the last, the middle, then the middles of what lies between.
+	TaskOrder_TASK_ORDER_FIRST_MIDDLE_LAST TaskOrder = 4
+)
+
+// Enum value maps for TaskOrder.
+var (
+	TaskOrder_name = map[int32]string{
+		0: "TASK_ORDER_UNSPECIFIED",
+		1: "TASK_ORDER_FORWARD",
+		2: "TASK_ORDER_REVERSE",
+		3: "TASK_ORDER_INTERLEAVE",
+		4: "TASK_ORDER_FIRST_MIDDLE_LAST",
+	}
+	TaskOrder_value = map[string]int32{
+		"TASK_ORDER_UNSPECIFIED":       0,
+		"TASK_ORDER_FORWARD":           1,
+		"TASK_ORDER_REVERSE":           2,
+		"TASK_ORDER_INTERLEAVE":        3,
+		"TASK_ORDER_FIRST_MIDDLE_LAST": 4,
+	}
+)
+
+func (x TaskOrder) Enum() *TaskOrder {
+	p := new(TaskOrder)
+	*p = x
+	return p
+}
+
+func (x TaskOrder) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TaskOrder) Descriptor() protoreflect.EnumDescriptor {
+	return file_caravan_v1_job_proto_enumTypes[2].Descriptor()
+}
+
+func (TaskOrder) Type() protoreflect.EnumType {
+	return &file_caravan_v1_job_proto_enumTypes[2]
+}
+
+func (x TaskOrder) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TaskOrder.Descriptor instead.
+func (TaskOrder) EnumDescriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{2}
+}
+
 type Operator int32
 
 const (
@@ -131,11 +245,11 @@ func (x Operator) String() string {
 }
 
 func (Operator) Descriptor() protoreflect.EnumDescriptor {
-	return file_caravan_v1_job_proto_enumTypes[1].Descriptor()
+	return file_caravan_v1_job_proto_enumTypes[3].Descriptor()
 }
 
 func (Operator) Type() protoreflect.EnumType {
-	return &file_caravan_v1_job_proto_enumTypes[1]
+	return &file_caravan_v1_job_proto_enumTypes[3]
 }
 
 func (x Operator) Number() protoreflect.EnumNumber {
@@ -144,7 +258,7 @@ func (x Operator) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Operator.Descriptor instead.
 func (Operator) EnumDescriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{1}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{3}
 }
 
 type JobState int32
@@ -189,11 +303,11 @@ func (x JobState) String() string {
 }
 
 func (JobState) Descriptor() protoreflect.EnumDescriptor {
-	return file_caravan_v1_job_proto_enumTypes[2].Descriptor()
+	return file_caravan_v1_job_proto_enumTypes[4].Descriptor()
 }
 
 func (JobState) Type() protoreflect.EnumType {
-	return &file_caravan_v1_job_proto_enumTypes[2]
+	return &file_caravan_v1_job_proto_enumTypes[4]
 }
 
 func (x JobState) Number() protoreflect.EnumNumber {
@@ -202,7 +316,7 @@ func (x JobState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use JobState.Descriptor instead.
 func (JobState) EnumDescriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{2}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{4}
 }
 
 type TaskState int32
@@ -253,11 +367,11 @@ func (x TaskState) String() string {
 }
 
 func (TaskState) Descriptor() protoreflect.EnumDescriptor {
-	return file_caravan_v1_job_proto_enumTypes[3].Descriptor()
+	return file_caravan_v1_job_proto_enumTypes[5].Descriptor()
 }
 
 func (TaskState) Type() protoreflect.EnumType {
-	return &file_caravan_v1_job_proto_enumTypes[3]
+	return &file_caravan_v1_job_proto_enumTypes[5]
 }
 
 func (x TaskState) Number() protoreflect.EnumNumber {
@@ -266,7 +380,7 @@ func (x TaskState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TaskState.Descriptor instead.
 func (TaskState) EnumDescriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{3}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{5}
 }
 
 type AllocationState int32
@@ -316,11 +430,11 @@ func (x AllocationState) String() string {
 }
 
 func (AllocationState) Descriptor() protoreflect.EnumDescriptor {
-	return file_caravan_v1_job_proto_enumTypes[4].Descriptor()
+	return file_caravan_v1_job_proto_enumTypes[6].Descriptor()
 }
 
 func (AllocationState) Type() protoreflect.EnumType {
-	return &file_caravan_v1_job_proto_enumTypes[4]
+	return &file_caravan_v1_job_proto_enumTypes[6]
 }
 
 func (x AllocationState) Number() protoreflect.EnumNumber {
@@ -329,7 +443,7 @@ func (x AllocationState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AllocationState.Descriptor instead.
 func (AllocationState) EnumDescriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{4}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{6}
 }
 
 type Enforcement int32
@@ -367,11 +481,11 @@ func (x Enforcement) String() string {
 }
 
 func (Enforcement) Descriptor() protoreflect.EnumDescriptor {
-	return file_caravan_v1_job_proto_enumTypes[5].Descriptor()
+	return file_caravan_v1_job_proto_enumTypes[7].Descriptor()
 }
 
 func (Enforcement) Type() protoreflect.EnumType {
-	return &file_caravan_v1_job_proto_enumTypes[5]
+	return &file_caravan_v1_job_proto_enumTypes[7]
 }
 
 func (x Enforcement) Number() protoreflect.EnumNumber {
@@ -380,7 +494,7 @@ func (x Enforcement) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Enforcement.Descriptor instead.
 func (Enforcement) EnumDescriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{5}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{7}
 }
 
 // JobSpec is a job as its user wrote it. It never changes after submission.
@@ -394,7 +508,11 @@ type JobSpec struct {
 	Priority int32        `protobuf:"varint,3,opt,name=priority,proto3" json:"priority,omitempty"`
 	Groups   []*TaskGroup `protobuf:"bytes,4,rep,name=groups,proto3" json:"groups,omitempty"`
 	// Free key/value pairs for the user's own filing.
-	Labels        map[string]string `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Labels map[string]string `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Jobs that must end before any task of this one starts.
+	After []*JobDependency `protobuf:"bytes,6,rep,name=after,proto3" json:"after,omitempty"`
+	// Wait until every earlier job of the same name and owner has ended.
+	Singleton     bool `protobuf:"varint,7,opt,name=singleton,proto3" json:"singleton,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -464,15 +582,29 @@ func (x *JobSpec) GetLabels() map[string]string {
 	return nil
 }
 
+func (x *JobSpec) GetAfter() []*JobDependency {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *JobSpec) GetSingleton() bool {
+	if x != nil {
+		return x.Singleton
+	}
+	return false
+}
+
 // TaskGroup is a set of alike tasks.
 type TaskGroup struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The indices of the group's tasks. `count: N` is the single range 0 to N-1.
 	Indices []*IndexRange `protobuf:"bytes,2,rep,name=indices,proto3" json:"indices,omitempty"`
-	// Indices joined into one task; 1 when unset.
+	// Indices joined into one allocation; 1 when unset.
 	Chunk int32 `protobuf:"varint,3,opt,name=chunk,proto3" json:"chunk,omitempty"`
-	// Upper bound on tasks running at once; 0 means none.
+	// Upper bound on allocations running at once; 0 means none.
 	MaxRunning int32 `protobuf:"varint,4,opt,name=max_running,json=maxRunning,proto3" json:"max_running,omitempty"`
 	// All tasks start together and stop together.
 	Gang      bool          `protobuf:"varint,5,opt,name=gang,proto3" json:"gang,omitempty"`
@@ -500,7 +632,32 @@ type TaskGroup struct {
 	// How evenly the group's tasks are spread; every entry holds.
 	Spread []*Spread `protobuf:"bytes,18,rep,name=spread,proto3" json:"spread,omitempty"`
 	// Tasks that the group's tasks are kept apart from, and that are kept apart from them.
-	ApartFrom     []*Apart `protobuf:"bytes,19,rep,name=apart_from,json=apartFrom,proto3" json:"apart_from,omitempty"`
+	ApartFrom []*Apart `protobuf:"bytes,19,rep,name=apart_from,json=apartFrom,proto3" json:"apart_from,omitempty"`
+	// How far tasks are shut off from their host: "host", "standard" or "strict"; empty leaves
+	// it to each node's agent.
+	Isolation string `protobuf:"bytes,30,opt,name=isolation,proto3" json:"isolation,omitempty"`
+	// "at_most" or "at_least": whether a task waits until its lost attempt is known to be dead,
+	// or only until its node's lease has ended. Empty means at_most for a gang, else at_least.
+	Once string `protobuf:"bytes,31,opt,name=once,proto3" json:"once,omitempty"`
+	// Which tasks start first.
+	Order TaskOrder `protobuf:"varint,50,opt,name=order,proto3,enum=caravan.v1.TaskOrder" json:"order,omitempty"`
+	// The scheduler chooses how many indices one allocation takes; chunk is 1.
+	AutoChunk bool       `protobuf:"varint,51,opt,name=auto_chunk,json=autoChunk,proto3" json:"auto_chunk,omitempty"`
+	ExitCodes *ExitCodes `protobuf:"bytes,52,opt,name=exit_codes,json=exitCodes,proto3" json:"exit_codes,omitempty"`
+	// Wait after the first failure of a task; it doubles with each further one.
+	RetryBackoffMs int64 `protobuf:"varint,53,opt,name=retry_backoff_ms,json=retryBackoffMs,proto3" json:"retry_backoff_ms,omitempty"`
+	// Failures of the job's tasks on one node after which the job keeps away from it; 0 means never.
+	AvoidAfter int32 `protobuf:"varint,54,opt,name=avoid_after,json=avoidAfter,proto3" json:"avoid_after,omitempty"`
+	// How long the job keeps away.
+	AvoidForMs int64 `protobuf:"varint,55,opt,name=avoid_for_ms,json=avoidForMs,proto3" json:"avoid_for_ms,omitempty"`
+	// A task that writes nothing to its log for so long is stopped and counts as failed; 0 means no limit.
+	NoOutputTimeoutMs int64 `protobuf:"varint,56,opt,name=no_output_timeout_ms,json=noOutputTimeoutMs,proto3" json:"no_output_timeout_ms,omitempty"`
+	// A task that succeeds sooner counts as failed; 0 means no limit.
+	MinRuntimeMs int64 `protobuf:"varint,57,opt,name=min_runtime_ms,json=minRuntimeMs,proto3" json:"min_runtime_ms,omitempty"`
+	// Memory is learned, up to so much; 0 means that it stays as it was asked for.
+	MaxMemoryMib int64 `protobuf:"varint,58,opt,name=max_memory_mib,json=maxMemoryMib,proto3" json:"max_memory_mib,omitempty"`
+	// What one allocation holds of the operator's limits, by name.
+	Limits        map[string]int64 `protobuf:"bytes,59,rep,name=limits,proto3" json:"limits,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -664,6 +821,90 @@ func (x *TaskGroup) GetSpread() []*Spread {
 func (x *TaskGroup) GetApartFrom() []*Apart {
 	if x != nil {
 		return x.ApartFrom
+	}
+	return nil
+}
+
+func (x *TaskGroup) GetIsolation() string {
+	if x != nil {
+		return x.Isolation
+	}
+	return ""
+}
+
+func (x *TaskGroup) GetOnce() string {
+	if x != nil {
+		return x.Once
+	}
+	return ""
+}
+
+func (x *TaskGroup) GetOrder() TaskOrder {
+	if x != nil {
+		return x.Order
+	}
+	return TaskOrder_TASK_ORDER_UNSPECIFIED
+}
+
+func (x *TaskGroup) GetAutoChunk() bool {
+	if x != nil {
+		return x.AutoChunk
+	}
+	return false
+}
+
+func (x *TaskGroup) GetExitCodes() *ExitCodes {
+	if x != nil {
+		return x.ExitCodes
+	}
+	return nil
+}
+
+func (x *TaskGroup) GetRetryBackoffMs() int64 {
+	if x != nil {
+		return x.RetryBackoffMs
+	}
+	return 0
+}
+
+func (x *TaskGroup) GetAvoidAfter() int32 {
+	if x != nil {
+		return x.AvoidAfter
+	}
+	return 0
+}
+
+func (x *TaskGroup) GetAvoidForMs() int64 {
+	if x != nil {
+		return x.AvoidForMs
+	}
+	return 0
+}
+
+func (x *TaskGroup) GetNoOutputTimeoutMs() int64 {
+	if x != nil {
+		return x.NoOutputTimeoutMs
+	}
+	return 0
+}
+
+func (x *TaskGroup) GetMinRuntimeMs() int64 {
+	if x != nil {
+		return x.MinRuntimeMs
+	}
+	return 0
+}
+
+func (x *TaskGroup) GetMaxMemoryMib() int64 {
+	if x != nil {
+		return x.MaxMemoryMib
+	}
+	return 0
+}
+
+func (x *TaskGroup) GetLimits() map[string]int64 {
+	if x != nil {
+		return x.Limits
 	}
 	return nil
 }
@@ -871,7 +1112,8 @@ type Dependency struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Group string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
 	// Index by index: a task waits only for the tasks that hold its own indices.
-	Each          bool `protobuf:"varint,2,opt,name=each,proto3" json:"each,omitempty"`
+	Each          bool                `protobuf:"varint,2,opt,name=each,proto3" json:"each,omitempty"`
+	Condition     DependencyCondition `protobuf:"varint,3,opt,name=condition,proto3,enum=caravan.v1.DependencyCondition" json:"condition,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -920,6 +1162,122 @@ func (x *Dependency) GetEach() bool {
 	return false
 }
 
+func (x *Dependency) GetCondition() DependencyCondition {
+	if x != nil {
+		return x.Condition
+	}
+	return DependencyCondition_DEPENDENCY_CONDITION_UNSPECIFIED
+}
+
+// JobDependency makes a job wait for another one.
+type JobDependency struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A job id, or the number at its end.
+	Job           string              `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Condition     DependencyCondition `protobuf:"varint,2,opt,name=condition,proto3,enum=caravan.v1.DependencyCondition" json:"condition,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobDependency) Reset() {
+	*x = JobDependency{}
+	mi := &file_caravan_v1_job_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobDependency) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobDependency) ProtoMessage() {}
+
+func (x *JobDependency) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_job_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobDependency.ProtoReflect.Descriptor instead.
+func (*JobDependency) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *JobDependency) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *JobDependency) GetCondition() DependencyCondition {
+	if x != nil {
+		return x.Condition
+	}
+	return DependencyCondition_DEPENDENCY_CONDITION_UNSPECIFIED
+}
+
+// ExitCodes says which exit codes are no ordinary failure. Each is 1 to 255.
+type ExitCodes struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Run again without using up a retry. Code 75 always means that.
+	Requeue []int32 `protobuf:"varint,1,rep,packed,name=requeue,proto3" json:"requeue,omitempty"`
+	// Never run again, whatever retries are left.
+	Fatal         []int32 `protobuf:"varint,2,rep,packed,name=fatal,proto3" json:"fatal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExitCodes) Reset() {
+	*x = ExitCodes{}
+	mi := &file_caravan_v1_job_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExitCodes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExitCodes) ProtoMessage() {}
+
+func (x *ExitCodes) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_job_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExitCodes.ProtoReflect.Descriptor instead.
+func (*ExitCodes) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ExitCodes) GetRequeue() []int32 {
+	if x != nil {
+		return x.Requeue
+	}
+	return nil
+}
+
+func (x *ExitCodes) GetFatal() []int32 {
+	if x != nil {
+		return x.Fatal
+	}
+	return nil
+}
+
 // Variant is one way to run a task.
 type Variant struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -942,7 +1300,7 @@ type Variant struct {
 
 func (x *Variant) Reset() {
 	*x = Variant{}
-	mi := &file_caravan_v1_job_proto_msgTypes[6]
+	mi := &file_caravan_v1_job_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -954,7 +1312,7 @@ func (x *Variant) String() string {
 func (*Variant) ProtoMessage() {}
 
 func (x *Variant) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[6]
+	mi := &file_caravan_v1_job_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -967,7 +1325,7 @@ func (x *Variant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Variant.ProtoReflect.Descriptor instead.
 func (*Variant) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{6}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Variant) GetName() string {
@@ -1053,7 +1411,7 @@ type Resources struct {
 
 func (x *Resources) Reset() {
 	*x = Resources{}
-	mi := &file_caravan_v1_job_proto_msgTypes[7]
+	mi := &file_caravan_v1_job_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1065,7 +1423,7 @@ func (x *Resources) String() string {
 func (*Resources) ProtoMessage() {}
 
 func (x *Resources) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[7]
+	mi := &file_caravan_v1_job_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1078,7 +1436,7 @@ func (x *Resources) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resources.ProtoReflect.Descriptor instead.
 func (*Resources) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{7}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Resources) GetCpuMilli() int64 {
@@ -1135,7 +1493,7 @@ type DeviceRequest struct {
 
 func (x *DeviceRequest) Reset() {
 	*x = DeviceRequest{}
-	mi := &file_caravan_v1_job_proto_msgTypes[8]
+	mi := &file_caravan_v1_job_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1147,7 +1505,7 @@ func (x *DeviceRequest) String() string {
 func (*DeviceRequest) ProtoMessage() {}
 
 func (x *DeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[8]
+	mi := &file_caravan_v1_job_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1160,7 +1518,7 @@ func (x *DeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceRequest.ProtoReflect.Descriptor instead.
 func (*DeviceRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{8}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeviceRequest) GetKind() string {
@@ -1239,7 +1597,7 @@ type Constraint struct {
 
 func (x *Constraint) Reset() {
 	*x = Constraint{}
-	mi := &file_caravan_v1_job_proto_msgTypes[9]
+	mi := &file_caravan_v1_job_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1251,7 +1609,7 @@ func (x *Constraint) String() string {
 func (*Constraint) ProtoMessage() {}
 
 func (x *Constraint) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[9]
+	mi := &file_caravan_v1_job_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1264,7 +1622,7 @@ func (x *Constraint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Constraint.ProtoReflect.Descriptor instead.
 func (*Constraint) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{9}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Constraint) GetAttribute() string {
@@ -1302,7 +1660,7 @@ type AttributeValue struct {
 
 func (x *AttributeValue) Reset() {
 	*x = AttributeValue{}
-	mi := &file_caravan_v1_job_proto_msgTypes[10]
+	mi := &file_caravan_v1_job_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1314,7 +1672,7 @@ func (x *AttributeValue) String() string {
 func (*AttributeValue) ProtoMessage() {}
 
 func (x *AttributeValue) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[10]
+	mi := &file_caravan_v1_job_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1327,7 +1685,7 @@ func (x *AttributeValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttributeValue.ProtoReflect.Descriptor instead.
 func (*AttributeValue) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{10}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AttributeValue) GetValue() isAttributeValue_Value {
@@ -1383,7 +1741,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_caravan_v1_job_proto_msgTypes[11]
+	mi := &file_caravan_v1_job_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +1753,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[11]
+	mi := &file_caravan_v1_job_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +1766,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{11}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Output) GetPath() string {
@@ -1439,14 +1797,20 @@ type Job struct {
 	// Raft index of the last change.
 	Revision uint64 `protobuf:"varint,9,opt,name=revision,proto3" json:"revision,omitempty"`
 	// Runs simulated tasks only.
-	Simulated     bool `protobuf:"varint,10,opt,name=simulated,proto3" json:"simulated,omitempty"`
+	Simulated bool `protobuf:"varint,10,opt,name=simulated,proto3" json:"simulated,omitempty"`
+	// By how much the priority that it is served with is above the spec's.
+	PriorityChange int32 `protobuf:"varint,11,opt,name=priority_change,json=priorityChange,proto3" json:"priority_change,omitempty"`
+	// Jobs that it still waits for.
+	WaitsFor []*JobDependency `protobuf:"bytes,12,rep,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
+	// Nodes that the job keeps away from at present.
+	AvoidedNodes  []string `protobuf:"bytes,13,rep,name=avoided_nodes,json=avoidedNodes,proto3" json:"avoided_nodes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_caravan_v1_job_proto_msgTypes[12]
+	mi := &file_caravan_v1_job_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1458,7 +1822,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[12]
+	mi := &file_caravan_v1_job_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1471,7 +1835,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{12}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Job) GetId() string {
@@ -1544,24 +1908,57 @@ func (x *Job) GetSimulated() bool {
 	return false
 }
 
+func (x *Job) GetPriorityChange() int32 {
+	if x != nil {
+		return x.PriorityChange
+	}
+	return 0
+}
+
+func (x *Job) GetWaitsFor() []*JobDependency {
+	if x != nil {
+		return x.WaitsFor
+	}
+	return nil
+}
+
+func (x *Job) GetAvoidedNodes() []string {
+	if x != nil {
+		return x.AvoidedNodes
+	}
+	return nil
+}
+
 // GroupStatus counts a group's tasks by state.
 type GroupStatus struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Tasks         int64                  `protobuf:"varint,2,opt,name=tasks,proto3" json:"tasks,omitempty"`
-	Blocked       int64                  `protobuf:"varint,3,opt,name=blocked,proto3" json:"blocked,omitempty"`
-	Pending       int64                  `protobuf:"varint,4,opt,name=pending,proto3" json:"pending,omitempty"`
-	Running       int64                  `protobuf:"varint,5,opt,name=running,proto3" json:"running,omitempty"`
-	Succeeded     int64                  `protobuf:"varint,6,opt,name=succeeded,proto3" json:"succeeded,omitempty"`
-	Failed        int64                  `protobuf:"varint,7,opt,name=failed,proto3" json:"failed,omitempty"`
-	Stopped       int64                  `protobuf:"varint,8,opt,name=stopped,proto3" json:"stopped,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Name      string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Tasks     int64                  `protobuf:"varint,2,opt,name=tasks,proto3" json:"tasks,omitempty"`
+	Blocked   int64                  `protobuf:"varint,3,opt,name=blocked,proto3" json:"blocked,omitempty"`
+	Pending   int64                  `protobuf:"varint,4,opt,name=pending,proto3" json:"pending,omitempty"`
+	Running   int64                  `protobuf:"varint,5,opt,name=running,proto3" json:"running,omitempty"`
+	Succeeded int64                  `protobuf:"varint,6,opt,name=succeeded,proto3" json:"succeeded,omitempty"`
+	Failed    int64                  `protobuf:"varint,7,opt,name=failed,proto3" json:"failed,omitempty"`
+	Stopped   int64                  `protobuf:"varint,8,opt,name=stopped,proto3" json:"stopped,omitempty"`
+	// Of those succeeded or running: counted as succeeded without having run.
+	Eaten int64 `protobuf:"varint,9,opt,name=eaten,proto3" json:"eaten,omitempty"`
+	// Of those pending: held back by a pause.
+	Paused int64 `protobuf:"varint,10,opt,name=paused,proto3" json:"paused,omitempty"`
+	// Of those pending: wait for the time of their next attempt.
+	Delayed int64 `protobuf:"varint,11,opt,name=delayed,proto3" json:"delayed,omitempty"`
+	// Live allocations; fewer than running tasks where one takes a chunk.
+	Allocations int64 `protobuf:"varint,12,opt,name=allocations,proto3" json:"allocations,omitempty"`
+	// Indices that the next allocation takes, with chunk: auto; else 0.
+	AutoChunk int64 `protobuf:"varint,13,opt,name=auto_chunk,json=autoChunk,proto3" json:"auto_chunk,omitempty"`
+	// Memory that was learned for each variant; 0 where it is what was asked for.
+	LearnedMemoryMib []int64 `protobuf:"varint,14,rep,packed,name=learned_memory_mib,json=learnedMemoryMib,proto3" json:"learned_memory_mib,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *GroupStatus) Reset() {
 	*x = GroupStatus{}
-	mi := &file_caravan_v1_job_proto_msgTypes[13]
+	mi := &file_caravan_v1_job_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1573,7 +1970,7 @@ func (x *GroupStatus) String() string {
 func (*GroupStatus) ProtoMessage() {}
 
 func (x *GroupStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[13]
+	mi := &file_caravan_v1_job_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1586,7 +1983,7 @@ func (x *GroupStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupStatus.ProtoReflect.Descriptor instead.
 func (*GroupStatus) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{13}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GroupStatus) GetName() string {
@@ -1645,14 +2042,56 @@ func (x *GroupStatus) GetStopped() int64 {
 	return 0
 }
 
-// Task is one member of a group.
+func (x *GroupStatus) GetEaten() int64 {
+	if x != nil {
+		return x.Eaten
+	}
+	return 0
+}
+
+func (x *GroupStatus) GetPaused() int64 {
+	if x != nil {
+		return x.Paused
+	}
+	return 0
+}
+
+func (x *GroupStatus) GetDelayed() int64 {
+	if x != nil {
+		return x.Delayed
+	}
+	return 0
+}
+
+func (x *GroupStatus) GetAllocations() int64 {
+	if x != nil {
+		return x.Allocations
+	}
+	return 0
+}
+
+func (x *GroupStatus) GetAutoChunk() int64 {
+	if x != nil {
+		return x.AutoChunk
+	}
+	return 0
+}
+
+func (x *GroupStatus) GetLearnedMemoryMib() []int64 {
+	if x != nil {
+		return x.LearnedMemoryMib
+	}
+	return nil
+}
+
+// Task is one index of a group.
 type Task struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	JobId string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	Group string                 `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
 	// Position in the group, from 0.
 	Ordinal int64 `protobuf:"varint,3,opt,name=ordinal,proto3" json:"ordinal,omitempty"`
-	// The indices the task works on (one, or a chunk).
+	// The one index that the task works on.
 	Indices  []int64   `protobuf:"varint,4,rep,packed,name=indices,proto3" json:"indices,omitempty"`
 	State    TaskState `protobuf:"varint,5,opt,name=state,proto3,enum=caravan.v1.TaskState" json:"state,omitempty"`
 	Attempts int32     `protobuf:"varint,6,opt,name=attempts,proto3" json:"attempts,omitempty"`
@@ -1664,7 +2103,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_caravan_v1_job_proto_msgTypes[14]
+	mi := &file_caravan_v1_job_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1676,7 +2115,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[14]
+	mi := &file_caravan_v1_job_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1689,7 +2128,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{14}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Task) GetJobId() string {
@@ -1741,7 +2180,7 @@ func (x *Task) GetLast() *Allocation {
 	return nil
 }
 
-// Allocation is one attempt of one task on one node.
+// Allocation is one attempt of one task, or of a chunk of tasks, on one node.
 type Allocation struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Id      string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1767,14 +2206,17 @@ type Allocation struct {
 	Simulated     bool            `protobuf:"varint,20,opt,name=simulated,proto3" json:"simulated,omitempty"`
 	Indices       []int64         `protobuf:"varint,21,rep,packed,name=indices,proto3" json:"indices,omitempty"`
 	// The allocation has its node to itself.
-	Exclusive     bool `protobuf:"varint,22,opt,name=exclusive,proto3" json:"exclusive,omitempty"`
+	Exclusive bool `protobuf:"varint,22,opt,name=exclusive,proto3" json:"exclusive,omitempty"`
+	// The tasks of a chunk as pairs of ordinals: lo, hi, lo, hi, ... half-open;
+	// empty for a single task, which is that of the ordinal.
+	Tasks         []int64 `protobuf:"varint,50,rep,packed,name=tasks,proto3" json:"tasks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Allocation) Reset() {
 	*x = Allocation{}
-	mi := &file_caravan_v1_job_proto_msgTypes[15]
+	mi := &file_caravan_v1_job_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1786,7 +2228,7 @@ func (x *Allocation) String() string {
 func (*Allocation) ProtoMessage() {}
 
 func (x *Allocation) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[15]
+	mi := &file_caravan_v1_job_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1799,7 +2241,7 @@ func (x *Allocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Allocation.ProtoReflect.Descriptor instead.
 func (*Allocation) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{15}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Allocation) GetId() string {
@@ -1956,6 +2398,13 @@ func (x *Allocation) GetExclusive() bool {
 	return false
 }
 
+func (x *Allocation) GetTasks() []int64 {
+	if x != nil {
+		return x.Tasks
+	}
+	return nil
+}
+
 // DeviceShare is the part of one device that an allocation holds.
 type DeviceShare struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
@@ -1971,7 +2420,7 @@ type DeviceShare struct {
 
 func (x *DeviceShare) Reset() {
 	*x = DeviceShare{}
-	mi := &file_caravan_v1_job_proto_msgTypes[16]
+	mi := &file_caravan_v1_job_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1983,7 +2432,7 @@ func (x *DeviceShare) String() string {
 func (*DeviceShare) ProtoMessage() {}
 
 func (x *DeviceShare) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[16]
+	mi := &file_caravan_v1_job_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1996,7 +2445,7 @@ func (x *DeviceShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceShare.ProtoReflect.Descriptor instead.
 func (*DeviceShare) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{16}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DeviceShare) GetDeviceId() string {
@@ -2047,8 +2496,9 @@ type Exit struct {
 	// Shell convention: 128+n when killed by signal n.
 	Code   int32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
 	Signal int32 `protobuf:"varint,2,opt,name=signal,proto3" json:"signal,omitempty"`
-	// One of exited, signaled, oom, time-limit, stopped, launch-failed, verify,
-	// output-missing, publish-failed, shim-lost, node-lost, gang, device-fault, host-fault.
+	// One of exited, signaled, oom, time-limit, no-output, too-fast, indices-failed,
+	// stopped, launch-failed, verify, output-missing, scratch, lease-ended, publish-failed, shim-lost,
+	// node-lost, device-fault, host-fault, gang, eaten, retry.
 	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	Message       string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2057,7 +2507,7 @@ type Exit struct {
 
 func (x *Exit) Reset() {
 	*x = Exit{}
-	mi := &file_caravan_v1_job_proto_msgTypes[17]
+	mi := &file_caravan_v1_job_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2069,7 +2519,7 @@ func (x *Exit) String() string {
 func (*Exit) ProtoMessage() {}
 
 func (x *Exit) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[17]
+	mi := &file_caravan_v1_job_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2082,7 +2532,7 @@ func (x *Exit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exit.ProtoReflect.Descriptor instead.
 func (*Exit) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{17}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Exit) GetCode() int32 {
@@ -2130,7 +2580,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_caravan_v1_job_proto_msgTypes[18]
+	mi := &file_caravan_v1_job_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2142,7 +2592,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[18]
+	mi := &file_caravan_v1_job_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2155,7 +2605,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{18}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Usage) GetCpuMs() int64 {
@@ -2198,7 +2648,7 @@ type TaskUsage struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
 	AllocationId string                 `protobuf:"bytes,1,opt,name=allocation_id,json=allocationId,proto3" json:"allocation_id,omitempty"`
 	// What bounds it, and who sees to that.
-	Limits  []*Limit       `protobuf:"bytes,2,rep,name=limits,proto3" json:"limits,omitempty"`
+	Limits  []*UsageLimit  `protobuf:"bytes,2,rep,name=limits,proto3" json:"limits,omitempty"`
 	Devices []*DeviceUsage `protobuf:"bytes,3,rep,name=devices,proto3" json:"devices,omitempty"`
 	// What did not come as it should, for people: one sentence each.
 	Notes         []string `protobuf:"bytes,4,rep,name=notes,proto3" json:"notes,omitempty"`
@@ -2208,7 +2658,7 @@ type TaskUsage struct {
 
 func (x *TaskUsage) Reset() {
 	*x = TaskUsage{}
-	mi := &file_caravan_v1_job_proto_msgTypes[19]
+	mi := &file_caravan_v1_job_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2220,7 +2670,7 @@ func (x *TaskUsage) String() string {
 func (*TaskUsage) ProtoMessage() {}
 
 func (x *TaskUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[19]
+	mi := &file_caravan_v1_job_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2233,7 +2683,7 @@ func (x *TaskUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskUsage.ProtoReflect.Descriptor instead.
 func (*TaskUsage) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{19}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TaskUsage) GetAllocationId() string {
@@ -2243,7 +2693,7 @@ func (x *TaskUsage) GetAllocationId() string {
 	return ""
 }
 
-func (x *TaskUsage) GetLimits() []*Limit {
+func (x *TaskUsage) GetLimits() []*UsageLimit {
 	if x != nil {
 		return x.Limits
 	}
@@ -2264,8 +2714,8 @@ func (x *TaskUsage) GetNotes() []string {
 	return nil
 }
 
-// Limit is a bound on what a task may use.
-type Limit struct {
+// UsageLimit is a bound on what a task may use.
+type UsageLimit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// With the unit at the end, such as memory_mib, or compute_thousandths.
 	Name        string      `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -2279,21 +2729,21 @@ type Limit struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Limit) Reset() {
-	*x = Limit{}
-	mi := &file_caravan_v1_job_proto_msgTypes[20]
+func (x *UsageLimit) Reset() {
+	*x = UsageLimit{}
+	mi := &file_caravan_v1_job_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Limit) String() string {
+func (x *UsageLimit) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Limit) ProtoMessage() {}
+func (*UsageLimit) ProtoMessage() {}
 
-func (x *Limit) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[20]
+func (x *UsageLimit) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_job_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2304,40 +2754,40 @@ func (x *Limit) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Limit.ProtoReflect.Descriptor instead.
-func (*Limit) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{20}
+// Deprecated: Use UsageLimit.ProtoReflect.Descriptor instead.
+func (*UsageLimit) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{22}
 }
 
-func (x *Limit) GetName() string {
+func (x *UsageLimit) GetName() string {
 	if x != nil {
 		return x.Name
 	}
 	return ""
 }
 
-func (x *Limit) GetValue() string {
+func (x *UsageLimit) GetValue() string {
 	if x != nil {
 		return x.Value
 	}
 	return ""
 }
 
-func (x *Limit) GetEnforcement() Enforcement {
+func (x *UsageLimit) GetEnforcement() Enforcement {
 	if x != nil {
 		return x.Enforcement
 	}
 	return Enforcement_ENFORCEMENT_UNSPECIFIED
 }
 
-func (x *Limit) GetDeviceId() string {
+func (x *UsageLimit) GetDeviceId() string {
 	if x != nil {
 		return x.DeviceId
 	}
 	return ""
 }
 
-func (x *Limit) GetBy() string {
+func (x *UsageLimit) GetBy() string {
 	if x != nil {
 		return x.By
 	}
@@ -2361,7 +2811,7 @@ type DeviceUsage struct {
 
 func (x *DeviceUsage) Reset() {
 	*x = DeviceUsage{}
-	mi := &file_caravan_v1_job_proto_msgTypes[21]
+	mi := &file_caravan_v1_job_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2373,7 +2823,7 @@ func (x *DeviceUsage) String() string {
 func (*DeviceUsage) ProtoMessage() {}
 
 func (x *DeviceUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[21]
+	mi := &file_caravan_v1_job_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2386,7 +2836,7 @@ func (x *DeviceUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceUsage.ProtoReflect.Descriptor instead.
 func (*DeviceUsage) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{21}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DeviceUsage) GetDeviceId() string {
@@ -2436,16 +2886,19 @@ var File_caravan_v1_job_proto protoreflect.FileDescriptor
 const file_caravan_v1_job_proto_rawDesc = "" +
 	"\n" +
 	"\x14caravan/v1/job.proto\x12\n" +
-	"caravan.v1\"\xf2\x01\n" +
+	"caravan.v1\"\xc1\x02\n" +
 	"\aJobSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x1a\n" +
 	"\bpriority\x18\x03 \x01(\x05R\bpriority\x12-\n" +
 	"\x06groups\x18\x04 \x03(\v2\x15.caravan.v1.TaskGroupR\x06groups\x127\n" +
-	"\x06labels\x18\x05 \x03(\v2\x1f.caravan.v1.JobSpec.LabelsEntryR\x06labels\x1a9\n" +
+	"\x06labels\x18\x05 \x03(\v2\x1f.caravan.v1.JobSpec.LabelsEntryR\x06labels\x12/\n" +
+	"\x05after\x18\x06 \x03(\v2\x19.caravan.v1.JobDependencyR\x05after\x12\x1c\n" +
+	"\tsingleton\x18\a \x01(\bR\tsingleton\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x89\x06\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9d\n" +
+	"\n" +
 	"\tTaskGroup\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x120\n" +
 	"\aindices\x18\x02 \x03(\v2\x16.caravan.v1.IndexRangeR\aindices\x12\x14\n" +
@@ -2469,10 +2922,29 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\texclusive\x18\x11 \x01(\bR\texclusive\x12*\n" +
 	"\x06spread\x18\x12 \x03(\v2\x12.caravan.v1.SpreadR\x06spread\x120\n" +
 	"\n" +
-	"apart_from\x18\x13 \x03(\v2\x11.caravan.v1.ApartR\tapartFrom\x1a6\n" +
+	"apart_from\x18\x13 \x03(\v2\x11.caravan.v1.ApartR\tapartFrom\x12\x1c\n" +
+	"\tisolation\x18\x1e \x01(\tR\tisolation\x12\x12\n" +
+	"\x04once\x18\x1f \x01(\tR\x04once\x12+\n" +
+	"\x05order\x182 \x01(\x0e2\x15.caravan.v1.TaskOrderR\x05order\x12\x1d\n" +
+	"\n" +
+	"auto_chunk\x183 \x01(\bR\tautoChunk\x124\n" +
+	"\n" +
+	"exit_codes\x184 \x01(\v2\x15.caravan.v1.ExitCodesR\texitCodes\x12(\n" +
+	"\x10retry_backoff_ms\x185 \x01(\x03R\x0eretryBackoffMs\x12\x1f\n" +
+	"\vavoid_after\x186 \x01(\x05R\n" +
+	"avoidAfter\x12 \n" +
+	"\favoid_for_ms\x187 \x01(\x03R\n" +
+	"avoidForMs\x12/\n" +
+	"\x14no_output_timeout_ms\x188 \x01(\x03R\x11noOutputTimeoutMs\x12$\n" +
+	"\x0emin_runtime_ms\x189 \x01(\x03R\fminRuntimeMs\x12$\n" +
+	"\x0emax_memory_mib\x18: \x01(\x03R\fmaxMemoryMib\x129\n" +
+	"\x06limits\x18; \x03(\v2!.caravan.v1.TaskGroup.LimitsEntryR\x06limits\x1a6\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"K\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a9\n" +
+	"\vLimitsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"K\n" +
 	"\x06Spread\x12&\n" +
 	"\x04over\x18\x01 \x01(\x0e2\x12.caravan.v1.DomainR\x04over\x12\x19\n" +
 	"\bmax_skew\x18\x02 \x01(\x05R\amaxSkew\"\x8c\x01\n" +
@@ -2487,11 +2959,18 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"IndexRange\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\x03R\x05first\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\x03R\x04last\x12\x12\n" +
-	"\x04step\x18\x03 \x01(\x03R\x04step\"6\n" +
+	"\x04step\x18\x03 \x01(\x03R\x04step\"u\n" +
 	"\n" +
 	"Dependency\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
-	"\x04each\x18\x02 \x01(\bR\x04each\"\xb4\x03\n" +
+	"\x04each\x18\x02 \x01(\bR\x04each\x12=\n" +
+	"\tcondition\x18\x03 \x01(\x0e2\x1f.caravan.v1.DependencyConditionR\tcondition\"`\n" +
+	"\rJobDependency\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\tR\x03job\x12=\n" +
+	"\tcondition\x18\x02 \x01(\x0e2\x1f.caravan.v1.DependencyConditionR\tcondition\";\n" +
+	"\tExitCodes\x12\x18\n" +
+	"\arequeue\x18\x01 \x03(\x05R\arequeue\x12\x14\n" +
+	"\x05fatal\x18\x02 \x03(\x05R\x05fatal\"\xb4\x03\n" +
 	"\aVariant\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06driver\x18\x02 \x01(\tR\x06driver\x12\x18\n" +
@@ -2535,7 +3014,7 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x05value\",\n" +
 	"\x06Output\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x0e\n" +
-	"\x02to\x18\x02 \x01(\tR\x02to\"\xc8\x02\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\"\xce\x03\n" +
 	"\x03Job\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x04spec\x18\x02 \x01(\v2\x13.caravan.v1.JobSpecR\x04spec\x12\x14\n" +
@@ -2548,7 +3027,10 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x06groups\x18\b \x03(\v2\x17.caravan.v1.GroupStatusR\x06groups\x12\x1a\n" +
 	"\brevision\x18\t \x01(\x04R\brevision\x12\x1c\n" +
 	"\tsimulated\x18\n" +
-	" \x01(\bR\tsimulated\"\xd5\x01\n" +
+	" \x01(\bR\tsimulated\x12'\n" +
+	"\x0fpriority_change\x18\v \x01(\x05R\x0epriorityChange\x126\n" +
+	"\twaits_for\x18\f \x03(\v2\x19.caravan.v1.JobDependencyR\bwaitsFor\x12#\n" +
+	"\ravoided_nodes\x18\r \x03(\tR\favoidedNodes\"\x8c\x03\n" +
 	"\vGroupStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05tasks\x18\x02 \x01(\x03R\x05tasks\x12\x18\n" +
@@ -2557,7 +3039,15 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\arunning\x18\x05 \x01(\x03R\arunning\x12\x1c\n" +
 	"\tsucceeded\x18\x06 \x01(\x03R\tsucceeded\x12\x16\n" +
 	"\x06failed\x18\a \x01(\x03R\x06failed\x12\x18\n" +
-	"\astopped\x18\b \x01(\x03R\astopped\"\xdc\x01\n" +
+	"\astopped\x18\b \x01(\x03R\astopped\x12\x14\n" +
+	"\x05eaten\x18\t \x01(\x03R\x05eaten\x12\x16\n" +
+	"\x06paused\x18\n" +
+	" \x01(\x03R\x06paused\x12\x18\n" +
+	"\adelayed\x18\v \x01(\x03R\adelayed\x12 \n" +
+	"\vallocations\x18\f \x01(\x03R\vallocations\x12\x1d\n" +
+	"\n" +
+	"auto_chunk\x18\r \x01(\x03R\tautoChunk\x12,\n" +
+	"\x12learned_memory_mib\x18\x0e \x03(\x03R\x10learnedMemoryMib\"\xdc\x01\n" +
 	"\x04Task\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\x12\x18\n" +
@@ -2565,7 +3055,7 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\aindices\x18\x04 \x03(\x03R\aindices\x12+\n" +
 	"\x05state\x18\x05 \x01(\x0e2\x15.caravan.v1.TaskStateR\x05state\x12\x1a\n" +
 	"\battempts\x18\x06 \x01(\x05R\battempts\x12*\n" +
-	"\x04last\x18\a \x01(\v2\x16.caravan.v1.AllocationR\x04last\"\xa1\x05\n" +
+	"\x04last\x18\a \x01(\v2\x16.caravan.v1.AllocationR\x04last\"\xb7\x05\n" +
 	"\n" +
 	"Allocation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x15\n" +
@@ -2592,7 +3082,8 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x05usage\x18\x13 \x01(\v2\x11.caravan.v1.UsageR\x05usage\x12\x1c\n" +
 	"\tsimulated\x18\x14 \x01(\bR\tsimulated\x12\x18\n" +
 	"\aindices\x18\x15 \x03(\x03R\aindices\x12\x1c\n" +
-	"\texclusive\x18\x16 \x01(\bR\texclusive\"\xdc\x01\n" +
+	"\texclusive\x18\x16 \x01(\bR\texclusive\x12\x14\n" +
+	"\x05tasks\x182 \x03(\x03R\x05tasks\"\xdc\x01\n" +
 	"\vDeviceShare\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12 \n" +
 	"\vthousandths\x18\x02 \x01(\x05R\vthousandths\x12\x1d\n" +
@@ -2611,13 +3102,14 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x11peak_memory_bytes\x18\x02 \x01(\x03R\x0fpeakMemoryBytes\x12\x16\n" +
 	"\x06limits\x18\x03 \x01(\tR\x06limits\x12(\n" +
 	"\x10device_energy_mj\x18\x04 \x01(\x03R\x0edeviceEnergyMj\x127\n" +
-	"\x18peak_device_memory_bytes\x18\x05 \x01(\x03R\x15peakDeviceMemoryBytes\"\xa4\x01\n" +
+	"\x18peak_device_memory_bytes\x18\x05 \x01(\x03R\x15peakDeviceMemoryBytes\"\xa9\x01\n" +
 	"\tTaskUsage\x12#\n" +
-	"\rallocation_id\x18\x01 \x01(\tR\fallocationId\x12)\n" +
-	"\x06limits\x18\x02 \x03(\v2\x11.caravan.v1.LimitR\x06limits\x121\n" +
+	"\rallocation_id\x18\x01 \x01(\tR\fallocationId\x12.\n" +
+	"\x06limits\x18\x02 \x03(\v2\x16.caravan.v1.UsageLimitR\x06limits\x121\n" +
 	"\adevices\x18\x03 \x03(\v2\x17.caravan.v1.DeviceUsageR\adevices\x12\x14\n" +
-	"\x05notes\x18\x04 \x03(\tR\x05notes\"\x99\x01\n" +
-	"\x05Limit\x12\x12\n" +
+	"\x05notes\x18\x04 \x03(\tR\x05notes\"\x9e\x01\n" +
+	"\n" +
+	"UsageLimit\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\x129\n" +
 	"\venforcement\x18\x03 \x01(\x0e2\x17.caravan.v1.EnforcementR\venforcement\x12\x1b\n" +
@@ -2638,7 +3130,18 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x12DOMAIN_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vDOMAIN_NODE\x10\x01\x12\x0f\n" +
 	"\vDOMAIN_RACK\x10\x02\x12\x0f\n" +
-	"\vDOMAIN_ZONE\x10\x03*\xc8\x01\n" +
+	"\vDOMAIN_ZONE\x10\x03*\xa0\x01\n" +
+	"\x13DependencyCondition\x12$\n" +
+	" DEPENDENCY_CONDITION_UNSPECIFIED\x10\x00\x12\"\n" +
+	"\x1eDEPENDENCY_CONDITION_SUCCEEDED\x10\x01\x12\x1e\n" +
+	"\x1aDEPENDENCY_CONDITION_ENDED\x10\x02\x12\x1f\n" +
+	"\x1bDEPENDENCY_CONDITION_FAILED\x10\x03*\x94\x01\n" +
+	"\tTaskOrder\x12\x1a\n" +
+	"\x16TASK_ORDER_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12TASK_ORDER_FORWARD\x10\x01\x12\x16\n" +
+	"\x12TASK_ORDER_REVERSE\x10\x02\x12\x19\n" +
+	"\x15TASK_ORDER_INTERLEAVE\x10\x03\x12 \n" +
+	"\x1cTASK_ORDER_FIRST_MIDDLE_LAST\x10\x04*\xc8\x01\n" +
 	"\bOperator\x12\x18\n" +
 	"\x14OPERATOR_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vOPERATOR_IN\x10\x01\x12\x13\n" +
@@ -2689,80 +3192,92 @@ func file_caravan_v1_job_proto_rawDescGZIP() []byte {
 	return file_caravan_v1_job_proto_rawDescData
 }
 
-var file_caravan_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_caravan_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_caravan_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
+var file_caravan_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_caravan_v1_job_proto_goTypes = []any{
-	(Domain)(0),            // 0: caravan.v1.Domain
-	(Operator)(0),          // 1: caravan.v1.Operator
-	(JobState)(0),          // 2: caravan.v1.JobState
-	(TaskState)(0),         // 3: caravan.v1.TaskState
-	(AllocationState)(0),   // 4: caravan.v1.AllocationState
-	(Enforcement)(0),       // 5: caravan.v1.Enforcement
-	(*JobSpec)(nil),        // 6: caravan.v1.JobSpec
-	(*TaskGroup)(nil),      // 7: caravan.v1.TaskGroup
-	(*Spread)(nil),         // 8: caravan.v1.Spread
-	(*Apart)(nil),          // 9: caravan.v1.Apart
-	(*IndexRange)(nil),     // 10: caravan.v1.IndexRange
-	(*Dependency)(nil),     // 11: caravan.v1.Dependency
-	(*Variant)(nil),        // 12: caravan.v1.Variant
-	(*Resources)(nil),      // 13: caravan.v1.Resources
-	(*DeviceRequest)(nil),  // 14: caravan.v1.DeviceRequest
-	(*Constraint)(nil),     // 15: caravan.v1.Constraint
-	(*AttributeValue)(nil), // 16: caravan.v1.AttributeValue
-	(*Output)(nil),         // 17: caravan.v1.Output
-	(*Job)(nil),            // 18: caravan.v1.Job
-	(*GroupStatus)(nil),    // 19: caravan.v1.GroupStatus
-	(*Task)(nil),           // 20: caravan.v1.Task
-	(*Allocation)(nil),     // 21: caravan.v1.Allocation
-	(*DeviceShare)(nil),    // 22: caravan.v1.DeviceShare
-	(*Exit)(nil),           // 23: caravan.v1.Exit
-	(*Usage)(nil),          // 24: caravan.v1.Usage
-	(*TaskUsage)(nil),      // 25: caravan.v1.TaskUsage
-	(*Limit)(nil),          // 26: caravan.v1.Limit
-	(*DeviceUsage)(nil),    // 27: caravan.v1.DeviceUsage
-	nil,                    // 28: caravan.v1.JobSpec.LabelsEntry
-	nil,                    // 29: caravan.v1.TaskGroup.EnvEntry
-	nil,                    // 30: caravan.v1.Variant.EnvEntry
-	nil,                    // 31: caravan.v1.DeviceUsage.ValuesEntry
+	(Domain)(0),              // 0: caravan.v1.Domain
+	(DependencyCondition)(0), // 1: caravan.v1.DependencyCondition
+	(TaskOrder)(0),           // 2: caravan.v1.TaskOrder
+	(Operator)(0),            // 3: caravan.v1.Operator
+	(JobState)(0),            // 4: caravan.v1.JobState
+	(TaskState)(0),           // 5: caravan.v1.TaskState
+	(AllocationState)(0),     // 6: caravan.v1.AllocationState
+	(Enforcement)(0),         // 7: caravan.v1.Enforcement
+	(*JobSpec)(nil),          // 8: caravan.v1.JobSpec
+	(*TaskGroup)(nil),        // 9: caravan.v1.TaskGroup
+	(*Spread)(nil),           // 10: caravan.v1.Spread
+	(*Apart)(nil),            // 11: caravan.v1.Apart
+	(*IndexRange)(nil),       // 12: caravan.v1.IndexRange
+	(*Dependency)(nil),       // 13: caravan.v1.Dependency
+	(*JobDependency)(nil),    // 14: caravan.v1.JobDependency
+	(*ExitCodes)(nil),        // 15: caravan.v1.ExitCodes
+	(*Variant)(nil),          // 16: caravan.v1.Variant
+	(*Resources)(nil),        // 17: caravan.v1.Resources
+	(*DeviceRequest)(nil),    // 18: caravan.v1.DeviceRequest
+	(*Constraint)(nil),       // 19: caravan.v1.Constraint
+	(*AttributeValue)(nil),   // 20: caravan.v1.AttributeValue
+	(*Output)(nil),           // 21: caravan.v1.Output
+	(*Job)(nil),              // 22: caravan.v1.Job
+	(*GroupStatus)(nil),      // 23: caravan.v1.GroupStatus
+	(*Task)(nil),             // 24: caravan.v1.Task
+	(*Allocation)(nil),       // 25: caravan.v1.Allocation
+	(*DeviceShare)(nil),      // 26: caravan.v1.DeviceShare
+	(*Exit)(nil),             // 27: caravan.v1.Exit
+	(*Usage)(nil),            // 28: caravan.v1.Usage
+	(*TaskUsage)(nil),        // 29: caravan.v1.TaskUsage
+	(*UsageLimit)(nil),       // 30: caravan.v1.UsageLimit
+	(*DeviceUsage)(nil),      // 31: caravan.v1.DeviceUsage
+	nil,                      // 32: caravan.v1.JobSpec.LabelsEntry
+	nil,                      // 33: caravan.v1.TaskGroup.EnvEntry
+	nil,                      // 34: caravan.v1.TaskGroup.LimitsEntry
+	nil,                      // 35: caravan.v1.Variant.EnvEntry
+	nil,                      // 36: caravan.v1.DeviceUsage.ValuesEntry
 }
 var file_caravan_v1_job_proto_depIdxs = []int32{
-	7,  // 0: caravan.v1.JobSpec.groups:type_name -> caravan.v1.TaskGroup
-	28, // 1: caravan.v1.JobSpec.labels:type_name -> caravan.v1.JobSpec.LabelsEntry
-	10, // 2: caravan.v1.TaskGroup.indices:type_name -> caravan.v1.IndexRange
-	11, // 3: caravan.v1.TaskGroup.depends_on:type_name -> caravan.v1.Dependency
-	12, // 4: caravan.v1.TaskGroup.variants:type_name -> caravan.v1.Variant
-	15, // 5: caravan.v1.TaskGroup.constraints:type_name -> caravan.v1.Constraint
-	29, // 6: caravan.v1.TaskGroup.env:type_name -> caravan.v1.TaskGroup.EnvEntry
-	17, // 7: caravan.v1.TaskGroup.outputs:type_name -> caravan.v1.Output
-	8,  // 8: caravan.v1.TaskGroup.spread:type_name -> caravan.v1.Spread
-	9,  // 9: caravan.v1.TaskGroup.apart_from:type_name -> caravan.v1.Apart
-	0,  // 10: caravan.v1.Spread.over:type_name -> caravan.v1.Domain
-	0,  // 11: caravan.v1.Apart.over:type_name -> caravan.v1.Domain
-	13, // 12: caravan.v1.Variant.resources:type_name -> caravan.v1.Resources
-	15, // 13: caravan.v1.Variant.constraints:type_name -> caravan.v1.Constraint
-	30, // 14: caravan.v1.Variant.env:type_name -> caravan.v1.Variant.EnvEntry
-	14, // 15: caravan.v1.Resources.devices:type_name -> caravan.v1.DeviceRequest
-	15, // 16: caravan.v1.DeviceRequest.constraints:type_name -> caravan.v1.Constraint
-	1,  // 17: caravan.v1.Constraint.operator:type_name -> caravan.v1.Operator
-	16, // 18: caravan.v1.Constraint.values:type_name -> caravan.v1.AttributeValue
-	6,  // 19: caravan.v1.Job.spec:type_name -> caravan.v1.JobSpec
-	2,  // 20: caravan.v1.Job.state:type_name -> caravan.v1.JobState
-	19, // 21: caravan.v1.Job.groups:type_name -> caravan.v1.GroupStatus
-	3,  // 22: caravan.v1.Task.state:type_name -> caravan.v1.TaskState
-	21, // 23: caravan.v1.Task.last:type_name -> caravan.v1.Allocation
-	22, // 24: caravan.v1.Allocation.devices:type_name -> caravan.v1.DeviceShare
-	4,  // 25: caravan.v1.Allocation.state:type_name -> caravan.v1.AllocationState
-	23, // 26: caravan.v1.Allocation.exit:type_name -> caravan.v1.Exit
-	24, // 27: caravan.v1.Allocation.usage:type_name -> caravan.v1.Usage
-	26, // 28: caravan.v1.TaskUsage.limits:type_name -> caravan.v1.Limit
-	27, // 29: caravan.v1.TaskUsage.devices:type_name -> caravan.v1.DeviceUsage
-	5,  // 30: caravan.v1.Limit.enforcement:type_name -> caravan.v1.Enforcement
-	31, // 31: caravan.v1.DeviceUsage.values:type_name -> caravan.v1.DeviceUsage.ValuesEntry
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	9,  // 0: caravan.v1.JobSpec.groups:type_name -> caravan.v1.TaskGroup
+	32, // 1: caravan.v1.JobSpec.labels:type_name -> caravan.v1.JobSpec.LabelsEntry
+	14, // 2: caravan.v1.JobSpec.after:type_name -> caravan.v1.JobDependency
+	12, // 3: caravan.v1.TaskGroup.indices:type_name -> caravan.v1.IndexRange
+	13, // 4: caravan.v1.TaskGroup.depends_on:type_name -> caravan.v1.Dependency
+	16, // 5: caravan.v1.TaskGroup.variants:type_name -> caravan.v1.Variant
+	19, // 6: caravan.v1.TaskGroup.constraints:type_name -> caravan.v1.Constraint
+	33, // 7: caravan.v1.TaskGroup.env:type_name -> caravan.v1.TaskGroup.EnvEntry
+	21, // 8: caravan.v1.TaskGroup.outputs:type_name -> caravan.v1.Output
+	10, // 9: caravan.v1.TaskGroup.spread:type_name -> caravan.v1.Spread
+	11, // 10: caravan.v1.TaskGroup.apart_from:type_name -> caravan.v1.Apart
+	2,  // 11: caravan.v1.TaskGroup.order:type_name -> caravan.v1.TaskOrder
+	15, // 12: caravan.v1.TaskGroup.exit_codes:type_name -> caravan.v1.ExitCodes
+	34, // 13: caravan.v1.TaskGroup.limits:type_name -> caravan.v1.TaskGroup.LimitsEntry
+	0,  // 14: caravan.v1.Spread.over:type_name -> caravan.v1.Domain
+	0,  // 15: caravan.v1.Apart.over:type_name -> caravan.v1.Domain
+	1,  // 16: caravan.v1.Dependency.condition:type_name -> caravan.v1.DependencyCondition
+	1,  // 17: caravan.v1.JobDependency.condition:type_name -> caravan.v1.DependencyCondition
+	17, // 18: caravan.v1.Variant.resources:type_name -> caravan.v1.Resources
+	19, // 19: caravan.v1.Variant.constraints:type_name -> caravan.v1.Constraint
+	35, // 20: caravan.v1.Variant.env:type_name -> caravan.v1.Variant.EnvEntry
+	18, // 21: caravan.v1.Resources.devices:type_name -> caravan.v1.DeviceRequest
+	19, // 22: caravan.v1.DeviceRequest.constraints:type_name -> caravan.v1.Constraint
+	3,  // 23: caravan.v1.Constraint.operator:type_name -> caravan.v1.Operator
+	20, // 24: caravan.v1.Constraint.values:type_name -> caravan.v1.AttributeValue
+	8,  // 25: caravan.v1.Job.spec:type_name -> caravan.v1.JobSpec
+	4,  // 26: caravan.v1.Job.state:type_name -> caravan.v1.JobState
+	23, // 27: caravan.v1.Job.groups:type_name -> caravan.v1.GroupStatus
+	14, // 28: caravan.v1.Job.waits_for:type_name -> caravan.v1.JobDependency
+	5,  // 29: caravan.v1.Task.state:type_name -> caravan.v1.TaskState
+	25, // 30: caravan.v1.Task.last:type_name -> caravan.v1.Allocation
+	26, // 31: caravan.v1.Allocation.devices:type_name -> caravan.v1.DeviceShare
+	6,  // 32: caravan.v1.Allocation.state:type_name -> caravan.v1.AllocationState
+	27, // 33: caravan.v1.Allocation.exit:type_name -> caravan.v1.Exit
+	28, // 34: caravan.v1.Allocation.usage:type_name -> caravan.v1.Usage
+	30, // 35: caravan.v1.TaskUsage.limits:type_name -> caravan.v1.UsageLimit
+	31, // 36: caravan.v1.TaskUsage.devices:type_name -> caravan.v1.DeviceUsage
+	7,  // 37: caravan.v1.UsageLimit.enforcement:type_name -> caravan.v1.Enforcement
+	36, // 38: caravan.v1.DeviceUsage.values:type_name -> caravan.v1.DeviceUsage.ValuesEntry
+	39, // [39:39] is the sub-list for method output_type
+	39, // [39:39] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_job_proto_init() }
@@ -2770,7 +3285,7 @@ func file_caravan_v1_job_proto_init() {
 	if File_caravan_v1_job_proto != nil {
 		return
 	}
-	file_caravan_v1_job_proto_msgTypes[10].OneofWrappers = []any{
+	file_caravan_v1_job_proto_msgTypes[12].OneofWrappers = []any{
 		(*AttributeValue_Text)(nil),
 		(*AttributeValue_Milli)(nil),
 	}
@@ -2779,8 +3294,8 @@ func file_caravan_v1_job_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_job_proto_rawDesc), len(file_caravan_v1_job_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   26,
+			NumEnums:      8,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

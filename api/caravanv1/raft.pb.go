@@ -47,6 +47,10 @@ type Command struct {
 	//	*Command_RemoveServer
 	//	*Command_Sweep
 	//	*Command_OrderHealth
+	//	*Command_SilenceNode
+	//	*Command_ActOnTasks
+	//	*Command_PutLimit
+	//	*Command_RemoveLimit
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -227,6 +231,42 @@ func (x *Command) GetOrderHealth() *OrderHealth {
 	return nil
 }
 
+func (x *Command) GetSilenceNode() *SilenceNode {
+	if x != nil {
+		if x, ok := x.Op.(*Command_SilenceNode); ok {
+			return x.SilenceNode
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetActOnTasks() *ActOnTasks {
+	if x != nil {
+		if x, ok := x.Op.(*Command_ActOnTasks); ok {
+			return x.ActOnTasks
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetPutLimit() *PutLimit {
+	if x != nil {
+		if x, ok := x.Op.(*Command_PutLimit); ok {
+			return x.PutLimit
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetRemoveLimit() *RemoveLimit {
+	if x != nil {
+		if x, ok := x.Op.(*Command_RemoveLimit); ok {
+			return x.RemoveLimit
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -283,6 +323,22 @@ type Command_OrderHealth struct {
 	OrderHealth *OrderHealth `protobuf:"bytes,22,opt,name=order_health,json=orderHealth,proto3,oneof"`
 }
 
+type Command_SilenceNode struct {
+	SilenceNode *SilenceNode `protobuf:"bytes,30,opt,name=silence_node,json=silenceNode,proto3,oneof"`
+}
+
+type Command_ActOnTasks struct {
+	ActOnTasks *ActOnTasks `protobuf:"bytes,50,opt,name=act_on_tasks,json=actOnTasks,proto3,oneof"`
+}
+
+type Command_PutLimit struct {
+	PutLimit *PutLimit `protobuf:"bytes,51,opt,name=put_limit,json=putLimit,proto3,oneof"`
+}
+
+type Command_RemoveLimit struct {
+	RemoveLimit *RemoveLimit `protobuf:"bytes,52,opt,name=remove_limit,json=removeLimit,proto3,oneof"`
+}
+
 func (*Command_SubmitJob) isCommand_Op() {}
 
 func (*Command_StopJob) isCommand_Op() {}
@@ -308,6 +364,14 @@ func (*Command_RemoveServer) isCommand_Op() {}
 func (*Command_Sweep) isCommand_Op() {}
 
 func (*Command_OrderHealth) isCommand_Op() {}
+
+func (*Command_SilenceNode) isCommand_Op() {}
+
+func (*Command_ActOnTasks) isCommand_Op() {}
+
+func (*Command_PutLimit) isCommand_Op() {}
+
+func (*Command_RemoveLimit) isCommand_Op() {}
 
 type SubmitJob struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -457,6 +521,193 @@ func (x *RetryJob) GetGroup() string {
 	return ""
 }
 
+// ActOnTasks does one thing to the tasks of a job that match: its size does
+// not depend on how many those are.
+type ActOnTasks struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	JobId  string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	Action TaskAction             `protobuf:"varint,2,opt,name=action,proto3,enum=caravan.v1.TaskAction" json:"action,omitempty"`
+	// Empty means every group.
+	Group string `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
+	// Empty means those that the action is usually for.
+	States []TaskState `protobuf:"varint,4,rep,packed,name=states,proto3,enum=caravan.v1.TaskState" json:"states,omitempty"`
+	// Indices in ascending ranges; empty means all.
+	Indices []*IndexRange `protobuf:"bytes,5,rep,name=indices,proto3" json:"indices,omitempty"`
+	// For STAGGER: how many tasks lie between those that start first.
+	Stride int32 `protobuf:"varint,6,opt,name=stride,proto3" json:"stride,omitempty"`
+	// For PRIORITY.
+	Priority      int32 `protobuf:"varint,7,opt,name=priority,proto3" json:"priority,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ActOnTasks) Reset() {
+	*x = ActOnTasks{}
+	mi := &file_caravan_v1_raft_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActOnTasks) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActOnTasks) ProtoMessage() {}
+
+func (x *ActOnTasks) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_raft_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActOnTasks.ProtoReflect.Descriptor instead.
+func (*ActOnTasks) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ActOnTasks) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *ActOnTasks) GetAction() TaskAction {
+	if x != nil {
+		return x.Action
+	}
+	return TaskAction_TASK_ACTION_UNSPECIFIED
+}
+
+func (x *ActOnTasks) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *ActOnTasks) GetStates() []TaskState {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+func (x *ActOnTasks) GetIndices() []*IndexRange {
+	if x != nil {
+		return x.Indices
+	}
+	return nil
+}
+
+func (x *ActOnTasks) GetStride() int32 {
+	if x != nil {
+		return x.Stride
+	}
+	return 0
+}
+
+func (x *ActOnTasks) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+type PutLimit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Limit         *Limit                 `protobuf:"bytes,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutLimit) Reset() {
+	*x = PutLimit{}
+	mi := &file_caravan_v1_raft_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutLimit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutLimit) ProtoMessage() {}
+
+func (x *PutLimit) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_raft_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutLimit.ProtoReflect.Descriptor instead.
+func (*PutLimit) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *PutLimit) GetLimit() *Limit {
+	if x != nil {
+		return x.Limit
+	}
+	return nil
+}
+
+type RemoveLimit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveLimit) Reset() {
+	*x = RemoveLimit{}
+	mi := &file_caravan_v1_raft_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveLimit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveLimit) ProtoMessage() {}
+
+func (x *RemoveLimit) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_raft_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveLimit.ProtoReflect.Descriptor instead.
+func (*RemoveLimit) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RemoveLimit) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 // ApplyPlan is the outcome of one scheduling cycle, or a slice of it cut
 // between gangs.
 type ApplyPlan struct {
@@ -469,7 +720,7 @@ type ApplyPlan struct {
 
 func (x *ApplyPlan) Reset() {
 	*x = ApplyPlan{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[4]
+	mi := &file_caravan_v1_raft_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -481,7 +732,7 @@ func (x *ApplyPlan) String() string {
 func (*ApplyPlan) ProtoMessage() {}
 
 func (x *ApplyPlan) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[4]
+	mi := &file_caravan_v1_raft_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -494,7 +745,7 @@ func (x *ApplyPlan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyPlan.ProtoReflect.Descriptor instead.
 func (*ApplyPlan) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{4}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ApplyPlan) GetSets() []*PlacementSet {
@@ -526,7 +777,7 @@ type PlacementSet struct {
 
 func (x *PlacementSet) Reset() {
 	*x = PlacementSet{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[5]
+	mi := &file_caravan_v1_raft_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -538,7 +789,7 @@ func (x *PlacementSet) String() string {
 func (*PlacementSet) ProtoMessage() {}
 
 func (x *PlacementSet) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[5]
+	mi := &file_caravan_v1_raft_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -551,7 +802,7 @@ func (x *PlacementSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementSet.ProtoReflect.Descriptor instead.
 func (*PlacementSet) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{5}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PlacementSet) GetJobId() string {
@@ -593,15 +844,17 @@ type Placement struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Ordinal int64                  `protobuf:"varint,1,opt,name=ordinal,proto3" json:"ordinal,omitempty"`
 	// Name of the node.
-	Node          string         `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
-	Devices       []*DeviceShare `protobuf:"bytes,3,rep,name=devices,proto3" json:"devices,omitempty"`
+	Node    string         `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
+	Devices []*DeviceShare `protobuf:"bytes,3,rep,name=devices,proto3" json:"devices,omitempty"`
+	// The tasks of a chunk as pairs of ordinals, half-open; empty for one task.
+	Tasks         []int64 `protobuf:"varint,4,rep,packed,name=tasks,proto3" json:"tasks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Placement) Reset() {
 	*x = Placement{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[6]
+	mi := &file_caravan_v1_raft_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -613,7 +866,7 @@ func (x *Placement) String() string {
 func (*Placement) ProtoMessage() {}
 
 func (x *Placement) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[6]
+	mi := &file_caravan_v1_raft_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -626,7 +879,7 @@ func (x *Placement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Placement.ProtoReflect.Descriptor instead.
 func (*Placement) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{6}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Placement) GetOrdinal() int64 {
@@ -650,6 +903,13 @@ func (x *Placement) GetDevices() []*DeviceShare {
 	return nil
 }
 
+func (x *Placement) GetTasks() []int64 {
+	if x != nil {
+		return x.Tasks
+	}
+	return nil
+}
+
 type PlannedStop struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	AllocationId  string                 `protobuf:"bytes,1,opt,name=allocation_id,json=allocationId,proto3" json:"allocation_id,omitempty"`
@@ -660,7 +920,7 @@ type PlannedStop struct {
 
 func (x *PlannedStop) Reset() {
 	*x = PlannedStop{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[7]
+	mi := &file_caravan_v1_raft_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -672,7 +932,7 @@ func (x *PlannedStop) String() string {
 func (*PlannedStop) ProtoMessage() {}
 
 func (x *PlannedStop) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[7]
+	mi := &file_caravan_v1_raft_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -685,7 +945,7 @@ func (x *PlannedStop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlannedStop.ProtoReflect.Descriptor instead.
 func (*PlannedStop) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{7}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PlannedStop) GetAllocationId() string {
@@ -712,7 +972,7 @@ type ReportAllocations struct {
 
 func (x *ReportAllocations) Reset() {
 	*x = ReportAllocations{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[8]
+	mi := &file_caravan_v1_raft_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -724,7 +984,7 @@ func (x *ReportAllocations) String() string {
 func (*ReportAllocations) ProtoMessage() {}
 
 func (x *ReportAllocations) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[8]
+	mi := &file_caravan_v1_raft_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -737,7 +997,7 @@ func (x *ReportAllocations) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportAllocations.ProtoReflect.Descriptor instead.
 func (*ReportAllocations) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{8}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ReportAllocations) GetNode() string {
@@ -763,7 +1023,7 @@ type RegisterNode struct {
 
 func (x *RegisterNode) Reset() {
 	*x = RegisterNode{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[9]
+	mi := &file_caravan_v1_raft_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -775,7 +1035,7 @@ func (x *RegisterNode) String() string {
 func (*RegisterNode) ProtoMessage() {}
 
 func (x *RegisterNode) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[9]
+	mi := &file_caravan_v1_raft_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -788,7 +1048,7 @@ func (x *RegisterNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterNode.ProtoReflect.Descriptor instead.
 func (*RegisterNode) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{9}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RegisterNode) GetInfo() *NodeInfo {
@@ -808,7 +1068,7 @@ type LoseNode struct {
 
 func (x *LoseNode) Reset() {
 	*x = LoseNode{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[10]
+	mi := &file_caravan_v1_raft_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -820,7 +1080,7 @@ func (x *LoseNode) String() string {
 func (*LoseNode) ProtoMessage() {}
 
 func (x *LoseNode) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[10]
+	mi := &file_caravan_v1_raft_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -833,7 +1093,7 @@ func (x *LoseNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoseNode.ProtoReflect.Descriptor instead.
 func (*LoseNode) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{10}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LoseNode) GetNode() string {
@@ -850,6 +1110,59 @@ func (x *LoseNode) GetReason() string {
 	return ""
 }
 
+// SilenceNode says that a node's lease has ended: what may run twice waits again.
+type SilenceNode struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SilenceNode) Reset() {
+	*x = SilenceNode{}
+	mi := &file_caravan_v1_raft_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SilenceNode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SilenceNode) ProtoMessage() {}
+
+func (x *SilenceNode) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_raft_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SilenceNode.ProtoReflect.Descriptor instead.
+func (*SilenceNode) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *SilenceNode) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *SilenceNode) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 type DrainNode struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -860,7 +1173,7 @@ type DrainNode struct {
 
 func (x *DrainNode) Reset() {
 	*x = DrainNode{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[11]
+	mi := &file_caravan_v1_raft_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -872,7 +1185,7 @@ func (x *DrainNode) String() string {
 func (*DrainNode) ProtoMessage() {}
 
 func (x *DrainNode) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[11]
+	mi := &file_caravan_v1_raft_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -885,7 +1198,7 @@ func (x *DrainNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainNode.ProtoReflect.Descriptor instead.
 func (*DrainNode) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{11}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DrainNode) GetNode() string {
@@ -914,7 +1227,7 @@ type OrderHealth struct {
 
 func (x *OrderHealth) Reset() {
 	*x = OrderHealth{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[12]
+	mi := &file_caravan_v1_raft_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -926,7 +1239,7 @@ func (x *OrderHealth) String() string {
 func (*OrderHealth) ProtoMessage() {}
 
 func (x *OrderHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[12]
+	mi := &file_caravan_v1_raft_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -939,7 +1252,7 @@ func (x *OrderHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderHealth.ProtoReflect.Descriptor instead.
 func (*OrderHealth) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{12}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *OrderHealth) GetNode() string {
@@ -965,7 +1278,7 @@ type PutQueue struct {
 
 func (x *PutQueue) Reset() {
 	*x = PutQueue{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[13]
+	mi := &file_caravan_v1_raft_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -977,7 +1290,7 @@ func (x *PutQueue) String() string {
 func (*PutQueue) ProtoMessage() {}
 
 func (x *PutQueue) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[13]
+	mi := &file_caravan_v1_raft_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -990,7 +1303,7 @@ func (x *PutQueue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutQueue.ProtoReflect.Descriptor instead.
 func (*PutQueue) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{13}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PutQueue) GetQueue() *Queue {
@@ -1011,7 +1324,7 @@ type PutServer struct {
 
 func (x *PutServer) Reset() {
 	*x = PutServer{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[14]
+	mi := &file_caravan_v1_raft_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1023,7 +1336,7 @@ func (x *PutServer) String() string {
 func (*PutServer) ProtoMessage() {}
 
 func (x *PutServer) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[14]
+	mi := &file_caravan_v1_raft_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1036,7 +1349,7 @@ func (x *PutServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutServer.ProtoReflect.Descriptor instead.
 func (*PutServer) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{14}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PutServer) GetId() string {
@@ -1069,7 +1382,7 @@ type RemoveServerRecord struct {
 
 func (x *RemoveServerRecord) Reset() {
 	*x = RemoveServerRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[15]
+	mi := &file_caravan_v1_raft_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1081,7 +1394,7 @@ func (x *RemoveServerRecord) String() string {
 func (*RemoveServerRecord) ProtoMessage() {}
 
 func (x *RemoveServerRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[15]
+	mi := &file_caravan_v1_raft_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1094,7 +1407,7 @@ func (x *RemoveServerRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRecord.ProtoReflect.Descriptor instead.
 func (*RemoveServerRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{15}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RemoveServerRecord) GetId() string {
@@ -1119,7 +1432,7 @@ type Sweep struct {
 
 func (x *Sweep) Reset() {
 	*x = Sweep{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[16]
+	mi := &file_caravan_v1_raft_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1131,7 +1444,7 @@ func (x *Sweep) String() string {
 func (*Sweep) ProtoMessage() {}
 
 func (x *Sweep) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[16]
+	mi := &file_caravan_v1_raft_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1144,7 +1457,7 @@ func (x *Sweep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sweep.ProtoReflect.Descriptor instead.
 func (*Sweep) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{16}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Sweep) GetRequestsBeforeMs() int64 {
@@ -1191,6 +1504,7 @@ type SnapshotFrame struct {
 	//	*SnapshotFrame_Server
 	//	*SnapshotFrame_Footer
 	//	*SnapshotFrame_Health
+	//	*SnapshotFrame_Limit
 	Frame         isSnapshotFrame_Frame `protobuf_oneof:"frame"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1198,7 +1512,7 @@ type SnapshotFrame struct {
 
 func (x *SnapshotFrame) Reset() {
 	*x = SnapshotFrame{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[17]
+	mi := &file_caravan_v1_raft_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1210,7 +1524,7 @@ func (x *SnapshotFrame) String() string {
 func (*SnapshotFrame) ProtoMessage() {}
 
 func (x *SnapshotFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[17]
+	mi := &file_caravan_v1_raft_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1223,7 +1537,7 @@ func (x *SnapshotFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotFrame.ProtoReflect.Descriptor instead.
 func (*SnapshotFrame) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{17}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SnapshotFrame) GetFrame() isSnapshotFrame_Frame {
@@ -1323,6 +1637,15 @@ func (x *SnapshotFrame) GetHealth() *HealthRecord {
 	return nil
 }
 
+func (x *SnapshotFrame) GetLimit() *Limit {
+	if x != nil {
+		if x, ok := x.Frame.(*SnapshotFrame_Limit); ok {
+			return x.Limit
+		}
+	}
+	return nil
+}
+
 type isSnapshotFrame_Frame interface {
 	isSnapshotFrame_Frame()
 }
@@ -1368,6 +1691,10 @@ type SnapshotFrame_Health struct {
 	Health *HealthRecord `protobuf:"bytes,10,opt,name=health,proto3,oneof"`
 }
 
+type SnapshotFrame_Limit struct {
+	Limit *Limit `protobuf:"bytes,50,opt,name=limit,proto3,oneof"`
+}
+
 func (*SnapshotFrame_Header) isSnapshotFrame_Frame() {}
 
 func (*SnapshotFrame_Job) isSnapshotFrame_Frame() {}
@@ -1388,6 +1715,8 @@ func (*SnapshotFrame_Footer) isSnapshotFrame_Frame() {}
 
 func (*SnapshotFrame_Health) isSnapshotFrame_Frame() {}
 
+func (*SnapshotFrame_Limit) isSnapshotFrame_Frame() {}
+
 type SnapshotHeader struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Format        uint32                 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
@@ -1400,7 +1729,7 @@ type SnapshotHeader struct {
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[18]
+	mi := &file_caravan_v1_raft_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1412,7 +1741,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[18]
+	mi := &file_caravan_v1_raft_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1425,7 +1754,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{18}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SnapshotHeader) GetFormat() uint32 {
@@ -1466,7 +1795,7 @@ type SnapshotFooter struct {
 
 func (x *SnapshotFooter) Reset() {
 	*x = SnapshotFooter{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[19]
+	mi := &file_caravan_v1_raft_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1478,7 +1807,7 @@ func (x *SnapshotFooter) String() string {
 func (*SnapshotFooter) ProtoMessage() {}
 
 func (x *SnapshotFooter) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[19]
+	mi := &file_caravan_v1_raft_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1491,7 +1820,7 @@ func (x *SnapshotFooter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotFooter.ProtoReflect.Descriptor instead.
 func (*SnapshotFooter) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{19}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SnapshotFooter) GetRecords() uint64 {
@@ -1521,13 +1850,17 @@ type JobRecord struct {
 	Revision      uint64                 `protobuf:"varint,9,opt,name=revision,proto3" json:"revision,omitempty"`
 	StopRequested bool                   `protobuf:"varint,10,opt,name=stop_requested,json=stopRequested,proto3" json:"stop_requested,omitempty"`
 	Groups        []*GroupRecord         `protobuf:"bytes,11,rep,name=groups,proto3" json:"groups,omitempty"`
+	// Added to the spec's priority.
+	Boost         int32                 `protobuf:"varint,12,opt,name=boost,proto3" json:"boost,omitempty"`
+	Waits         []*JobDependency      `protobuf:"bytes,13,rep,name=waits,proto3" json:"waits,omitempty"`
+	NodeFailures  []*NodeFailuresRecord `protobuf:"bytes,14,rep,name=node_failures,json=nodeFailures,proto3" json:"node_failures,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *JobRecord) Reset() {
 	*x = JobRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[20]
+	mi := &file_caravan_v1_raft_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1539,7 +1872,7 @@ func (x *JobRecord) String() string {
 func (*JobRecord) ProtoMessage() {}
 
 func (x *JobRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[20]
+	mi := &file_caravan_v1_raft_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1552,7 +1885,7 @@ func (x *JobRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRecord.ProtoReflect.Descriptor instead.
 func (*JobRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{20}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *JobRecord) GetId() string {
@@ -1632,6 +1965,27 @@ func (x *JobRecord) GetGroups() []*GroupRecord {
 	return nil
 }
 
+func (x *JobRecord) GetBoost() int32 {
+	if x != nil {
+		return x.Boost
+	}
+	return 0
+}
+
+func (x *JobRecord) GetWaits() []*JobDependency {
+	if x != nil {
+		return x.Waits
+	}
+	return nil
+}
+
+func (x *JobRecord) GetNodeFailures() []*NodeFailuresRecord {
+	if x != nil {
+		return x.NodeFailures
+	}
+	return nil
+}
+
 // GroupRecord keeps a group's tasks as sets of ordinals: lo, hi, lo, hi, ...
 // half-open and ascending.
 type GroupRecord struct {
@@ -1644,13 +1998,25 @@ type GroupRecord struct {
 	Epoch         int32                  `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	VariantChosen int32                  `protobuf:"varint,7,opt,name=variant_chosen,json=variantChosen,proto3" json:"variant_chosen,omitempty"`
 	Restarts      int32                  `protobuf:"varint,8,opt,name=restarts,proto3" json:"restarts,omitempty"`
+	// Active tasks less live allocations.
+	Joined        int64           `protobuf:"varint,9,opt,name=joined,proto3" json:"joined,omitempty"`
+	Eaten         []int64         `protobuf:"varint,10,rep,packed,name=eaten,proto3" json:"eaten,omitempty"`
+	Paused        []int64         `protobuf:"varint,11,rep,packed,name=paused,proto3" json:"paused,omitempty"`
+	Front         []int64         `protobuf:"varint,12,rep,packed,name=front,proto3" json:"front,omitempty"`
+	Back          []int64         `protobuf:"varint,13,rep,packed,name=back,proto3" json:"back,omitempty"`
+	Order         TaskOrder       `protobuf:"varint,14,opt,name=order,proto3,enum=caravan.v1.TaskOrder" json:"order,omitempty"`
+	Stride        int32           `protobuf:"varint,15,opt,name=stride,proto3" json:"stride,omitempty"`
+	Delays        []*DelayRecord  `protobuf:"bytes,16,rep,name=delays,proto3" json:"delays,omitempty"`
+	Pace          *PaceRecord     `protobuf:"bytes,17,opt,name=pace,proto3" json:"pace,omitempty"`
+	Memory        []*MemoryRecord `protobuf:"bytes,18,rep,name=memory,proto3" json:"memory,omitempty"`
+	Cancelled     []int64         `protobuf:"varint,19,rep,packed,name=cancelled,proto3" json:"cancelled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GroupRecord) Reset() {
 	*x = GroupRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[21]
+	mi := &file_caravan_v1_raft_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1662,7 +2028,7 @@ func (x *GroupRecord) String() string {
 func (*GroupRecord) ProtoMessage() {}
 
 func (x *GroupRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[21]
+	mi := &file_caravan_v1_raft_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1675,7 +2041,7 @@ func (x *GroupRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupRecord.ProtoReflect.Descriptor instead.
 func (*GroupRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{21}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GroupRecord) GetWaiting() []int64 {
@@ -1734,6 +2100,351 @@ func (x *GroupRecord) GetRestarts() int32 {
 	return 0
 }
 
+func (x *GroupRecord) GetJoined() int64 {
+	if x != nil {
+		return x.Joined
+	}
+	return 0
+}
+
+func (x *GroupRecord) GetEaten() []int64 {
+	if x != nil {
+		return x.Eaten
+	}
+	return nil
+}
+
+func (x *GroupRecord) GetPaused() []int64 {
+	if x != nil {
+		return x.Paused
+	}
+	return nil
+}
+
+func (x *GroupRecord) GetFront() []int64 {
+	if x != nil {
+		return x.Front
+	}
+	return nil
+}
+
+func (x *GroupRecord) GetBack() []int64 {
+	if x != nil {
+		return x.Back
+	}
+	return nil
+}
+
+func (x *GroupRecord) GetOrder() TaskOrder {
+	if x != nil {
+		return x.Order
+	}
+	return TaskOrder_TASK_ORDER_UNSPECIFIED
+}
+
+func (x *GroupRecord) GetStride() int32 {
+	if x != nil {
+		return x.Stride
+	}
+	return 0
+}
+
+func (x *GroupRecord) GetDelays() []*DelayRecord {
+	if x != nil {
+		return x.Delays
+	}
+	return nil
+}
+
+func (x *GroupRecord) GetPace() *PaceRecord {
+	if x != nil {
+		return x.Pace
+	}
+	return nil
+}
+
+func (x *GroupRecord) GetMemory() []*MemoryRecord {
+	if x != nil {
+		return x.Memory
+	}
+	return nil
+}
+
+func (x *GroupRecord) GetCancelled() []int64 {
+	if x != nil {
+		return x.Cancelled
+	}
+	return nil
+}
+
+// DelayRecord holds back tasks that failed until it is time to try again.
+type DelayRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	UntilMs       int64                  `protobuf:"varint,1,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
+	Tasks         []int64                `protobuf:"varint,2,rep,packed,name=tasks,proto3" json:"tasks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DelayRecord) Reset() {
+	*x = DelayRecord{}
+	mi := &file_caravan_v1_raft_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DelayRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DelayRecord) ProtoMessage() {}
+
+func (x *DelayRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_raft_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DelayRecord.ProtoReflect.Descriptor instead.
+func (*DelayRecord) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *DelayRecord) GetUntilMs() int64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
+func (x *DelayRecord) GetTasks() []int64 {
+	if x != nil {
+		return x.Tasks
+	}
+	return nil
+}
+
+// PaceRecord is what was learned for chunk: auto.
+type PaceRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Size          int64                  `protobuf:"varint,1,opt,name=size,proto3" json:"size,omitempty"`
+	Count         int64                  `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	TotalMs       int64                  `protobuf:"varint,3,opt,name=total_ms,json=totalMs,proto3" json:"total_ms,omitempty"`
+	BeforeSize    int64                  `protobuf:"varint,4,opt,name=before_size,json=beforeSize,proto3" json:"before_size,omitempty"`
+	BeforeMeanMs  int64                  `protobuf:"varint,5,opt,name=before_mean_ms,json=beforeMeanMs,proto3" json:"before_mean_ms,omitempty"`
+	Most          int64                  `protobuf:"varint,6,opt,name=most,proto3" json:"most,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PaceRecord) Reset() {
+	*x = PaceRecord{}
+	mi := &file_caravan_v1_raft_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PaceRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PaceRecord) ProtoMessage() {}
+
+func (x *PaceRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_raft_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PaceRecord.ProtoReflect.Descriptor instead.
+func (*PaceRecord) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *PaceRecord) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *PaceRecord) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *PaceRecord) GetTotalMs() int64 {
+	if x != nil {
+		return x.TotalMs
+	}
+	return 0
+}
+
+func (x *PaceRecord) GetBeforeSize() int64 {
+	if x != nil {
+		return x.BeforeSize
+	}
+	return 0
+}
+
+func (x *PaceRecord) GetBeforeMeanMs() int64 {
+	if x != nil {
+		return x.BeforeMeanMs
+	}
+	return 0
+}
+
+func (x *PaceRecord) GetMost() int64 {
+	if x != nil {
+		return x.Most
+	}
+	return 0
+}
+
+// MemoryRecord is what was learned of one variant's memory.
+type MemoryRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Mib           int64                  `protobuf:"varint,1,opt,name=mib,proto3" json:"mib,omitempty"`
+	PeakMib       int64                  `protobuf:"varint,2,opt,name=peak_mib,json=peakMib,proto3" json:"peak_mib,omitempty"`
+	Successes     int64                  `protobuf:"varint,3,opt,name=successes,proto3" json:"successes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemoryRecord) Reset() {
+	*x = MemoryRecord{}
+	mi := &file_caravan_v1_raft_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemoryRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemoryRecord) ProtoMessage() {}
+
+func (x *MemoryRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_raft_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemoryRecord.ProtoReflect.Descriptor instead.
+func (*MemoryRecord) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *MemoryRecord) GetMib() int64 {
+	if x != nil {
+		return x.Mib
+	}
+	return 0
+}
+
+func (x *MemoryRecord) GetPeakMib() int64 {
+	if x != nil {
+		return x.PeakMib
+	}
+	return 0
+}
+
+func (x *MemoryRecord) GetSuccesses() int64 {
+	if x != nil {
+		return x.Successes
+	}
+	return 0
+}
+
+// NodeFailuresRecord counts failures of a job's tasks on one node.
+type NodeFailuresRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Failures      int32                  `protobuf:"varint,2,opt,name=failures,proto3" json:"failures,omitempty"`
+	LastMs        int64                  `protobuf:"varint,3,opt,name=last_ms,json=lastMs,proto3" json:"last_ms,omitempty"`
+	AvoidUntilMs  int64                  `protobuf:"varint,4,opt,name=avoid_until_ms,json=avoidUntilMs,proto3" json:"avoid_until_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeFailuresRecord) Reset() {
+	*x = NodeFailuresRecord{}
+	mi := &file_caravan_v1_raft_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeFailuresRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeFailuresRecord) ProtoMessage() {}
+
+func (x *NodeFailuresRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_raft_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeFailuresRecord.ProtoReflect.Descriptor instead.
+func (*NodeFailuresRecord) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *NodeFailuresRecord) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *NodeFailuresRecord) GetFailures() int32 {
+	if x != nil {
+		return x.Failures
+	}
+	return 0
+}
+
+func (x *NodeFailuresRecord) GetLastMs() int64 {
+	if x != nil {
+		return x.LastMs
+	}
+	return 0
+}
+
+func (x *NodeFailuresRecord) GetAvoidUntilMs() int64 {
+	if x != nil {
+		return x.AvoidUntilMs
+	}
+	return 0
+}
+
 // TaskRecord is kept only for tasks that were touched.
 type TaskRecord struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -1749,7 +2460,7 @@ type TaskRecord struct {
 
 func (x *TaskRecord) Reset() {
 	*x = TaskRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[22]
+	mi := &file_caravan_v1_raft_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1761,7 +2472,7 @@ func (x *TaskRecord) String() string {
 func (*TaskRecord) ProtoMessage() {}
 
 func (x *TaskRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[22]
+	mi := &file_caravan_v1_raft_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1774,7 +2485,7 @@ func (x *TaskRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskRecord.ProtoReflect.Descriptor instead.
 func (*TaskRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{22}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TaskRecord) GetJobId() string {
@@ -1832,7 +2543,7 @@ type NodeRecord struct {
 
 func (x *NodeRecord) Reset() {
 	*x = NodeRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[23]
+	mi := &file_caravan_v1_raft_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1844,7 +2555,7 @@ func (x *NodeRecord) String() string {
 func (*NodeRecord) ProtoMessage() {}
 
 func (x *NodeRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[23]
+	mi := &file_caravan_v1_raft_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1857,7 +2568,7 @@ func (x *NodeRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRecord.ProtoReflect.Descriptor instead.
 func (*NodeRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{23}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *NodeRecord) GetInfo() *NodeInfo {
@@ -1912,7 +2623,7 @@ type RequestRecord struct {
 
 func (x *RequestRecord) Reset() {
 	*x = RequestRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[24]
+	mi := &file_caravan_v1_raft_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1924,7 +2635,7 @@ func (x *RequestRecord) String() string {
 func (*RequestRecord) ProtoMessage() {}
 
 func (x *RequestRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[24]
+	mi := &file_caravan_v1_raft_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1937,7 +2648,7 @@ func (x *RequestRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRecord.ProtoReflect.Descriptor instead.
 func (*RequestRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{24}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RequestRecord) GetId() string {
@@ -2012,7 +2723,7 @@ type HealthRecord struct {
 
 func (x *HealthRecord) Reset() {
 	*x = HealthRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[25]
+	mi := &file_caravan_v1_raft_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2024,7 +2735,7 @@ func (x *HealthRecord) String() string {
 func (*HealthRecord) ProtoMessage() {}
 
 func (x *HealthRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[25]
+	mi := &file_caravan_v1_raft_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2037,7 +2748,7 @@ func (x *HealthRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthRecord.ProtoReflect.Descriptor instead.
 func (*HealthRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{25}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *HealthRecord) GetIdentity() string {
@@ -2080,7 +2791,7 @@ var File_caravan_v1_raft_proto protoreflect.FileDescriptor
 const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\n" +
 	"\x15caravan/v1/raft.proto\x12\n" +
-	"caravan.v1\x1a\x14caravan/v1/job.proto\x1a\x15caravan/v1/node.proto\x1a\x18caravan/v1/service.proto\"\xcf\x06\n" +
+	"caravan.v1\x1a\x14caravan/v1/job.proto\x1a\x15caravan/v1/node.proto\x1a\x18caravan/v1/service.proto\"\xbc\b\n" +
 	"\aCommand\x12\x17\n" +
 	"\atime_ms\x18\x01 \x01(\x03R\x06timeMs\x12\x1d\n" +
 	"\n" +
@@ -2103,7 +2814,12 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"put_server\x18\x13 \x01(\v2\x15.caravan.v1.PutServerH\x00R\tputServer\x12E\n" +
 	"\rremove_server\x18\x14 \x01(\v2\x1e.caravan.v1.RemoveServerRecordH\x00R\fremoveServer\x12)\n" +
 	"\x05sweep\x18\x15 \x01(\v2\x11.caravan.v1.SweepH\x00R\x05sweep\x12<\n" +
-	"\forder_health\x18\x16 \x01(\v2\x17.caravan.v1.OrderHealthH\x00R\vorderHealthB\x04\n" +
+	"\forder_health\x18\x16 \x01(\v2\x17.caravan.v1.OrderHealthH\x00R\vorderHealth\x12<\n" +
+	"\fsilence_node\x18\x1e \x01(\v2\x17.caravan.v1.SilenceNodeH\x00R\vsilenceNode\x12:\n" +
+	"\fact_on_tasks\x182 \x01(\v2\x16.caravan.v1.ActOnTasksH\x00R\n" +
+	"actOnTasks\x123\n" +
+	"\tput_limit\x183 \x01(\v2\x14.caravan.v1.PutLimitH\x00R\bputLimit\x12<\n" +
+	"\fremove_limit\x184 \x01(\v2\x17.caravan.v1.RemoveLimitH\x00R\vremoveLimitB\x04\n" +
 	"\x02op\"J\n" +
 	"\tSubmitJob\x12'\n" +
 	"\x04spec\x18\x01 \x01(\v2\x13.caravan.v1.JobSpecR\x04spec\x12\x14\n" +
@@ -2112,7 +2828,20 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"7\n" +
 	"\bRetryJob\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
-	"\x05group\x18\x02 \x01(\tR\x05group\"h\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\"\xfe\x01\n" +
+	"\n" +
+	"ActOnTasks\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12.\n" +
+	"\x06action\x18\x02 \x01(\x0e2\x16.caravan.v1.TaskActionR\x06action\x12\x14\n" +
+	"\x05group\x18\x03 \x01(\tR\x05group\x12-\n" +
+	"\x06states\x18\x04 \x03(\x0e2\x15.caravan.v1.TaskStateR\x06states\x120\n" +
+	"\aindices\x18\x05 \x03(\v2\x16.caravan.v1.IndexRangeR\aindices\x12\x16\n" +
+	"\x06stride\x18\x06 \x01(\x05R\x06stride\x12\x1a\n" +
+	"\bpriority\x18\a \x01(\x05R\bpriority\"3\n" +
+	"\bPutLimit\x12'\n" +
+	"\x05limit\x18\x01 \x01(\v2\x11.caravan.v1.LimitR\x05limit\"!\n" +
+	"\vRemoveLimit\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"h\n" +
 	"\tApplyPlan\x12,\n" +
 	"\x04sets\x18\x01 \x03(\v2\x18.caravan.v1.PlacementSetR\x04sets\x12-\n" +
 	"\x05stops\x18\x02 \x03(\v2\x17.caravan.v1.PlannedStopR\x05stops\"\xa0\x01\n" +
@@ -2123,11 +2852,12 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\x04gang\x18\x04 \x01(\bR\x04gang\x125\n" +
 	"\n" +
 	"placements\x18\x05 \x03(\v2\x15.caravan.v1.PlacementR\n" +
-	"placements\"l\n" +
+	"placements\"\x82\x01\n" +
 	"\tPlacement\x12\x18\n" +
 	"\aordinal\x18\x01 \x01(\x03R\aordinal\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x121\n" +
-	"\adevices\x18\x03 \x03(\v2\x17.caravan.v1.DeviceShareR\adevices\"J\n" +
+	"\adevices\x18\x03 \x03(\v2\x17.caravan.v1.DeviceShareR\adevices\x12\x14\n" +
+	"\x05tasks\x18\x04 \x03(\x03R\x05tasks\"J\n" +
 	"\vPlannedStop\x12#\n" +
 	"\rallocation_id\x18\x01 \x01(\tR\fallocationId\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"_\n" +
@@ -2137,6 +2867,9 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\fRegisterNode\x12(\n" +
 	"\x04info\x18\x01 \x01(\v2\x14.caravan.v1.NodeInfoR\x04info\"6\n" +
 	"\bLoseNode\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"9\n" +
+	"\vSilenceNode\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"5\n" +
 	"\tDrainNode\x12\x12\n" +
@@ -2158,7 +2891,7 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\x12requests_before_ms\x18\x01 \x01(\x03R\x10requestsBeforeMs\x12/\n" +
 	"\x14jobs_ended_before_ms\x18\x02 \x01(\x03R\x11jobsEndedBeforeMs\x12\x14\n" +
 	"\x05limit\x18\x03 \x01(\x05R\x05limit\x12;\n" +
-	"\x1adevices_unchanged_since_ms\x18\x04 \x01(\x03R\x17devicesUnchangedSinceMs\"\x8c\x04\n" +
+	"\x1adevices_unchanged_since_ms\x18\x04 \x01(\x03R\x17devicesUnchangedSinceMs\"\xb7\x04\n" +
 	"\rSnapshotFrame\x124\n" +
 	"\x06header\x18\x01 \x01(\v2\x1a.caravan.v1.SnapshotHeaderH\x00R\x06header\x12)\n" +
 	"\x03job\x18\x02 \x01(\v2\x15.caravan.v1.JobRecordH\x00R\x03job\x12,\n" +
@@ -2172,7 +2905,8 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\x06server\x18\b \x01(\v2\x15.caravan.v1.PutServerH\x00R\x06server\x124\n" +
 	"\x06footer\x18\t \x01(\v2\x1a.caravan.v1.SnapshotFooterH\x00R\x06footer\x122\n" +
 	"\x06health\x18\n" +
-	" \x01(\v2\x18.caravan.v1.HealthRecordH\x00R\x06healthB\a\n" +
+	" \x01(\v2\x18.caravan.v1.HealthRecordH\x00R\x06health\x12)\n" +
+	"\x05limit\x182 \x01(\v2\x11.caravan.v1.LimitH\x00R\x05limitB\a\n" +
 	"\x05frame\"\x7f\n" +
 	"\x0eSnapshotHeader\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x14\n" +
@@ -2181,7 +2915,7 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\x0fnext_job_number\x18\x04 \x01(\x04R\rnextJobNumber\"B\n" +
 	"\x0eSnapshotFooter\x12\x18\n" +
 	"\arecords\x18\x01 \x01(\x04R\arecords\x12\x16\n" +
-	"\x06crc32c\x18\x02 \x01(\rR\x06crc32c\"\xef\x02\n" +
+	"\x06crc32c\x18\x02 \x01(\rR\x06crc32c\"\xfb\x03\n" +
 	"\tJobRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x04spec\x18\x02 \x01(\v2\x13.caravan.v1.JobSpecR\x04spec\x12\x14\n" +
@@ -2195,7 +2929,10 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\brevision\x18\t \x01(\x04R\brevision\x12%\n" +
 	"\x0estop_requested\x18\n" +
 	" \x01(\bR\rstopRequested\x12/\n" +
-	"\x06groups\x18\v \x03(\v2\x17.caravan.v1.GroupRecordR\x06groups\"\xe8\x01\n" +
+	"\x06groups\x18\v \x03(\v2\x17.caravan.v1.GroupRecordR\x06groups\x12\x14\n" +
+	"\x05boost\x18\f \x01(\x05R\x05boost\x12/\n" +
+	"\x05waits\x18\r \x03(\v2\x19.caravan.v1.JobDependencyR\x05waits\x12C\n" +
+	"\rnode_failures\x18\x0e \x03(\v2\x1e.caravan.v1.NodeFailuresRecordR\fnodeFailures\"\xca\x04\n" +
 	"\vGroupRecord\x12\x18\n" +
 	"\awaiting\x18\x01 \x03(\x03R\awaiting\x12\x16\n" +
 	"\x06active\x18\x02 \x03(\x03R\x06active\x12\x1c\n" +
@@ -2204,7 +2941,40 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\astopped\x18\x05 \x03(\x03R\astopped\x12\x14\n" +
 	"\x05epoch\x18\x06 \x01(\x05R\x05epoch\x12%\n" +
 	"\x0evariant_chosen\x18\a \x01(\x05R\rvariantChosen\x12\x1a\n" +
-	"\brestarts\x18\b \x01(\x05R\brestarts\"\xb4\x01\n" +
+	"\brestarts\x18\b \x01(\x05R\brestarts\x12\x16\n" +
+	"\x06joined\x18\t \x01(\x03R\x06joined\x12\x14\n" +
+	"\x05eaten\x18\n" +
+	" \x03(\x03R\x05eaten\x12\x16\n" +
+	"\x06paused\x18\v \x03(\x03R\x06paused\x12\x14\n" +
+	"\x05front\x18\f \x03(\x03R\x05front\x12\x12\n" +
+	"\x04back\x18\r \x03(\x03R\x04back\x12+\n" +
+	"\x05order\x18\x0e \x01(\x0e2\x15.caravan.v1.TaskOrderR\x05order\x12\x16\n" +
+	"\x06stride\x18\x0f \x01(\x05R\x06stride\x12/\n" +
+	"\x06delays\x18\x10 \x03(\v2\x17.caravan.v1.DelayRecordR\x06delays\x12*\n" +
+	"\x04pace\x18\x11 \x01(\v2\x16.caravan.v1.PaceRecordR\x04pace\x120\n" +
+	"\x06memory\x18\x12 \x03(\v2\x18.caravan.v1.MemoryRecordR\x06memory\x12\x1c\n" +
+	"\tcancelled\x18\x13 \x03(\x03R\tcancelled\">\n" +
+	"\vDelayRecord\x12\x19\n" +
+	"\buntil_ms\x18\x01 \x01(\x03R\auntilMs\x12\x14\n" +
+	"\x05tasks\x18\x02 \x03(\x03R\x05tasks\"\xac\x01\n" +
+	"\n" +
+	"PaceRecord\x12\x12\n" +
+	"\x04size\x18\x01 \x01(\x03R\x04size\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x03R\x05count\x12\x19\n" +
+	"\btotal_ms\x18\x03 \x01(\x03R\atotalMs\x12\x1f\n" +
+	"\vbefore_size\x18\x04 \x01(\x03R\n" +
+	"beforeSize\x12$\n" +
+	"\x0ebefore_mean_ms\x18\x05 \x01(\x03R\fbeforeMeanMs\x12\x12\n" +
+	"\x04most\x18\x06 \x01(\x03R\x04most\"Y\n" +
+	"\fMemoryRecord\x12\x10\n" +
+	"\x03mib\x18\x01 \x01(\x03R\x03mib\x12\x19\n" +
+	"\bpeak_mib\x18\x02 \x01(\x03R\apeakMib\x12\x1c\n" +
+	"\tsuccesses\x18\x03 \x01(\x03R\tsuccesses\"\x83\x01\n" +
+	"\x12NodeFailuresRecord\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1a\n" +
+	"\bfailures\x18\x02 \x01(\x05R\bfailures\x12\x17\n" +
+	"\alast_ms\x18\x03 \x01(\x03R\x06lastMs\x12$\n" +
+	"\x0eavoid_until_ms\x18\x04 \x01(\x03R\favoidUntilMs\"\xb4\x01\n" +
 	"\n" +
 	"TaskRecord\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
@@ -2251,90 +3021,119 @@ func file_caravan_v1_raft_proto_rawDescGZIP() []byte {
 	return file_caravan_v1_raft_proto_rawDescData
 }
 
-var file_caravan_v1_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_caravan_v1_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_caravan_v1_raft_proto_goTypes = []any{
 	(*Command)(nil),            // 0: caravan.v1.Command
 	(*SubmitJob)(nil),          // 1: caravan.v1.SubmitJob
 	(*StopJob)(nil),            // 2: caravan.v1.StopJob
 	(*RetryJob)(nil),           // 3: caravan.v1.RetryJob
-	(*ApplyPlan)(nil),          // 4: caravan.v1.ApplyPlan
-	(*PlacementSet)(nil),       // 5: caravan.v1.PlacementSet
-	(*Placement)(nil),          // 6: caravan.v1.Placement
-	(*PlannedStop)(nil),        // 7: caravan.v1.PlannedStop
-	(*ReportAllocations)(nil),  // 8: caravan.v1.ReportAllocations
-	(*RegisterNode)(nil),       // 9: caravan.v1.RegisterNode
-	(*LoseNode)(nil),           // 10: caravan.v1.LoseNode
-	(*DrainNode)(nil),          // 11: caravan.v1.DrainNode
-	(*OrderHealth)(nil),        // 12: caravan.v1.OrderHealth
-	(*PutQueue)(nil),           // 13: caravan.v1.PutQueue
-	(*PutServer)(nil),          // 14: caravan.v1.PutServer
-	(*RemoveServerRecord)(nil), // 15: caravan.v1.RemoveServerRecord
-	(*Sweep)(nil),              // 16: caravan.v1.Sweep
-	(*SnapshotFrame)(nil),      // 17: caravan.v1.SnapshotFrame
-	(*SnapshotHeader)(nil),     // 18: caravan.v1.SnapshotHeader
-	(*SnapshotFooter)(nil),     // 19: caravan.v1.SnapshotFooter
-	(*JobRecord)(nil),          // 20: caravan.v1.JobRecord
-	(*GroupRecord)(nil),        // 21: caravan.v1.GroupRecord
-	(*TaskRecord)(nil),         // 22: caravan.v1.TaskRecord
-	(*NodeRecord)(nil),         // 23: caravan.v1.NodeRecord
-	(*RequestRecord)(nil),      // 24: caravan.v1.RequestRecord
-	(*HealthRecord)(nil),       // 25: caravan.v1.HealthRecord
-	(*JobSpec)(nil),            // 26: caravan.v1.JobSpec
-	(*DeviceShare)(nil),        // 27: caravan.v1.DeviceShare
-	(*AllocationReport)(nil),   // 28: caravan.v1.AllocationReport
-	(*NodeInfo)(nil),           // 29: caravan.v1.NodeInfo
-	(*HealthOrder)(nil),        // 30: caravan.v1.HealthOrder
-	(*Queue)(nil),              // 31: caravan.v1.Queue
-	(*Allocation)(nil),         // 32: caravan.v1.Allocation
-	(JobState)(0),              // 33: caravan.v1.JobState
-	(NodeState)(0),             // 34: caravan.v1.NodeState
-	(*HealthEntry)(nil),        // 35: caravan.v1.HealthEntry
+	(*ActOnTasks)(nil),         // 4: caravan.v1.ActOnTasks
+	(*PutLimit)(nil),           // 5: caravan.v1.PutLimit
+	(*RemoveLimit)(nil),        // 6: caravan.v1.RemoveLimit
+	(*ApplyPlan)(nil),          // 7: caravan.v1.ApplyPlan
+	(*PlacementSet)(nil),       // 8: caravan.v1.PlacementSet
+	(*Placement)(nil),          // 9: caravan.v1.Placement
+	(*PlannedStop)(nil),        // 10: caravan.v1.PlannedStop
+	(*ReportAllocations)(nil),  // 11: caravan.v1.ReportAllocations
+	(*RegisterNode)(nil),       // 12: caravan.v1.RegisterNode
+	(*LoseNode)(nil),           // 13: caravan.v1.LoseNode
+	(*SilenceNode)(nil),        // 14: caravan.v1.SilenceNode
+	(*DrainNode)(nil),          // 15: caravan.v1.DrainNode
+	(*OrderHealth)(nil),        // 16: caravan.v1.OrderHealth
+	(*PutQueue)(nil),           // 17: caravan.v1.PutQueue
+	(*PutServer)(nil),          // 18: caravan.v1.PutServer
+	(*RemoveServerRecord)(nil), // 19: caravan.v1.RemoveServerRecord
+	(*Sweep)(nil),              // 20: caravan.v1.Sweep
+	(*SnapshotFrame)(nil),      // 21: caravan.v1.SnapshotFrame
+	(*SnapshotHeader)(nil),     // 22: caravan.v1.SnapshotHeader
+	(*SnapshotFooter)(nil),     // 23: caravan.v1.SnapshotFooter
+	(*JobRecord)(nil),          // 24: caravan.v1.JobRecord
+	(*GroupRecord)(nil),        // 25: caravan.v1.GroupRecord
+	(*DelayRecord)(nil),        // 26: caravan.v1.DelayRecord
+	(*PaceRecord)(nil),         // 27: caravan.v1.PaceRecord
+	(*MemoryRecord)(nil),       // 28: caravan.v1.MemoryRecord
+	(*NodeFailuresRecord)(nil), // 29: caravan.v1.NodeFailuresRecord
+	(*TaskRecord)(nil),         // 30: caravan.v1.TaskRecord
+	(*NodeRecord)(nil),         // 31: caravan.v1.NodeRecord
+	(*RequestRecord)(nil),      // 32: caravan.v1.RequestRecord
+	(*HealthRecord)(nil),       // 33: caravan.v1.HealthRecord
+	(*JobSpec)(nil),            // 34: caravan.v1.JobSpec
+	(TaskAction)(0),            // 35: caravan.v1.TaskAction
+	(TaskState)(0),             // 36: caravan.v1.TaskState
+	(*IndexRange)(nil),         // 37: caravan.v1.IndexRange
+	(*Limit)(nil),              // 38: caravan.v1.Limit
+	(*DeviceShare)(nil),        // 39: caravan.v1.DeviceShare
+	(*AllocationReport)(nil),   // 40: caravan.v1.AllocationReport
+	(*NodeInfo)(nil),           // 41: caravan.v1.NodeInfo
+	(*HealthOrder)(nil),        // 42: caravan.v1.HealthOrder
+	(*Queue)(nil),              // 43: caravan.v1.Queue
+	(*Allocation)(nil),         // 44: caravan.v1.Allocation
+	(JobState)(0),              // 45: caravan.v1.JobState
+	(*JobDependency)(nil),      // 46: caravan.v1.JobDependency
+	(TaskOrder)(0),             // 47: caravan.v1.TaskOrder
+	(NodeState)(0),             // 48: caravan.v1.NodeState
+	(*HealthEntry)(nil),        // 49: caravan.v1.HealthEntry
 }
 var file_caravan_v1_raft_proto_depIdxs = []int32{
 	1,  // 0: caravan.v1.Command.submit_job:type_name -> caravan.v1.SubmitJob
 	2,  // 1: caravan.v1.Command.stop_job:type_name -> caravan.v1.StopJob
 	3,  // 2: caravan.v1.Command.retry_job:type_name -> caravan.v1.RetryJob
-	4,  // 3: caravan.v1.Command.apply_plan:type_name -> caravan.v1.ApplyPlan
-	8,  // 4: caravan.v1.Command.report_allocations:type_name -> caravan.v1.ReportAllocations
-	9,  // 5: caravan.v1.Command.register_node:type_name -> caravan.v1.RegisterNode
-	10, // 6: caravan.v1.Command.lose_node:type_name -> caravan.v1.LoseNode
-	11, // 7: caravan.v1.Command.drain_node:type_name -> caravan.v1.DrainNode
-	13, // 8: caravan.v1.Command.put_queue:type_name -> caravan.v1.PutQueue
-	14, // 9: caravan.v1.Command.put_server:type_name -> caravan.v1.PutServer
-	15, // 10: caravan.v1.Command.remove_server:type_name -> caravan.v1.RemoveServerRecord
-	16, // 11: caravan.v1.Command.sweep:type_name -> caravan.v1.Sweep
-	12, // 12: caravan.v1.Command.order_health:type_name -> caravan.v1.OrderHealth
-	26, // 13: caravan.v1.SubmitJob.spec:type_name -> caravan.v1.JobSpec
-	5,  // 14: caravan.v1.ApplyPlan.sets:type_name -> caravan.v1.PlacementSet
-	7,  // 15: caravan.v1.ApplyPlan.stops:type_name -> caravan.v1.PlannedStop
-	6,  // 16: caravan.v1.PlacementSet.placements:type_name -> caravan.v1.Placement
-	27, // 17: caravan.v1.Placement.devices:type_name -> caravan.v1.DeviceShare
-	28, // 18: caravan.v1.ReportAllocations.reports:type_name -> caravan.v1.AllocationReport
-	29, // 19: caravan.v1.RegisterNode.info:type_name -> caravan.v1.NodeInfo
-	30, // 20: caravan.v1.OrderHealth.order:type_name -> caravan.v1.HealthOrder
-	31, // 21: caravan.v1.PutQueue.queue:type_name -> caravan.v1.Queue
-	18, // 22: caravan.v1.SnapshotFrame.header:type_name -> caravan.v1.SnapshotHeader
-	20, // 23: caravan.v1.SnapshotFrame.job:type_name -> caravan.v1.JobRecord
-	22, // 24: caravan.v1.SnapshotFrame.task:type_name -> caravan.v1.TaskRecord
-	32, // 25: caravan.v1.SnapshotFrame.allocation:type_name -> caravan.v1.Allocation
-	23, // 26: caravan.v1.SnapshotFrame.node:type_name -> caravan.v1.NodeRecord
-	31, // 27: caravan.v1.SnapshotFrame.queue:type_name -> caravan.v1.Queue
-	24, // 28: caravan.v1.SnapshotFrame.request:type_name -> caravan.v1.RequestRecord
-	14, // 29: caravan.v1.SnapshotFrame.server:type_name -> caravan.v1.PutServer
-	19, // 30: caravan.v1.SnapshotFrame.footer:type_name -> caravan.v1.SnapshotFooter
-	25, // 31: caravan.v1.SnapshotFrame.health:type_name -> caravan.v1.HealthRecord
-	26, // 32: caravan.v1.JobRecord.spec:type_name -> caravan.v1.JobSpec
-	33, // 33: caravan.v1.JobRecord.state:type_name -> caravan.v1.JobState
-	21, // 34: caravan.v1.JobRecord.groups:type_name -> caravan.v1.GroupRecord
-	29, // 35: caravan.v1.NodeRecord.info:type_name -> caravan.v1.NodeInfo
-	34, // 36: caravan.v1.NodeRecord.state:type_name -> caravan.v1.NodeState
-	35, // 37: caravan.v1.HealthRecord.history:type_name -> caravan.v1.HealthEntry
-	30, // 38: caravan.v1.HealthRecord.order:type_name -> caravan.v1.HealthOrder
-	39, // [39:39] is the sub-list for method output_type
-	39, // [39:39] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	7,  // 3: caravan.v1.Command.apply_plan:type_name -> caravan.v1.ApplyPlan
+	11, // 4: caravan.v1.Command.report_allocations:type_name -> caravan.v1.ReportAllocations
+	12, // 5: caravan.v1.Command.register_node:type_name -> caravan.v1.RegisterNode
+	13, // 6: caravan.v1.Command.lose_node:type_name -> caravan.v1.LoseNode
+	15, // 7: caravan.v1.Command.drain_node:type_name -> caravan.v1.DrainNode
+	17, // 8: caravan.v1.Command.put_queue:type_name -> caravan.v1.PutQueue
+	18, // 9: caravan.v1.Command.put_server:type_name -> caravan.v1.PutServer
+	19, // 10: caravan.v1.Command.remove_server:type_name -> caravan.v1.RemoveServerRecord
+	20, // 11: caravan.v1.Command.sweep:type_name -> caravan.v1.Sweep
+	16, // 12: caravan.v1.Command.order_health:type_name -> caravan.v1.OrderHealth
+	14, // 13: caravan.v1.Command.silence_node:type_name -> caravan.v1.SilenceNode
+	4,  // 14: caravan.v1.Command.act_on_tasks:type_name -> caravan.v1.ActOnTasks
+	5,  // 15: caravan.v1.Command.put_limit:type_name -> caravan.v1.PutLimit
+	6,  // 16: caravan.v1.Command.remove_limit:type_name -> caravan.v1.RemoveLimit
+	34, // 17: caravan.v1.SubmitJob.spec:type_name -> caravan.v1.JobSpec
+	35, // 18: caravan.v1.ActOnTasks.action:type_name -> caravan.v1.TaskAction
+	36, // 19: caravan.v1.ActOnTasks.states:type_name -> caravan.v1.TaskState
+	37, // 20: caravan.v1.ActOnTasks.indices:type_name -> caravan.v1.IndexRange
+	38, // 21: caravan.v1.PutLimit.limit:type_name -> caravan.v1.Limit
+	8,  // 22: caravan.v1.ApplyPlan.sets:type_name -> caravan.v1.PlacementSet
+	10, // 23: caravan.v1.ApplyPlan.stops:type_name -> caravan.v1.PlannedStop
+	9,  // 24: caravan.v1.PlacementSet.placements:type_name -> caravan.v1.Placement
+	39, // 25: caravan.v1.Placement.devices:type_name -> caravan.v1.DeviceShare
+	40, // 26: caravan.v1.ReportAllocations.reports:type_name -> caravan.v1.AllocationReport
+	41, // 27: caravan.v1.RegisterNode.info:type_name -> caravan.v1.NodeInfo
+	42, // 28: caravan.v1.OrderHealth.order:type_name -> caravan.v1.HealthOrder
+	43, // 29: caravan.v1.PutQueue.queue:type_name -> caravan.v1.Queue
+	22, // 30: caravan.v1.SnapshotFrame.header:type_name -> caravan.v1.SnapshotHeader
+	24, // 31: caravan.v1.SnapshotFrame.job:type_name -> caravan.v1.JobRecord
+	30, // 32: caravan.v1.SnapshotFrame.task:type_name -> caravan.v1.TaskRecord
+	44, // 33: caravan.v1.SnapshotFrame.allocation:type_name -> caravan.v1.Allocation
+	31, // 34: caravan.v1.SnapshotFrame.node:type_name -> caravan.v1.NodeRecord
+	43, // 35: caravan.v1.SnapshotFrame.queue:type_name -> caravan.v1.Queue
+	32, // 36: caravan.v1.SnapshotFrame.request:type_name -> caravan.v1.RequestRecord
+	18, // 37: caravan.v1.SnapshotFrame.server:type_name -> caravan.v1.PutServer
+	23, // 38: caravan.v1.SnapshotFrame.footer:type_name -> caravan.v1.SnapshotFooter
+	33, // 39: caravan.v1.SnapshotFrame.health:type_name -> caravan.v1.HealthRecord
+	38, // 40: caravan.v1.SnapshotFrame.limit:type_name -> caravan.v1.Limit
+	34, // 41: caravan.v1.JobRecord.spec:type_name -> caravan.v1.JobSpec
+	45, // 42: caravan.v1.JobRecord.state:type_name -> caravan.v1.JobState
+	25, // 43: caravan.v1.JobRecord.groups:type_name -> caravan.v1.GroupRecord
+	46, // 44: caravan.v1.JobRecord.waits:type_name -> caravan.v1.JobDependency
+	29, // 45: caravan.v1.JobRecord.node_failures:type_name -> caravan.v1.NodeFailuresRecord
+	47, // 46: caravan.v1.GroupRecord.order:type_name -> caravan.v1.TaskOrder
+	26, // 47: caravan.v1.GroupRecord.delays:type_name -> caravan.v1.DelayRecord
+	27, // 48: caravan.v1.GroupRecord.pace:type_name -> caravan.v1.PaceRecord
+	28, // 49: caravan.v1.GroupRecord.memory:type_name -> caravan.v1.MemoryRecord
+	41, // 50: caravan.v1.NodeRecord.info:type_name -> caravan.v1.NodeInfo
+	48, // 51: caravan.v1.NodeRecord.state:type_name -> caravan.v1.NodeState
+	49, // 52: caravan.v1.HealthRecord.history:type_name -> caravan.v1.HealthEntry
+	42, // 53: caravan.v1.HealthRecord.order:type_name -> caravan.v1.HealthOrder
+	54, // [54:54] is the sub-list for method output_type
+	54, // [54:54] is the sub-list for method input_type
+	54, // [54:54] is the sub-list for extension type_name
+	54, // [54:54] is the sub-list for extension extendee
+	0,  // [0:54] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_raft_proto_init() }
@@ -2359,8 +3158,12 @@ func file_caravan_v1_raft_proto_init() {
 		(*Command_RemoveServer)(nil),
 		(*Command_Sweep)(nil),
 		(*Command_OrderHealth)(nil),
+		(*Command_SilenceNode)(nil),
+		(*Command_ActOnTasks)(nil),
+		(*Command_PutLimit)(nil),
+		(*Command_RemoveLimit)(nil),
 	}
-	file_caravan_v1_raft_proto_msgTypes[17].OneofWrappers = []any{
+	file_caravan_v1_raft_proto_msgTypes[21].OneofWrappers = []any{
 		(*SnapshotFrame_Header)(nil),
 		(*SnapshotFrame_Job)(nil),
 		(*SnapshotFrame_Task)(nil),
@@ -2371,6 +3174,7 @@ func file_caravan_v1_raft_proto_init() {
 		(*SnapshotFrame_Server)(nil),
 		(*SnapshotFrame_Footer)(nil),
 		(*SnapshotFrame_Health)(nil),
+		(*SnapshotFrame_Limit)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2378,7 +3182,7 @@ func file_caravan_v1_raft_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_raft_proto_rawDesc), len(file_caravan_v1_raft_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

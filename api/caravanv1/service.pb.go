@@ -21,6 +21,153 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// TaskAction is what to do to tasks. States name the tasks that an action is
+// for when the filter names none.
+type TaskAction int32
+
+const (
+	TaskAction_TASK_ACTION_UNSPECIFIED TaskAction = 0
+	// Run again: failed, stopped. Also succeeded and running, where named; a
+	// running one is stopped first.
+	TaskAction_TASK_ACTION_RETRY TaskAction = 1
+	// Count as succeeded without running: all but succeeded. A running one is stopped.
+	TaskAction_TASK_ACTION_EAT TaskAction = 2
+	// Blocked, pending, running: run no more.
+	TaskAction_TASK_ACTION_STOP TaskAction = 3
+	// Do not start: all tasks, also those that come to wait later.
+	TaskAction_TASK_ACTION_PAUSE  TaskAction = 4
+	TaskAction_TASK_ACTION_RESUME TaskAction = 5
+	// Start before, or after, all other tasks of the group.
+	TaskAction_TASK_ACTION_FIRST TaskAction = 6
+	TaskAction_TASK_ACTION_LAST  TaskAction = 7
+	// Set the order in which a group's tasks start.
+	TaskAction_TASK_ACTION_FORWARD           TaskAction = 8
+	TaskAction_TASK_ACTION_REVERSE           TaskAction = 9
+	TaskAction_TASK_ACTION_INTERLEAVE        TaskAction = 10
+	TaskAction_TASK_ACTION_FIRST_MIDDLE_LAST TaskAction = 11
+	// Interleave with the given stride.
+	TaskAction_TASK_ACTION_STAGGER TaskAction = 12
+	// Set the job's priority.
+	TaskAction_TASK_ACTION_PRIORITY TaskAction = 13
+)
+
+// Enum value maps for TaskAction.
+var (
+	TaskAction_name = map[int32]string{
+		0:  "TASK_ACTION_UNSPECIFIED",
+		1:  "TASK_ACTION_RETRY",
+		2:  "TASK_ACTION_EAT",
+		3:  "TASK_ACTION_STOP",
+		4:  "TASK_ACTION_PAUSE",
+		5:  "TASK_ACTION_RESUME",
+		6:  "TASK_ACTION_FIRST",
+		7:  "TASK_ACTION_LAST",
+		8:  "TASK_ACTION_FORWARD",
+		9:  "TASK_ACTION_REVERSE",
+		10: "TASK_ACTION_INTERLEAVE",
+		11: "TASK_ACTION_FIRST_MIDDLE_LAST",
+		12: "TASK_ACTION_STAGGER",
+		13: "TASK_ACTION_PRIORITY",
+	}
+	TaskAction_value = map[string]int32{
+		"TASK_ACTION_UNSPECIFIED":       0,
+		"TASK_ACTION_RETRY":             1,
+		"TASK_ACTION_EAT":               2,
+		"TASK_ACTION_STOP":              3,
+		"TASK_ACTION_PAUSE":             4,
+		"TASK_ACTION_RESUME":            5,
+		"TASK_ACTION_FIRST":             6,
+		"TASK_ACTION_LAST":              7,
+		"TASK_ACTION_FORWARD":           8,
+		"TASK_ACTION_REVERSE":           9,
+		"TASK_ACTION_INTERLEAVE":        10,
+		"TASK_ACTION_FIRST_MIDDLE_LAST": 11,
+		"TASK_ACTION_STAGGER":           12,
+		"TASK_ACTION_PRIORITY":          13,
+	}
+)
+
+func (x TaskAction) Enum() *TaskAction {
+	p := new(TaskAction)
+	*p = x
+	return p
+}
+
+func (x TaskAction) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TaskAction) Descriptor() protoreflect.EnumDescriptor {
+	return file_caravan_v1_service_proto_enumTypes[0].Descriptor()
+}
+
+func (TaskAction) Type() protoreflect.EnumType {
+	return &file_caravan_v1_service_proto_enumTypes[0]
+}
+
+func (x TaskAction) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TaskAction.Descriptor instead.
+func (TaskAction) EnumDescriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{0}
+}
+
+type LimitScope int32
+
+const (
+	// The same as cluster.
+	LimitScope_LIMIT_SCOPE_UNSPECIFIED LimitScope = 0
+	LimitScope_LIMIT_SCOPE_CLUSTER     LimitScope = 1
+	LimitScope_LIMIT_SCOPE_NODE        LimitScope = 2
+	// Counted on each device that an allocation holds a part of.
+	LimitScope_LIMIT_SCOPE_DEVICE LimitScope = 3
+)
+
+// Enum value maps for LimitScope.
+var (
+	LimitScope_name = map[int32]string{
+		0: "LIMIT_SCOPE_UNSPECIFIED",
+		1: "LIMIT_SCOPE_CLUSTER",
+		2: "LIMIT_SCOPE_NODE",
+		3: "LIMIT_SCOPE_DEVICE",
+	}
+	LimitScope_value = map[string]int32{
+		"LIMIT_SCOPE_UNSPECIFIED": 0,
+		"LIMIT_SCOPE_CLUSTER":     1,
+		"LIMIT_SCOPE_NODE":        2,
+		"LIMIT_SCOPE_DEVICE":      3,
+	}
+)
+
+func (x LimitScope) Enum() *LimitScope {
+	p := new(LimitScope)
+	*p = x
+	return p
+}
+
+func (x LimitScope) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (LimitScope) Descriptor() protoreflect.EnumDescriptor {
+	return file_caravan_v1_service_proto_enumTypes[1].Descriptor()
+}
+
+func (LimitScope) Type() protoreflect.EnumType {
+	return &file_caravan_v1_service_proto_enumTypes[1]
+}
+
+func (x LimitScope) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use LimitScope.Descriptor instead.
+func (LimitScope) EnumDescriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{1}
+}
+
 type SubmitJobRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
@@ -585,6 +732,511 @@ func (x *RetryJobResponse) GetTasks() int64 {
 	return 0
 }
 
+type ActOnTasksRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	RequestId string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	JobId     string                 `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	Action    TaskAction             `protobuf:"varint,3,opt,name=action,proto3,enum=caravan.v1.TaskAction" json:"action,omitempty"`
+	// Empty means every group.
+	Group string `protobuf:"bytes,4,opt,name=group,proto3" json:"group,omitempty"`
+	// Empty means those that the action is usually for.
+	States []TaskState `protobuf:"varint,5,rep,packed,name=states,proto3,enum=caravan.v1.TaskState" json:"states,omitempty"`
+	// At most 1,000 ranges; empty means all indices.
+	Indices []*IndexRange `protobuf:"bytes,6,rep,name=indices,proto3" json:"indices,omitempty"`
+	// For STAGGER, 2 to 1,000,000.
+	Stride int32 `protobuf:"varint,7,opt,name=stride,proto3" json:"stride,omitempty"`
+	// For PRIORITY, -1000 to 1000.
+	Priority      int32 `protobuf:"varint,8,opt,name=priority,proto3" json:"priority,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ActOnTasksRequest) Reset() {
+	*x = ActOnTasksRequest{}
+	mi := &file_caravan_v1_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActOnTasksRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActOnTasksRequest) ProtoMessage() {}
+
+func (x *ActOnTasksRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActOnTasksRequest.ProtoReflect.Descriptor instead.
+func (*ActOnTasksRequest) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ActOnTasksRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ActOnTasksRequest) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *ActOnTasksRequest) GetAction() TaskAction {
+	if x != nil {
+		return x.Action
+	}
+	return TaskAction_TASK_ACTION_UNSPECIFIED
+}
+
+func (x *ActOnTasksRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *ActOnTasksRequest) GetStates() []TaskState {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+func (x *ActOnTasksRequest) GetIndices() []*IndexRange {
+	if x != nil {
+		return x.Indices
+	}
+	return nil
+}
+
+func (x *ActOnTasksRequest) GetStride() int32 {
+	if x != nil {
+		return x.Stride
+	}
+	return 0
+}
+
+func (x *ActOnTasksRequest) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+type ActOnTasksResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Job   *Job                   `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	// Tasks that the action changed something about.
+	Tasks         int64 `protobuf:"varint,2,opt,name=tasks,proto3" json:"tasks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ActOnTasksResponse) Reset() {
+	*x = ActOnTasksResponse{}
+	mi := &file_caravan_v1_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActOnTasksResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActOnTasksResponse) ProtoMessage() {}
+
+func (x *ActOnTasksResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActOnTasksResponse.ProtoReflect.Descriptor instead.
+func (*ActOnTasksResponse) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ActOnTasksResponse) GetJob() *Job {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+func (x *ActOnTasksResponse) GetTasks() int64 {
+	if x != nil {
+		return x.Tasks
+	}
+	return 0
+}
+
+// Limit is a countable thing that tasks hold while they run, such as the
+// licences of a program.
+type Limit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Lower-case letters, digits and '-', at most 48 characters.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// How many there are, in all or on each node or device; 0 keeps all out.
+	Count         int64      `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	Scope         LimitScope `protobuf:"varint,3,opt,name=scope,proto3,enum=caravan.v1.LimitScope" json:"scope,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Limit) Reset() {
+	*x = Limit{}
+	mi := &file_caravan_v1_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Limit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Limit) ProtoMessage() {}
+
+func (x *Limit) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Limit.ProtoReflect.Descriptor instead.
+func (*Limit) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Limit) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Limit) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Limit) GetScope() LimitScope {
+	if x != nil {
+		return x.Scope
+	}
+	return LimitScope_LIMIT_SCOPE_UNSPECIFIED
+}
+
+type ListLimitsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLimitsRequest) Reset() {
+	*x = ListLimitsRequest{}
+	mi := &file_caravan_v1_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLimitsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLimitsRequest) ProtoMessage() {}
+
+func (x *ListLimitsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLimitsRequest.ProtoReflect.Descriptor instead.
+func (*ListLimitsRequest) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{13}
+}
+
+type ListLimitsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Limits        []*LimitStatus         `protobuf:"bytes,1,rep,name=limits,proto3" json:"limits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLimitsResponse) Reset() {
+	*x = ListLimitsResponse{}
+	mi := &file_caravan_v1_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLimitsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLimitsResponse) ProtoMessage() {}
+
+func (x *ListLimitsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLimitsResponse.ProtoReflect.Descriptor instead.
+func (*ListLimitsResponse) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListLimitsResponse) GetLimits() []*LimitStatus {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+// LimitStatus is a limit and what is held of it.
+type LimitStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Limit *Limit                 `protobuf:"bytes,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Held by all live allocations together.
+	Used int64 `protobuf:"varint,2,opt,name=used,proto3" json:"used,omitempty"`
+	// The most that is held on one node or device; the same as used for a cluster's.
+	Fullest       int64 `protobuf:"varint,3,opt,name=fullest,proto3" json:"fullest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LimitStatus) Reset() {
+	*x = LimitStatus{}
+	mi := &file_caravan_v1_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LimitStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LimitStatus) ProtoMessage() {}
+
+func (x *LimitStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LimitStatus.ProtoReflect.Descriptor instead.
+func (*LimitStatus) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *LimitStatus) GetLimit() *Limit {
+	if x != nil {
+		return x.Limit
+	}
+	return nil
+}
+
+func (x *LimitStatus) GetUsed() int64 {
+	if x != nil {
+		return x.Used
+	}
+	return 0
+}
+
+func (x *LimitStatus) GetFullest() int64 {
+	if x != nil {
+		return x.Fullest
+	}
+	return 0
+}
+
+type PutLimitRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Limit         *Limit                 `protobuf:"bytes,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutLimitRequest) Reset() {
+	*x = PutLimitRequest{}
+	mi := &file_caravan_v1_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutLimitRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutLimitRequest) ProtoMessage() {}
+
+func (x *PutLimitRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutLimitRequest.ProtoReflect.Descriptor instead.
+func (*PutLimitRequest) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *PutLimitRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *PutLimitRequest) GetLimit() *Limit {
+	if x != nil {
+		return x.Limit
+	}
+	return nil
+}
+
+type RemoveLimitRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveLimitRequest) Reset() {
+	*x = RemoveLimitRequest{}
+	mi := &file_caravan_v1_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveLimitRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveLimitRequest) ProtoMessage() {}
+
+func (x *RemoveLimitRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveLimitRequest.ProtoReflect.Descriptor instead.
+func (*RemoveLimitRequest) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *RemoveLimitRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *RemoveLimitRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type RemoveLimitResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveLimitResponse) Reset() {
+	*x = RemoveLimitResponse{}
+	mi := &file_caravan_v1_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveLimitResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveLimitResponse) ProtoMessage() {}
+
+func (x *RemoveLimitResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveLimitResponse.ProtoReflect.Descriptor instead.
+func (*RemoveLimitResponse) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{18}
+}
+
 type ListTasksRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	JobId  string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
@@ -599,7 +1251,7 @@ type ListTasksRequest struct {
 
 func (x *ListTasksRequest) Reset() {
 	*x = ListTasksRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[10]
+	mi := &file_caravan_v1_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -611,7 +1263,7 @@ func (x *ListTasksRequest) String() string {
 func (*ListTasksRequest) ProtoMessage() {}
 
 func (x *ListTasksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[10]
+	mi := &file_caravan_v1_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -624,7 +1276,7 @@ func (x *ListTasksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTasksRequest.ProtoReflect.Descriptor instead.
 func (*ListTasksRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{10}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListTasksRequest) GetJobId() string {
@@ -672,7 +1324,7 @@ type ListTasksResponse struct {
 
 func (x *ListTasksResponse) Reset() {
 	*x = ListTasksResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[11]
+	mi := &file_caravan_v1_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -684,7 +1336,7 @@ func (x *ListTasksResponse) String() string {
 func (*ListTasksResponse) ProtoMessage() {}
 
 func (x *ListTasksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[11]
+	mi := &file_caravan_v1_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -697,7 +1349,7 @@ func (x *ListTasksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTasksResponse.ProtoReflect.Descriptor instead.
 func (*ListTasksResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{11}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListTasksResponse) GetTasks() []*Task {
@@ -723,7 +1375,7 @@ type ExplainJobRequest struct {
 
 func (x *ExplainJobRequest) Reset() {
 	*x = ExplainJobRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[12]
+	mi := &file_caravan_v1_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -735,7 +1387,7 @@ func (x *ExplainJobRequest) String() string {
 func (*ExplainJobRequest) ProtoMessage() {}
 
 func (x *ExplainJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[12]
+	mi := &file_caravan_v1_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -748,7 +1400,7 @@ func (x *ExplainJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainJobRequest.ProtoReflect.Descriptor instead.
 func (*ExplainJobRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{12}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ExplainJobRequest) GetJobId() string {
@@ -767,7 +1419,7 @@ type WatchJobRequest struct {
 
 func (x *WatchJobRequest) Reset() {
 	*x = WatchJobRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[13]
+	mi := &file_caravan_v1_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -779,7 +1431,7 @@ func (x *WatchJobRequest) String() string {
 func (*WatchJobRequest) ProtoMessage() {}
 
 func (x *WatchJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[13]
+	mi := &file_caravan_v1_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -792,7 +1444,7 @@ func (x *WatchJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchJobRequest.ProtoReflect.Descriptor instead.
 func (*WatchJobRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{13}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *WatchJobRequest) GetJobId() string {
@@ -814,7 +1466,7 @@ type ExplainAllocationRequest struct {
 
 func (x *ExplainAllocationRequest) Reset() {
 	*x = ExplainAllocationRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[14]
+	mi := &file_caravan_v1_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -826,7 +1478,7 @@ func (x *ExplainAllocationRequest) String() string {
 func (*ExplainAllocationRequest) ProtoMessage() {}
 
 func (x *ExplainAllocationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[14]
+	mi := &file_caravan_v1_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -839,7 +1491,7 @@ func (x *ExplainAllocationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainAllocationRequest.ProtoReflect.Descriptor instead.
 func (*ExplainAllocationRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{14}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExplainAllocationRequest) GetAllocationId() string {
@@ -876,7 +1528,7 @@ type ReadLogsRequest struct {
 
 func (x *ReadLogsRequest) Reset() {
 	*x = ReadLogsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[15]
+	mi := &file_caravan_v1_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -888,7 +1540,7 @@ func (x *ReadLogsRequest) String() string {
 func (*ReadLogsRequest) ProtoMessage() {}
 
 func (x *ReadLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[15]
+	mi := &file_caravan_v1_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -901,7 +1553,7 @@ func (x *ReadLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogsRequest.ProtoReflect.Descriptor instead.
 func (*ReadLogsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{15}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ReadLogsRequest) GetJobId() string {
@@ -966,7 +1618,7 @@ type ListUsageRequest struct {
 
 func (x *ListUsageRequest) Reset() {
 	*x = ListUsageRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[16]
+	mi := &file_caravan_v1_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -978,7 +1630,7 @@ func (x *ListUsageRequest) String() string {
 func (*ListUsageRequest) ProtoMessage() {}
 
 func (x *ListUsageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[16]
+	mi := &file_caravan_v1_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -991,7 +1643,7 @@ func (x *ListUsageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsageRequest.ProtoReflect.Descriptor instead.
 func (*ListUsageRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{16}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListUsageRequest) GetJobId() string {
@@ -1024,7 +1676,7 @@ type ListUsageResponse struct {
 
 func (x *ListUsageResponse) Reset() {
 	*x = ListUsageResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[17]
+	mi := &file_caravan_v1_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1036,7 +1688,7 @@ func (x *ListUsageResponse) String() string {
 func (*ListUsageResponse) ProtoMessage() {}
 
 func (x *ListUsageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[17]
+	mi := &file_caravan_v1_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1049,7 +1701,7 @@ func (x *ListUsageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsageResponse.ProtoReflect.Descriptor instead.
 func (*ListUsageResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{17}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListUsageResponse) GetTasks() []*TaskUsage {
@@ -1068,7 +1720,7 @@ type GetTaskUsageRequest struct {
 
 func (x *GetTaskUsageRequest) Reset() {
 	*x = GetTaskUsageRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[18]
+	mi := &file_caravan_v1_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1080,7 +1732,7 @@ func (x *GetTaskUsageRequest) String() string {
 func (*GetTaskUsageRequest) ProtoMessage() {}
 
 func (x *GetTaskUsageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[18]
+	mi := &file_caravan_v1_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1093,7 +1745,7 @@ func (x *GetTaskUsageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTaskUsageRequest.ProtoReflect.Descriptor instead.
 func (*GetTaskUsageRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{18}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetTaskUsageRequest) GetAllocationId() string {
@@ -1117,7 +1769,7 @@ type ProgramDeviceRequest struct {
 
 func (x *ProgramDeviceRequest) Reset() {
 	*x = ProgramDeviceRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[19]
+	mi := &file_caravan_v1_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1129,7 +1781,7 @@ func (x *ProgramDeviceRequest) String() string {
 func (*ProgramDeviceRequest) ProtoMessage() {}
 
 func (x *ProgramDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[19]
+	mi := &file_caravan_v1_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1142,7 +1794,7 @@ func (x *ProgramDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgramDeviceRequest.ProtoReflect.Descriptor instead.
 func (*ProgramDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{19}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ProgramDeviceRequest) GetNode() string {
@@ -1188,7 +1840,7 @@ type ProgramDeviceProgress struct {
 
 func (x *ProgramDeviceProgress) Reset() {
 	*x = ProgramDeviceProgress{}
-	mi := &file_caravan_v1_service_proto_msgTypes[20]
+	mi := &file_caravan_v1_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1200,7 +1852,7 @@ func (x *ProgramDeviceProgress) String() string {
 func (*ProgramDeviceProgress) ProtoMessage() {}
 
 func (x *ProgramDeviceProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[20]
+	mi := &file_caravan_v1_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1213,7 +1865,7 @@ func (x *ProgramDeviceProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgramDeviceProgress.ProtoReflect.Descriptor instead.
 func (*ProgramDeviceProgress) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{20}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ProgramDeviceProgress) GetDoneThousandths() int32 {
@@ -1254,7 +1906,7 @@ type ListFamiliesRequest struct {
 
 func (x *ListFamiliesRequest) Reset() {
 	*x = ListFamiliesRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[21]
+	mi := &file_caravan_v1_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1266,7 +1918,7 @@ func (x *ListFamiliesRequest) String() string {
 func (*ListFamiliesRequest) ProtoMessage() {}
 
 func (x *ListFamiliesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[21]
+	mi := &file_caravan_v1_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1279,7 +1931,7 @@ func (x *ListFamiliesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFamiliesRequest.ProtoReflect.Descriptor instead.
 func (*ListFamiliesRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{21}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListFamiliesRequest) GetName() string {
@@ -1303,7 +1955,7 @@ type ListFamiliesResponse struct {
 
 func (x *ListFamiliesResponse) Reset() {
 	*x = ListFamiliesResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[22]
+	mi := &file_caravan_v1_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1315,7 +1967,7 @@ func (x *ListFamiliesResponse) String() string {
 func (*ListFamiliesResponse) ProtoMessage() {}
 
 func (x *ListFamiliesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[22]
+	mi := &file_caravan_v1_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1328,7 +1980,7 @@ func (x *ListFamiliesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFamiliesResponse.ProtoReflect.Descriptor instead.
 func (*ListFamiliesResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{22}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListFamiliesResponse) GetCurrency() string {
@@ -1373,7 +2025,7 @@ type InstanceFamily struct {
 
 func (x *InstanceFamily) Reset() {
 	*x = InstanceFamily{}
-	mi := &file_caravan_v1_service_proto_msgTypes[23]
+	mi := &file_caravan_v1_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1385,7 +2037,7 @@ func (x *InstanceFamily) String() string {
 func (*InstanceFamily) ProtoMessage() {}
 
 func (x *InstanceFamily) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[23]
+	mi := &file_caravan_v1_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1398,7 +2050,7 @@ func (x *InstanceFamily) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstanceFamily.ProtoReflect.Descriptor instead.
 func (*InstanceFamily) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{23}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *InstanceFamily) GetName() string {
@@ -1456,7 +2108,7 @@ type InstanceType struct {
 
 func (x *InstanceType) Reset() {
 	*x = InstanceType{}
-	mi := &file_caravan_v1_service_proto_msgTypes[24]
+	mi := &file_caravan_v1_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1468,7 +2120,7 @@ func (x *InstanceType) String() string {
 func (*InstanceType) ProtoMessage() {}
 
 func (x *InstanceType) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[24]
+	mi := &file_caravan_v1_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1481,7 +2133,7 @@ func (x *InstanceType) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstanceType.ProtoReflect.Descriptor instead.
 func (*InstanceType) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{24}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *InstanceType) GetName() string {
@@ -1564,7 +2216,7 @@ type PartShare struct {
 
 func (x *PartShare) Reset() {
 	*x = PartShare{}
-	mi := &file_caravan_v1_service_proto_msgTypes[25]
+	mi := &file_caravan_v1_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1576,7 +2228,7 @@ func (x *PartShare) String() string {
 func (*PartShare) ProtoMessage() {}
 
 func (x *PartShare) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[25]
+	mi := &file_caravan_v1_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1589,7 +2241,7 @@ func (x *PartShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartShare.ProtoReflect.Descriptor instead.
 func (*PartShare) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{25}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PartShare) GetPart() string {
@@ -1622,7 +2274,7 @@ type DevicePart struct {
 
 func (x *DevicePart) Reset() {
 	*x = DevicePart{}
-	mi := &file_caravan_v1_service_proto_msgTypes[26]
+	mi := &file_caravan_v1_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1634,7 +2286,7 @@ func (x *DevicePart) String() string {
 func (*DevicePart) ProtoMessage() {}
 
 func (x *DevicePart) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[26]
+	mi := &file_caravan_v1_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1647,7 +2299,7 @@ func (x *DevicePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DevicePart.ProtoReflect.Descriptor instead.
 func (*DevicePart) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{26}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *DevicePart) GetName() string {
@@ -1720,7 +2372,7 @@ type Site struct {
 
 func (x *Site) Reset() {
 	*x = Site{}
-	mi := &file_caravan_v1_service_proto_msgTypes[27]
+	mi := &file_caravan_v1_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1732,7 +2384,7 @@ func (x *Site) String() string {
 func (*Site) ProtoMessage() {}
 
 func (x *Site) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[27]
+	mi := &file_caravan_v1_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1745,7 +2397,7 @@ func (x *Site) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Site.ProtoReflect.Descriptor instead.
 func (*Site) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{27}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Site) GetName() string {
@@ -1788,7 +2440,7 @@ type LogChunk struct {
 
 func (x *LogChunk) Reset() {
 	*x = LogChunk{}
-	mi := &file_caravan_v1_service_proto_msgTypes[28]
+	mi := &file_caravan_v1_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1800,7 +2452,7 @@ func (x *LogChunk) String() string {
 func (*LogChunk) ProtoMessage() {}
 
 func (x *LogChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[28]
+	mi := &file_caravan_v1_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1813,7 +2465,7 @@ func (x *LogChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogChunk.ProtoReflect.Descriptor instead.
 func (*LogChunk) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{28}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *LogChunk) GetAllocationId() string {
@@ -1859,7 +2511,7 @@ type ExecRequest struct {
 
 func (x *ExecRequest) Reset() {
 	*x = ExecRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[29]
+	mi := &file_caravan_v1_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1871,7 +2523,7 @@ func (x *ExecRequest) String() string {
 func (*ExecRequest) ProtoMessage() {}
 
 func (x *ExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[29]
+	mi := &file_caravan_v1_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1884,7 +2536,7 @@ func (x *ExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
 func (*ExecRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{29}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ExecRequest) GetMessage() isExecRequest_Message {
@@ -1967,14 +2619,17 @@ type ExecStart struct {
 	Tty     bool                   `protobuf:"varint,5,opt,name=tty,proto3" json:"tty,omitempty"`
 	Size    *TerminalSize          `protobuf:"bytes,6,opt,name=size,proto3" json:"size,omitempty"`
 	// Filled in by the server for the agent.
-	AllocationId  string `protobuf:"bytes,7,opt,name=allocation_id,json=allocationId,proto3" json:"allocation_id,omitempty"`
+	AllocationId string `protobuf:"bytes,7,opt,name=allocation_id,json=allocationId,proto3" json:"allocation_id,omitempty"`
+	// Instead of a command: connect to this TCP port of the task's loopback, 1 to 65535. Stdin
+	// and stdout are the connection's bytes, and the exit code is 0 once the task has closed it.
+	Port          int32 `protobuf:"varint,30,opt,name=port,proto3" json:"port,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExecStart) Reset() {
 	*x = ExecStart{}
-	mi := &file_caravan_v1_service_proto_msgTypes[30]
+	mi := &file_caravan_v1_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1986,7 +2641,7 @@ func (x *ExecStart) String() string {
 func (*ExecStart) ProtoMessage() {}
 
 func (x *ExecStart) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[30]
+	mi := &file_caravan_v1_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1999,7 +2654,7 @@ func (x *ExecStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecStart.ProtoReflect.Descriptor instead.
 func (*ExecStart) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{30}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ExecStart) GetJobId() string {
@@ -2051,6 +2706,13 @@ func (x *ExecStart) GetAllocationId() string {
 	return ""
 }
 
+func (x *ExecStart) GetPort() int32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
 type TerminalSize struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Rows          int32                  `protobuf:"varint,1,opt,name=rows,proto3" json:"rows,omitempty"`
@@ -2061,7 +2723,7 @@ type TerminalSize struct {
 
 func (x *TerminalSize) Reset() {
 	*x = TerminalSize{}
-	mi := &file_caravan_v1_service_proto_msgTypes[31]
+	mi := &file_caravan_v1_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2073,7 +2735,7 @@ func (x *TerminalSize) String() string {
 func (*TerminalSize) ProtoMessage() {}
 
 func (x *TerminalSize) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[31]
+	mi := &file_caravan_v1_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2086,7 +2748,7 @@ func (x *TerminalSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalSize.ProtoReflect.Descriptor instead.
 func (*TerminalSize) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{31}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *TerminalSize) GetRows() int32 {
@@ -2117,7 +2779,7 @@ type ExecResponse struct {
 
 func (x *ExecResponse) Reset() {
 	*x = ExecResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[32]
+	mi := &file_caravan_v1_service_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2129,7 +2791,7 @@ func (x *ExecResponse) String() string {
 func (*ExecResponse) ProtoMessage() {}
 
 func (x *ExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[32]
+	mi := &file_caravan_v1_service_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2142,7 +2804,7 @@ func (x *ExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResponse.ProtoReflect.Descriptor instead.
 func (*ExecResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{32}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ExecResponse) GetMessage() isExecResponse_Message {
@@ -2209,7 +2871,7 @@ type ListNodesRequest struct {
 
 func (x *ListNodesRequest) Reset() {
 	*x = ListNodesRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[33]
+	mi := &file_caravan_v1_service_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2221,7 +2883,7 @@ func (x *ListNodesRequest) String() string {
 func (*ListNodesRequest) ProtoMessage() {}
 
 func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[33]
+	mi := &file_caravan_v1_service_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2234,7 +2896,7 @@ func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesRequest.ProtoReflect.Descriptor instead.
 func (*ListNodesRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{33}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{42}
 }
 
 type ListNodesResponse struct {
@@ -2246,7 +2908,7 @@ type ListNodesResponse struct {
 
 func (x *ListNodesResponse) Reset() {
 	*x = ListNodesResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[34]
+	mi := &file_caravan_v1_service_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2258,7 +2920,7 @@ func (x *ListNodesResponse) String() string {
 func (*ListNodesResponse) ProtoMessage() {}
 
 func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[34]
+	mi := &file_caravan_v1_service_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2271,7 +2933,7 @@ func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesResponse.ProtoReflect.Descriptor instead.
 func (*ListNodesResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{34}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListNodesResponse) GetNodes() []*Node {
@@ -2290,7 +2952,7 @@ type GetNodeRequest struct {
 
 func (x *GetNodeRequest) Reset() {
 	*x = GetNodeRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[35]
+	mi := &file_caravan_v1_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2302,7 +2964,7 @@ func (x *GetNodeRequest) String() string {
 func (*GetNodeRequest) ProtoMessage() {}
 
 func (x *GetNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[35]
+	mi := &file_caravan_v1_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2315,7 +2977,7 @@ func (x *GetNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNodeRequest.ProtoReflect.Descriptor instead.
 func (*GetNodeRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{35}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *GetNodeRequest) GetName() string {
@@ -2337,7 +2999,7 @@ type DrainNodeRequest struct {
 
 func (x *DrainNodeRequest) Reset() {
 	*x = DrainNodeRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[36]
+	mi := &file_caravan_v1_service_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2349,7 +3011,7 @@ func (x *DrainNodeRequest) String() string {
 func (*DrainNodeRequest) ProtoMessage() {}
 
 func (x *DrainNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[36]
+	mi := &file_caravan_v1_service_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2362,7 +3024,7 @@ func (x *DrainNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainNodeRequest.ProtoReflect.Descriptor instead.
 func (*DrainNodeRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{36}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *DrainNodeRequest) GetRequestId() string {
@@ -2406,7 +3068,7 @@ type OrderHealthRequest struct {
 
 func (x *OrderHealthRequest) Reset() {
 	*x = OrderHealthRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[37]
+	mi := &file_caravan_v1_service_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2418,7 +3080,7 @@ func (x *OrderHealthRequest) String() string {
 func (*OrderHealthRequest) ProtoMessage() {}
 
 func (x *OrderHealthRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[37]
+	mi := &file_caravan_v1_service_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2431,7 +3093,7 @@ func (x *OrderHealthRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderHealthRequest.ProtoReflect.Descriptor instead.
 func (*OrderHealthRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{37}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *OrderHealthRequest) GetRequestId() string {
@@ -2491,7 +3153,7 @@ type ListQueuesRequest struct {
 
 func (x *ListQueuesRequest) Reset() {
 	*x = ListQueuesRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[38]
+	mi := &file_caravan_v1_service_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2503,7 +3165,7 @@ func (x *ListQueuesRequest) String() string {
 func (*ListQueuesRequest) ProtoMessage() {}
 
 func (x *ListQueuesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[38]
+	mi := &file_caravan_v1_service_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2516,7 +3178,7 @@ func (x *ListQueuesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQueuesRequest.ProtoReflect.Descriptor instead.
 func (*ListQueuesRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{38}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{47}
 }
 
 type ListQueuesResponse struct {
@@ -2528,7 +3190,7 @@ type ListQueuesResponse struct {
 
 func (x *ListQueuesResponse) Reset() {
 	*x = ListQueuesResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[39]
+	mi := &file_caravan_v1_service_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2540,7 +3202,7 @@ func (x *ListQueuesResponse) String() string {
 func (*ListQueuesResponse) ProtoMessage() {}
 
 func (x *ListQueuesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[39]
+	mi := &file_caravan_v1_service_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2553,7 +3215,7 @@ func (x *ListQueuesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQueuesResponse.ProtoReflect.Descriptor instead.
 func (*ListQueuesResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{39}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ListQueuesResponse) GetQueues() []*QueueStatus {
@@ -2573,7 +3235,7 @@ type PutQueueRequest struct {
 
 func (x *PutQueueRequest) Reset() {
 	*x = PutQueueRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[40]
+	mi := &file_caravan_v1_service_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2585,7 +3247,7 @@ func (x *PutQueueRequest) String() string {
 func (*PutQueueRequest) ProtoMessage() {}
 
 func (x *PutQueueRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[40]
+	mi := &file_caravan_v1_service_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2598,7 +3260,7 @@ func (x *PutQueueRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutQueueRequest.ProtoReflect.Descriptor instead.
 func (*PutQueueRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{40}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *PutQueueRequest) GetRequestId() string {
@@ -2628,7 +3290,7 @@ type StreamEventsRequest struct {
 
 func (x *StreamEventsRequest) Reset() {
 	*x = StreamEventsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[41]
+	mi := &file_caravan_v1_service_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2640,7 +3302,7 @@ func (x *StreamEventsRequest) String() string {
 func (*StreamEventsRequest) ProtoMessage() {}
 
 func (x *StreamEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[41]
+	mi := &file_caravan_v1_service_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2653,7 +3315,7 @@ func (x *StreamEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamEventsRequest.ProtoReflect.Descriptor instead.
 func (*StreamEventsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{41}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *StreamEventsRequest) GetJobId() string {
@@ -2694,7 +3356,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_caravan_v1_service_proto_msgTypes[42]
+	mi := &file_caravan_v1_service_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2706,7 +3368,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[42]
+	mi := &file_caravan_v1_service_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2719,7 +3381,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{42}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Event) GetIndex() uint64 {
@@ -2786,7 +3448,7 @@ type GetClusterRequest struct {
 
 func (x *GetClusterRequest) Reset() {
 	*x = GetClusterRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[43]
+	mi := &file_caravan_v1_service_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2798,7 +3460,7 @@ func (x *GetClusterRequest) String() string {
 func (*GetClusterRequest) ProtoMessage() {}
 
 func (x *GetClusterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[43]
+	mi := &file_caravan_v1_service_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2811,7 +3473,7 @@ func (x *GetClusterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetClusterRequest.ProtoReflect.Descriptor instead.
 func (*GetClusterRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{43}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{52}
 }
 
 type Cluster struct {
@@ -2827,7 +3489,7 @@ type Cluster struct {
 
 func (x *Cluster) Reset() {
 	*x = Cluster{}
-	mi := &file_caravan_v1_service_proto_msgTypes[44]
+	mi := &file_caravan_v1_service_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2839,7 +3501,7 @@ func (x *Cluster) String() string {
 func (*Cluster) ProtoMessage() {}
 
 func (x *Cluster) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[44]
+	mi := &file_caravan_v1_service_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2852,7 +3514,7 @@ func (x *Cluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cluster.ProtoReflect.Descriptor instead.
 func (*Cluster) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{44}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Cluster) GetServers() []*Server {
@@ -2903,7 +3565,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_caravan_v1_service_proto_msgTypes[45]
+	mi := &file_caravan_v1_service_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2915,7 +3577,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[45]
+	mi := &file_caravan_v1_service_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2928,7 +3590,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{45}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Server) GetId() string {
@@ -2977,7 +3639,7 @@ type JoinServerRequest struct {
 
 func (x *JoinServerRequest) Reset() {
 	*x = JoinServerRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[46]
+	mi := &file_caravan_v1_service_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2989,7 +3651,7 @@ func (x *JoinServerRequest) String() string {
 func (*JoinServerRequest) ProtoMessage() {}
 
 func (x *JoinServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[46]
+	mi := &file_caravan_v1_service_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3002,7 +3664,7 @@ func (x *JoinServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinServerRequest.ProtoReflect.Descriptor instead.
 func (*JoinServerRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{46}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *JoinServerRequest) GetId() string {
@@ -3034,7 +3696,7 @@ type JoinServerResponse struct {
 
 func (x *JoinServerResponse) Reset() {
 	*x = JoinServerResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[47]
+	mi := &file_caravan_v1_service_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3046,7 +3708,7 @@ func (x *JoinServerResponse) String() string {
 func (*JoinServerResponse) ProtoMessage() {}
 
 func (x *JoinServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[47]
+	mi := &file_caravan_v1_service_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3059,7 +3721,7 @@ func (x *JoinServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinServerResponse.ProtoReflect.Descriptor instead.
 func (*JoinServerResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{47}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{56}
 }
 
 type RemoveServerRequest struct {
@@ -3071,7 +3733,7 @@ type RemoveServerRequest struct {
 
 func (x *RemoveServerRequest) Reset() {
 	*x = RemoveServerRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[48]
+	mi := &file_caravan_v1_service_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3083,7 +3745,7 @@ func (x *RemoveServerRequest) String() string {
 func (*RemoveServerRequest) ProtoMessage() {}
 
 func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[48]
+	mi := &file_caravan_v1_service_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3096,7 +3758,7 @@ func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
 func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{48}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *RemoveServerRequest) GetId() string {
@@ -3114,7 +3776,7 @@ type RemoveServerResponse struct {
 
 func (x *RemoveServerResponse) Reset() {
 	*x = RemoveServerResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[49]
+	mi := &file_caravan_v1_service_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3126,7 +3788,7 @@ func (x *RemoveServerResponse) String() string {
 func (*RemoveServerResponse) ProtoMessage() {}
 
 func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[49]
+	mi := &file_caravan_v1_service_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3139,7 +3801,7 @@ func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
 func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{49}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{58}
 }
 
 type TransferLeadershipRequest struct {
@@ -3152,7 +3814,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[50]
+	mi := &file_caravan_v1_service_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3164,7 +3826,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[50]
+	mi := &file_caravan_v1_service_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3177,7 +3839,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{50}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *TransferLeadershipRequest) GetTo() string {
@@ -3195,7 +3857,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[51]
+	mi := &file_caravan_v1_service_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3207,7 +3869,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[51]
+	mi := &file_caravan_v1_service_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3220,7 +3882,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{51}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{60}
 }
 
 type RegisterNodeRequest struct {
@@ -3233,7 +3895,7 @@ type RegisterNodeRequest struct {
 
 func (x *RegisterNodeRequest) Reset() {
 	*x = RegisterNodeRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[52]
+	mi := &file_caravan_v1_service_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3245,7 +3907,7 @@ func (x *RegisterNodeRequest) String() string {
 func (*RegisterNodeRequest) ProtoMessage() {}
 
 func (x *RegisterNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[52]
+	mi := &file_caravan_v1_service_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3258,7 +3920,7 @@ func (x *RegisterNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterNodeRequest.ProtoReflect.Descriptor instead.
 func (*RegisterNodeRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{52}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *RegisterNodeRequest) GetRequestId() string {
@@ -3279,13 +3941,15 @@ type RegisterNodeResponse struct {
 	state               protoimpl.MessageState `protogen:"open.v1"`
 	LeaseTtlMs          int64                  `protobuf:"varint,1,opt,name=lease_ttl_ms,json=leaseTtlMs,proto3" json:"lease_ttl_ms,omitempty"`
 	HeartbeatIntervalMs int64                  `protobuf:"varint,2,opt,name=heartbeat_interval_ms,json=heartbeatIntervalMs,proto3" json:"heartbeat_interval_ms,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// How long an at_most task may take to end once the lease has.
+	KillGraceMs   int64 `protobuf:"varint,3,opt,name=kill_grace_ms,json=killGraceMs,proto3" json:"kill_grace_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RegisterNodeResponse) Reset() {
 	*x = RegisterNodeResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[53]
+	mi := &file_caravan_v1_service_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3297,7 +3961,7 @@ func (x *RegisterNodeResponse) String() string {
 func (*RegisterNodeResponse) ProtoMessage() {}
 
 func (x *RegisterNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[53]
+	mi := &file_caravan_v1_service_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3310,7 +3974,7 @@ func (x *RegisterNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterNodeResponse.ProtoReflect.Descriptor instead.
 func (*RegisterNodeResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{53}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *RegisterNodeResponse) GetLeaseTtlMs() int64 {
@@ -3327,6 +3991,13 @@ func (x *RegisterNodeResponse) GetHeartbeatIntervalMs() int64 {
 	return 0
 }
 
+func (x *RegisterNodeResponse) GetKillGraceMs() int64 {
+	if x != nil {
+		return x.KillGraceMs
+	}
+	return 0
+}
+
 type HeartbeatRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Node   string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -3339,7 +4010,7 @@ type HeartbeatRequest struct {
 
 func (x *HeartbeatRequest) Reset() {
 	*x = HeartbeatRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[54]
+	mi := &file_caravan_v1_service_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3351,7 +4022,7 @@ func (x *HeartbeatRequest) String() string {
 func (*HeartbeatRequest) ProtoMessage() {}
 
 func (x *HeartbeatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[54]
+	mi := &file_caravan_v1_service_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3364,7 +4035,7 @@ func (x *HeartbeatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatRequest.ProtoReflect.Descriptor instead.
 func (*HeartbeatRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{54}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *HeartbeatRequest) GetNode() string {
@@ -3401,7 +4072,7 @@ type HeartbeatResponse struct {
 
 func (x *HeartbeatResponse) Reset() {
 	*x = HeartbeatResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[55]
+	mi := &file_caravan_v1_service_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3413,7 +4084,7 @@ func (x *HeartbeatResponse) String() string {
 func (*HeartbeatResponse) ProtoMessage() {}
 
 func (x *HeartbeatResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[55]
+	mi := &file_caravan_v1_service_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3426,7 +4097,7 @@ func (x *HeartbeatResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatResponse.ProtoReflect.Descriptor instead.
 func (*HeartbeatResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{55}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *HeartbeatResponse) GetLeaseTtlMs() int64 {
@@ -3459,7 +4130,7 @@ type WatchAllocationsRequest struct {
 
 func (x *WatchAllocationsRequest) Reset() {
 	*x = WatchAllocationsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[56]
+	mi := &file_caravan_v1_service_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3471,7 +4142,7 @@ func (x *WatchAllocationsRequest) String() string {
 func (*WatchAllocationsRequest) ProtoMessage() {}
 
 func (x *WatchAllocationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[56]
+	mi := &file_caravan_v1_service_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3484,7 +4155,7 @@ func (x *WatchAllocationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchAllocationsRequest.ProtoReflect.Descriptor instead.
 func (*WatchAllocationsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{56}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *WatchAllocationsRequest) GetNode() string {
@@ -3510,7 +4181,7 @@ type AllocationUpdate struct {
 
 func (x *AllocationUpdate) Reset() {
 	*x = AllocationUpdate{}
-	mi := &file_caravan_v1_service_proto_msgTypes[57]
+	mi := &file_caravan_v1_service_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3522,7 +4193,7 @@ func (x *AllocationUpdate) String() string {
 func (*AllocationUpdate) ProtoMessage() {}
 
 func (x *AllocationUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[57]
+	mi := &file_caravan_v1_service_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3535,7 +4206,7 @@ func (x *AllocationUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocationUpdate.ProtoReflect.Descriptor instead.
 func (*AllocationUpdate) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{57}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *AllocationUpdate) GetAssignments() []*Assignment {
@@ -3582,7 +4253,7 @@ type Assignment struct {
 
 func (x *Assignment) Reset() {
 	*x = Assignment{}
-	mi := &file_caravan_v1_service_proto_msgTypes[58]
+	mi := &file_caravan_v1_service_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3594,7 +4265,7 @@ func (x *Assignment) String() string {
 func (*Assignment) ProtoMessage() {}
 
 func (x *Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[58]
+	mi := &file_caravan_v1_service_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3607,7 +4278,7 @@ func (x *Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
 func (*Assignment) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{58}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *Assignment) GetAllocation() *Allocation {
@@ -3670,7 +4341,7 @@ type ReportAllocationsRequest struct {
 
 func (x *ReportAllocationsRequest) Reset() {
 	*x = ReportAllocationsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[59]
+	mi := &file_caravan_v1_service_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3682,7 +4353,7 @@ func (x *ReportAllocationsRequest) String() string {
 func (*ReportAllocationsRequest) ProtoMessage() {}
 
 func (x *ReportAllocationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[59]
+	mi := &file_caravan_v1_service_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3695,7 +4366,7 @@ func (x *ReportAllocationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportAllocationsRequest.ProtoReflect.Descriptor instead.
 func (*ReportAllocationsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{59}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ReportAllocationsRequest) GetRequestId() string {
@@ -3720,20 +4391,24 @@ func (x *ReportAllocationsRequest) GetReports() []*AllocationReport {
 }
 
 type AllocationReport struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	AllocationId  string                 `protobuf:"bytes,1,opt,name=allocation_id,json=allocationId,proto3" json:"allocation_id,omitempty"`
-	State         AllocationState        `protobuf:"varint,2,opt,name=state,proto3,enum=caravan.v1.AllocationState" json:"state,omitempty"`
-	StartedMs     int64                  `protobuf:"varint,3,opt,name=started_ms,json=startedMs,proto3" json:"started_ms,omitempty"`
-	EndedMs       int64                  `protobuf:"varint,4,opt,name=ended_ms,json=endedMs,proto3" json:"ended_ms,omitempty"`
-	Exit          *Exit                  `protobuf:"bytes,5,opt,name=exit,proto3" json:"exit,omitempty"`
-	Usage         *Usage                 `protobuf:"bytes,6,opt,name=usage,proto3" json:"usage,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	AllocationId string                 `protobuf:"bytes,1,opt,name=allocation_id,json=allocationId,proto3" json:"allocation_id,omitempty"`
+	State        AllocationState        `protobuf:"varint,2,opt,name=state,proto3,enum=caravan.v1.AllocationState" json:"state,omitempty"`
+	StartedMs    int64                  `protobuf:"varint,3,opt,name=started_ms,json=startedMs,proto3" json:"started_ms,omitempty"`
+	EndedMs      int64                  `protobuf:"varint,4,opt,name=ended_ms,json=endedMs,proto3" json:"ended_ms,omitempty"`
+	Exit         *Exit                  `protobuf:"bytes,5,opt,name=exit,proto3" json:"exit,omitempty"`
+	Usage        *Usage                 `protobuf:"bytes,6,opt,name=usage,proto3" json:"usage,omitempty"`
+	// Of the allocation's tasks, as half-open pairs of positions in its list of
+	// indices: those known to be done, and those that caused the failure.
+	Done          []int64 `protobuf:"varint,7,rep,packed,name=done,proto3" json:"done,omitempty"`
+	Failed        []int64 `protobuf:"varint,8,rep,packed,name=failed,proto3" json:"failed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AllocationReport) Reset() {
 	*x = AllocationReport{}
-	mi := &file_caravan_v1_service_proto_msgTypes[60]
+	mi := &file_caravan_v1_service_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3745,7 +4420,7 @@ func (x *AllocationReport) String() string {
 func (*AllocationReport) ProtoMessage() {}
 
 func (x *AllocationReport) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[60]
+	mi := &file_caravan_v1_service_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3758,7 +4433,7 @@ func (x *AllocationReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocationReport.ProtoReflect.Descriptor instead.
 func (*AllocationReport) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{60}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *AllocationReport) GetAllocationId() string {
@@ -3803,6 +4478,20 @@ func (x *AllocationReport) GetUsage() *Usage {
 	return nil
 }
 
+func (x *AllocationReport) GetDone() []int64 {
+	if x != nil {
+		return x.Done
+	}
+	return nil
+}
+
+func (x *AllocationReport) GetFailed() []int64 {
+	if x != nil {
+		return x.Failed
+	}
+	return nil
+}
+
 type ReportAllocationsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -3811,7 +4500,7 @@ type ReportAllocationsResponse struct {
 
 func (x *ReportAllocationsResponse) Reset() {
 	*x = ReportAllocationsResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[61]
+	mi := &file_caravan_v1_service_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3823,7 +4512,7 @@ func (x *ReportAllocationsResponse) String() string {
 func (*ReportAllocationsResponse) ProtoMessage() {}
 
 func (x *ReportAllocationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[61]
+	mi := &file_caravan_v1_service_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3836,7 +4525,7 @@ func (x *ReportAllocationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportAllocationsResponse.ProtoReflect.Descriptor instead.
 func (*ReportAllocationsResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{61}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{70}
 }
 
 type ReadTaskLogsRequest struct {
@@ -3851,7 +4540,7 @@ type ReadTaskLogsRequest struct {
 
 func (x *ReadTaskLogsRequest) Reset() {
 	*x = ReadTaskLogsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[62]
+	mi := &file_caravan_v1_service_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3863,7 +4552,7 @@ func (x *ReadTaskLogsRequest) String() string {
 func (*ReadTaskLogsRequest) ProtoMessage() {}
 
 func (x *ReadTaskLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[62]
+	mi := &file_caravan_v1_service_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3876,7 +4565,7 @@ func (x *ReadTaskLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadTaskLogsRequest.ProtoReflect.Descriptor instead.
 func (*ReadTaskLogsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{62}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ReadTaskLogsRequest) GetAllocationId() string {
@@ -3924,7 +4613,7 @@ type ErrorDetail struct {
 
 func (x *ErrorDetail) Reset() {
 	*x = ErrorDetail{}
-	mi := &file_caravan_v1_service_proto_msgTypes[63]
+	mi := &file_caravan_v1_service_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3936,7 +4625,7 @@ func (x *ErrorDetail) String() string {
 func (*ErrorDetail) ProtoMessage() {}
 
 func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[63]
+	mi := &file_caravan_v1_service_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3949,7 +4638,7 @@ func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorDetail.ProtoReflect.Descriptor instead.
 func (*ErrorDetail) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{63}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ErrorDetail) GetKind() string {
@@ -3992,7 +4681,7 @@ type FieldViolation struct {
 
 func (x *FieldViolation) Reset() {
 	*x = FieldViolation{}
-	mi := &file_caravan_v1_service_proto_msgTypes[64]
+	mi := &file_caravan_v1_service_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4004,7 +4693,7 @@ func (x *FieldViolation) String() string {
 func (*FieldViolation) ProtoMessage() {}
 
 func (x *FieldViolation) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[64]
+	mi := &file_caravan_v1_service_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4017,7 +4706,7 @@ func (x *FieldViolation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldViolation.ProtoReflect.Descriptor instead.
 func (*FieldViolation) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{64}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *FieldViolation) GetPath() string {
@@ -4085,7 +4774,40 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\x05group\x18\x03 \x01(\tR\x05group\"K\n" +
 	"\x10RetryJobResponse\x12!\n" +
 	"\x03job\x18\x01 \x01(\v2\x0f.caravan.v1.JobR\x03job\x12\x14\n" +
-	"\x05tasks\x18\x02 \x01(\x03R\x05tasks\"\xaa\x01\n" +
+	"\x05tasks\x18\x02 \x01(\x03R\x05tasks\"\xa4\x02\n" +
+	"\x11ActOnTasksRequest\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x15\n" +
+	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x12.\n" +
+	"\x06action\x18\x03 \x01(\x0e2\x16.caravan.v1.TaskActionR\x06action\x12\x14\n" +
+	"\x05group\x18\x04 \x01(\tR\x05group\x12-\n" +
+	"\x06states\x18\x05 \x03(\x0e2\x15.caravan.v1.TaskStateR\x06states\x120\n" +
+	"\aindices\x18\x06 \x03(\v2\x16.caravan.v1.IndexRangeR\aindices\x12\x16\n" +
+	"\x06stride\x18\a \x01(\x05R\x06stride\x12\x1a\n" +
+	"\bpriority\x18\b \x01(\x05R\bpriority\"M\n" +
+	"\x12ActOnTasksResponse\x12!\n" +
+	"\x03job\x18\x01 \x01(\v2\x0f.caravan.v1.JobR\x03job\x12\x14\n" +
+	"\x05tasks\x18\x02 \x01(\x03R\x05tasks\"_\n" +
+	"\x05Limit\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x03R\x05count\x12,\n" +
+	"\x05scope\x18\x03 \x01(\x0e2\x16.caravan.v1.LimitScopeR\x05scope\"\x13\n" +
+	"\x11ListLimitsRequest\"E\n" +
+	"\x12ListLimitsResponse\x12/\n" +
+	"\x06limits\x18\x01 \x03(\v2\x17.caravan.v1.LimitStatusR\x06limits\"d\n" +
+	"\vLimitStatus\x12'\n" +
+	"\x05limit\x18\x01 \x01(\v2\x11.caravan.v1.LimitR\x05limit\x12\x12\n" +
+	"\x04used\x18\x02 \x01(\x03R\x04used\x12\x18\n" +
+	"\afullest\x18\x03 \x01(\x03R\afullest\"Y\n" +
+	"\x0fPutLimitRequest\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12'\n" +
+	"\x05limit\x18\x02 \x01(\v2\x11.caravan.v1.LimitR\x05limit\"G\n" +
+	"\x12RemoveLimitRequest\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"\x15\n" +
+	"\x13RemoveLimitResponse\"\xaa\x01\n" +
 	"\x10ListTasksRequest\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\x12-\n" +
@@ -4191,7 +4913,7 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\x05stdin\x18\x02 \x01(\fH\x00R\x05stdin\x12#\n" +
 	"\fstdin_closed\x18\x03 \x01(\bH\x00R\vstdinClosed\x122\n" +
 	"\x06resize\x18\x04 \x01(\v2\x18.caravan.v1.TerminalSizeH\x00R\x06resizeB\t\n" +
-	"\amessage\"\xdc\x01\n" +
+	"\amessage\"\xf0\x01\n" +
 	"\tExecStart\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\x12\x19\n" +
@@ -4199,7 +4921,8 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\acommand\x18\x04 \x03(\tR\acommand\x12\x10\n" +
 	"\x03tty\x18\x05 \x01(\bR\x03tty\x12,\n" +
 	"\x04size\x18\x06 \x01(\v2\x18.caravan.v1.TerminalSizeR\x04size\x12#\n" +
-	"\rallocation_id\x18\a \x01(\tR\fallocationIdB\b\n" +
+	"\rallocation_id\x18\a \x01(\tR\fallocationId\x12\x12\n" +
+	"\x04port\x18\x1e \x01(\x05R\x04portB\b\n" +
 	"\x06_index\"<\n" +
 	"\fTerminalSize\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\x05R\x04rows\x12\x18\n" +
@@ -4278,11 +5001,12 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\x13RegisterNodeRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12(\n" +
-	"\x04info\x18\x02 \x01(\v2\x14.caravan.v1.NodeInfoR\x04info\"l\n" +
+	"\x04info\x18\x02 \x01(\v2\x14.caravan.v1.NodeInfoR\x04info\"\x90\x01\n" +
 	"\x14RegisterNodeResponse\x12 \n" +
 	"\flease_ttl_ms\x18\x01 \x01(\x03R\n" +
 	"leaseTtlMs\x122\n" +
-	"\x15heartbeat_interval_ms\x18\x02 \x01(\x03R\x13heartbeatIntervalMs\"[\n" +
+	"\x15heartbeat_interval_ms\x18\x02 \x01(\x03R\x13heartbeatIntervalMs\x12\"\n" +
+	"\rkill_grace_ms\x18\x03 \x01(\x03R\vkillGraceMs\"[\n" +
 	"\x10HeartbeatRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x17\n" +
 	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x12\x1a\n" +
@@ -4315,7 +5039,7 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x126\n" +
-	"\areports\x18\x03 \x03(\v2\x1c.caravan.v1.AllocationReportR\areports\"\xf3\x01\n" +
+	"\areports\x18\x03 \x03(\v2\x1c.caravan.v1.AllocationReportR\areports\"\x9f\x02\n" +
 	"\x10AllocationReport\x12#\n" +
 	"\rallocation_id\x18\x01 \x01(\tR\fallocationId\x121\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1b.caravan.v1.AllocationStateR\x05state\x12\x1d\n" +
@@ -4323,7 +5047,9 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"started_ms\x18\x03 \x01(\x03R\tstartedMs\x12\x19\n" +
 	"\bended_ms\x18\x04 \x01(\x03R\aendedMs\x12$\n" +
 	"\x04exit\x18\x05 \x01(\v2\x10.caravan.v1.ExitR\x04exit\x12'\n" +
-	"\x05usage\x18\x06 \x01(\v2\x11.caravan.v1.UsageR\x05usage\"\x1b\n" +
+	"\x05usage\x18\x06 \x01(\v2\x11.caravan.v1.UsageR\x05usage\x12\x12\n" +
+	"\x04done\x18\a \x03(\x03R\x04done\x12\x16\n" +
+	"\x06failed\x18\b \x03(\x03R\x06failed\"\x1b\n" +
 	"\x19ReportAllocationsResponse\"\x89\x01\n" +
 	"\x13ReadTaskLogsRequest\x12#\n" +
 	"\rallocation_id\x18\x01 \x01(\tR\fallocationId\x12\x16\n" +
@@ -4339,7 +5065,30 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\x0eFieldViolation\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x12\n" +
-	"\x04hint\x18\x03 \x01(\tR\x04hint2\x90\a\n" +
+	"\x04hint\x18\x03 \x01(\tR\x04hint*\xeb\x02\n" +
+	"\n" +
+	"TaskAction\x12\x1b\n" +
+	"\x17TASK_ACTION_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11TASK_ACTION_RETRY\x10\x01\x12\x13\n" +
+	"\x0fTASK_ACTION_EAT\x10\x02\x12\x14\n" +
+	"\x10TASK_ACTION_STOP\x10\x03\x12\x15\n" +
+	"\x11TASK_ACTION_PAUSE\x10\x04\x12\x16\n" +
+	"\x12TASK_ACTION_RESUME\x10\x05\x12\x15\n" +
+	"\x11TASK_ACTION_FIRST\x10\x06\x12\x14\n" +
+	"\x10TASK_ACTION_LAST\x10\a\x12\x17\n" +
+	"\x13TASK_ACTION_FORWARD\x10\b\x12\x17\n" +
+	"\x13TASK_ACTION_REVERSE\x10\t\x12\x1a\n" +
+	"\x16TASK_ACTION_INTERLEAVE\x10\n" +
+	"\x12!\n" +
+	"\x1dTASK_ACTION_FIRST_MIDDLE_LAST\x10\v\x12\x17\n" +
+	"\x13TASK_ACTION_STAGGER\x10\f\x12\x18\n" +
+	"\x14TASK_ACTION_PRIORITY\x10\r*p\n" +
+	"\n" +
+	"LimitScope\x12\x1b\n" +
+	"\x17LIMIT_SCOPE_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13LIMIT_SCOPE_CLUSTER\x10\x01\x12\x14\n" +
+	"\x10LIMIT_SCOPE_NODE\x10\x02\x12\x16\n" +
+	"\x12LIMIT_SCOPE_DEVICE\x10\x032\xdd\a\n" +
 	"\n" +
 	"JobService\x12H\n" +
 	"\tSubmitJob\x12\x1c.caravan.v1.SubmitJobRequest\x1a\x1d.caravan.v1.SubmitJobResponse\x12H\n" +
@@ -4347,7 +5096,9 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\x06GetJob\x12\x19.caravan.v1.GetJobRequest\x1a\x0f.caravan.v1.Job\x12E\n" +
 	"\bListJobs\x12\x1b.caravan.v1.ListJobsRequest\x1a\x1c.caravan.v1.ListJobsResponse\x126\n" +
 	"\aStopJob\x12\x1a.caravan.v1.StopJobRequest\x1a\x0f.caravan.v1.Job\x12E\n" +
-	"\bRetryJob\x12\x1b.caravan.v1.RetryJobRequest\x1a\x1c.caravan.v1.RetryJobResponse\x12H\n" +
+	"\bRetryJob\x12\x1b.caravan.v1.RetryJobRequest\x1a\x1c.caravan.v1.RetryJobResponse\x12K\n" +
+	"\n" +
+	"ActOnTasks\x12\x1d.caravan.v1.ActOnTasksRequest\x1a\x1e.caravan.v1.ActOnTasksResponse\x12H\n" +
 	"\tListTasks\x12\x1c.caravan.v1.ListTasksRequest\x1a\x1d.caravan.v1.ListTasksResponse\x12D\n" +
 	"\n" +
 	"ExplainJob\x12\x1d.caravan.v1.ExplainJobRequest\x1a\x17.caravan.v1.Explanation\x12\\\n" +
@@ -4367,7 +5118,12 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\fQueueService\x12K\n" +
 	"\n" +
 	"ListQueues\x12\x1d.caravan.v1.ListQueuesRequest\x1a\x1e.caravan.v1.ListQueuesResponse\x12:\n" +
-	"\bPutQueue\x12\x1b.caravan.v1.PutQueueRequest\x1a\x11.caravan.v1.Queue2T\n" +
+	"\bPutQueue\x12\x1b.caravan.v1.PutQueueRequest\x1a\x11.caravan.v1.Queue2\xe7\x01\n" +
+	"\fLimitService\x12K\n" +
+	"\n" +
+	"ListLimits\x12\x1d.caravan.v1.ListLimitsRequest\x1a\x1e.caravan.v1.ListLimitsResponse\x12:\n" +
+	"\bPutLimit\x12\x1b.caravan.v1.PutLimitRequest\x1a\x11.caravan.v1.Limit\x12N\n" +
+	"\vRemoveLimit\x12\x1e.caravan.v1.RemoveLimitRequest\x1a\x1f.caravan.v1.RemoveLimitResponse2T\n" +
 	"\fEventService\x12D\n" +
 	"\fStreamEvents\x12\x1f.caravan.v1.StreamEventsRequest\x1a\x11.caravan.v1.Event0\x012\xd8\x02\n" +
 	"\x0fOperatorService\x12@\n" +
@@ -4400,203 +5156,232 @@ func file_caravan_v1_service_proto_rawDescGZIP() []byte {
 	return file_caravan_v1_service_proto_rawDescData
 }
 
-var file_caravan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
+var file_caravan_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_caravan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 74)
 var file_caravan_v1_service_proto_goTypes = []any{
-	(*SubmitJobRequest)(nil),           // 0: caravan.v1.SubmitJobRequest
-	(*SubmitJobResponse)(nil),          // 1: caravan.v1.SubmitJobResponse
-	(*DryRunJobRequest)(nil),           // 2: caravan.v1.DryRunJobRequest
-	(*DryRunJobResponse)(nil),          // 3: caravan.v1.DryRunJobResponse
-	(*GetJobRequest)(nil),              // 4: caravan.v1.GetJobRequest
-	(*ListJobsRequest)(nil),            // 5: caravan.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),           // 6: caravan.v1.ListJobsResponse
-	(*StopJobRequest)(nil),             // 7: caravan.v1.StopJobRequest
-	(*RetryJobRequest)(nil),            // 8: caravan.v1.RetryJobRequest
-	(*RetryJobResponse)(nil),           // 9: caravan.v1.RetryJobResponse
-	(*ListTasksRequest)(nil),           // 10: caravan.v1.ListTasksRequest
-	(*ListTasksResponse)(nil),          // 11: caravan.v1.ListTasksResponse
-	(*ExplainJobRequest)(nil),          // 12: caravan.v1.ExplainJobRequest
-	(*WatchJobRequest)(nil),            // 13: caravan.v1.WatchJobRequest
-	(*ExplainAllocationRequest)(nil),   // 14: caravan.v1.ExplainAllocationRequest
-	(*ReadLogsRequest)(nil),            // 15: caravan.v1.ReadLogsRequest
-	(*ListUsageRequest)(nil),           // 16: caravan.v1.ListUsageRequest
-	(*ListUsageResponse)(nil),          // 17: caravan.v1.ListUsageResponse
-	(*GetTaskUsageRequest)(nil),        // 18: caravan.v1.GetTaskUsageRequest
-	(*ProgramDeviceRequest)(nil),       // 19: caravan.v1.ProgramDeviceRequest
-	(*ProgramDeviceProgress)(nil),      // 20: caravan.v1.ProgramDeviceProgress
-	(*ListFamiliesRequest)(nil),        // 21: caravan.v1.ListFamiliesRequest
-	(*ListFamiliesResponse)(nil),       // 22: caravan.v1.ListFamiliesResponse
-	(*InstanceFamily)(nil),             // 23: caravan.v1.InstanceFamily
-	(*InstanceType)(nil),               // 24: caravan.v1.InstanceType
-	(*PartShare)(nil),                  // 25: caravan.v1.PartShare
-	(*DevicePart)(nil),                 // 26: caravan.v1.DevicePart
-	(*Site)(nil),                       // 27: caravan.v1.Site
-	(*LogChunk)(nil),                   // 28: caravan.v1.LogChunk
-	(*ExecRequest)(nil),                // 29: caravan.v1.ExecRequest
-	(*ExecStart)(nil),                  // 30: caravan.v1.ExecStart
-	(*TerminalSize)(nil),               // 31: caravan.v1.TerminalSize
-	(*ExecResponse)(nil),               // 32: caravan.v1.ExecResponse
-	(*ListNodesRequest)(nil),           // 33: caravan.v1.ListNodesRequest
-	(*ListNodesResponse)(nil),          // 34: caravan.v1.ListNodesResponse
-	(*GetNodeRequest)(nil),             // 35: caravan.v1.GetNodeRequest
-	(*DrainNodeRequest)(nil),           // 36: caravan.v1.DrainNodeRequest
-	(*OrderHealthRequest)(nil),         // 37: caravan.v1.OrderHealthRequest
-	(*ListQueuesRequest)(nil),          // 38: caravan.v1.ListQueuesRequest
-	(*ListQueuesResponse)(nil),         // 39: caravan.v1.ListQueuesResponse
-	(*PutQueueRequest)(nil),            // 40: caravan.v1.PutQueueRequest
-	(*StreamEventsRequest)(nil),        // 41: caravan.v1.StreamEventsRequest
-	(*Event)(nil),                      // 42: caravan.v1.Event
-	(*GetClusterRequest)(nil),          // 43: caravan.v1.GetClusterRequest
-	(*Cluster)(nil),                    // 44: caravan.v1.Cluster
-	(*Server)(nil),                     // 45: caravan.v1.Server
-	(*JoinServerRequest)(nil),          // 46: caravan.v1.JoinServerRequest
-	(*JoinServerResponse)(nil),         // 47: caravan.v1.JoinServerResponse
-	(*RemoveServerRequest)(nil),        // 48: caravan.v1.RemoveServerRequest
-	(*RemoveServerResponse)(nil),       // 49: caravan.v1.RemoveServerResponse
-	(*TransferLeadershipRequest)(nil),  // 50: caravan.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 51: caravan.v1.TransferLeadershipResponse
-	(*RegisterNodeRequest)(nil),        // 52: caravan.v1.RegisterNodeRequest
-	(*RegisterNodeResponse)(nil),       // 53: caravan.v1.RegisterNodeResponse
-	(*HeartbeatRequest)(nil),           // 54: caravan.v1.HeartbeatRequest
-	(*HeartbeatResponse)(nil),          // 55: caravan.v1.HeartbeatResponse
-	(*WatchAllocationsRequest)(nil),    // 56: caravan.v1.WatchAllocationsRequest
-	(*AllocationUpdate)(nil),           // 57: caravan.v1.AllocationUpdate
-	(*Assignment)(nil),                 // 58: caravan.v1.Assignment
-	(*ReportAllocationsRequest)(nil),   // 59: caravan.v1.ReportAllocationsRequest
-	(*AllocationReport)(nil),           // 60: caravan.v1.AllocationReport
-	(*ReportAllocationsResponse)(nil),  // 61: caravan.v1.ReportAllocationsResponse
-	(*ReadTaskLogsRequest)(nil),        // 62: caravan.v1.ReadTaskLogsRequest
-	(*ErrorDetail)(nil),                // 63: caravan.v1.ErrorDetail
-	(*FieldViolation)(nil),             // 64: caravan.v1.FieldViolation
-	(*JobSpec)(nil),                    // 65: caravan.v1.JobSpec
-	(*Offer)(nil),                      // 66: caravan.v1.Offer
-	(*Explanation)(nil),                // 67: caravan.v1.Explanation
-	(JobState)(0),                      // 68: caravan.v1.JobState
-	(*Job)(nil),                        // 69: caravan.v1.Job
-	(TaskState)(0),                     // 70: caravan.v1.TaskState
-	(*Task)(nil),                       // 71: caravan.v1.Task
-	(*TaskUsage)(nil),                  // 72: caravan.v1.TaskUsage
-	(*Node)(nil),                       // 73: caravan.v1.Node
-	(HealthVerb)(0),                    // 74: caravan.v1.HealthVerb
-	(*QueueStatus)(nil),                // 75: caravan.v1.QueueStatus
-	(*Queue)(nil),                      // 76: caravan.v1.Queue
-	(*NodeInfo)(nil),                   // 77: caravan.v1.NodeInfo
-	(*HealthOrder)(nil),                // 78: caravan.v1.HealthOrder
-	(*Allocation)(nil),                 // 79: caravan.v1.Allocation
-	(*TaskGroup)(nil),                  // 80: caravan.v1.TaskGroup
-	(*Variant)(nil),                    // 81: caravan.v1.Variant
-	(AllocationState)(0),               // 82: caravan.v1.AllocationState
-	(*Exit)(nil),                       // 83: caravan.v1.Exit
-	(*Usage)(nil),                      // 84: caravan.v1.Usage
-	(*AllocationExplanation)(nil),      // 85: caravan.v1.AllocationExplanation
+	(TaskAction)(0),                    // 0: caravan.v1.TaskAction
+	(LimitScope)(0),                    // 1: caravan.v1.LimitScope
+	(*SubmitJobRequest)(nil),           // 2: caravan.v1.SubmitJobRequest
+	(*SubmitJobResponse)(nil),          // 3: caravan.v1.SubmitJobResponse
+	(*DryRunJobRequest)(nil),           // 4: caravan.v1.DryRunJobRequest
+	(*DryRunJobResponse)(nil),          // 5: caravan.v1.DryRunJobResponse
+	(*GetJobRequest)(nil),              // 6: caravan.v1.GetJobRequest
+	(*ListJobsRequest)(nil),            // 7: caravan.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),           // 8: caravan.v1.ListJobsResponse
+	(*StopJobRequest)(nil),             // 9: caravan.v1.StopJobRequest
+	(*RetryJobRequest)(nil),            // 10: caravan.v1.RetryJobRequest
+	(*RetryJobResponse)(nil),           // 11: caravan.v1.RetryJobResponse
+	(*ActOnTasksRequest)(nil),          // 12: caravan.v1.ActOnTasksRequest
+	(*ActOnTasksResponse)(nil),         // 13: caravan.v1.ActOnTasksResponse
+	(*Limit)(nil),                      // 14: caravan.v1.Limit
+	(*ListLimitsRequest)(nil),          // 15: caravan.v1.ListLimitsRequest
+	(*ListLimitsResponse)(nil),         // 16: caravan.v1.ListLimitsResponse
+	(*LimitStatus)(nil),                // 17: caravan.v1.LimitStatus
+	(*PutLimitRequest)(nil),            // 18: caravan.v1.PutLimitRequest
+	(*RemoveLimitRequest)(nil),         // 19: caravan.v1.RemoveLimitRequest
+	(*RemoveLimitResponse)(nil),        // 20: caravan.v1.RemoveLimitResponse
+	(*ListTasksRequest)(nil),           // 21: caravan.v1.ListTasksRequest
+	(*ListTasksResponse)(nil),          // 22: caravan.v1.ListTasksResponse
+	(*ExplainJobRequest)(nil),          // 23: caravan.v1.ExplainJobRequest
+	(*WatchJobRequest)(nil),            // 24: caravan.v1.WatchJobRequest
+	(*ExplainAllocationRequest)(nil),   // 25: caravan.v1.ExplainAllocationRequest
+	(*ReadLogsRequest)(nil),            // 26: caravan.v1.ReadLogsRequest
+	(*ListUsageRequest)(nil),           // 27: caravan.v1.ListUsageRequest
+	(*ListUsageResponse)(nil),          // 28: caravan.v1.ListUsageResponse
+	(*GetTaskUsageRequest)(nil),        // 29: caravan.v1.GetTaskUsageRequest
+	(*ProgramDeviceRequest)(nil),       // 30: caravan.v1.ProgramDeviceRequest
+	(*ProgramDeviceProgress)(nil),      // 31: caravan.v1.ProgramDeviceProgress
+	(*ListFamiliesRequest)(nil),        // 32: caravan.v1.ListFamiliesRequest
+	(*ListFamiliesResponse)(nil),       // 33: caravan.v1.ListFamiliesResponse
+	(*InstanceFamily)(nil),             // 34: caravan.v1.InstanceFamily
+	(*InstanceType)(nil),               // 35: caravan.v1.InstanceType
+	(*PartShare)(nil),                  // 36: caravan.v1.PartShare
+	(*DevicePart)(nil),                 // 37: caravan.v1.DevicePart
+	(*Site)(nil),                       // 38: caravan.v1.Site
+	(*LogChunk)(nil),                   // 39: caravan.v1.LogChunk
+	(*ExecRequest)(nil),                // 40: caravan.v1.ExecRequest
+	(*ExecStart)(nil),                  // 41: caravan.v1.ExecStart
+	(*TerminalSize)(nil),               // 42: caravan.v1.TerminalSize
+	(*ExecResponse)(nil),               // 43: caravan.v1.ExecResponse
+	(*ListNodesRequest)(nil),           // 44: caravan.v1.ListNodesRequest
+	(*ListNodesResponse)(nil),          // 45: caravan.v1.ListNodesResponse
+	(*GetNodeRequest)(nil),             // 46: caravan.v1.GetNodeRequest
+	(*DrainNodeRequest)(nil),           // 47: caravan.v1.DrainNodeRequest
+	(*OrderHealthRequest)(nil),         // 48: caravan.v1.OrderHealthRequest
+	(*ListQueuesRequest)(nil),          // 49: caravan.v1.ListQueuesRequest
+	(*ListQueuesResponse)(nil),         // 50: caravan.v1.ListQueuesResponse
+	(*PutQueueRequest)(nil),            // 51: caravan.v1.PutQueueRequest
+	(*StreamEventsRequest)(nil),        // 52: caravan.v1.StreamEventsRequest
+	(*Event)(nil),                      // 53: caravan.v1.Event
+	(*GetClusterRequest)(nil),          // 54: caravan.v1.GetClusterRequest
+	(*Cluster)(nil),                    // 55: caravan.v1.Cluster
+	(*Server)(nil),                     // 56: caravan.v1.Server
+	(*JoinServerRequest)(nil),          // 57: caravan.v1.JoinServerRequest
+	(*JoinServerResponse)(nil),         // 58: caravan.v1.JoinServerResponse
+	(*RemoveServerRequest)(nil),        // 59: caravan.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),       // 60: caravan.v1.RemoveServerResponse
+	(*TransferLeadershipRequest)(nil),  // 61: caravan.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 62: caravan.v1.TransferLeadershipResponse
+	(*RegisterNodeRequest)(nil),        // 63: caravan.v1.RegisterNodeRequest
+	(*RegisterNodeResponse)(nil),       // 64: caravan.v1.RegisterNodeResponse
+	(*HeartbeatRequest)(nil),           // 65: caravan.v1.HeartbeatRequest
+	(*HeartbeatResponse)(nil),          // 66: caravan.v1.HeartbeatResponse
+	(*WatchAllocationsRequest)(nil),    // 67: caravan.v1.WatchAllocationsRequest
+	(*AllocationUpdate)(nil),           // 68: caravan.v1.AllocationUpdate
+	(*Assignment)(nil),                 // 69: caravan.v1.Assignment
+	(*ReportAllocationsRequest)(nil),   // 70: caravan.v1.ReportAllocationsRequest
+	(*AllocationReport)(nil),           // 71: caravan.v1.AllocationReport
+	(*ReportAllocationsResponse)(nil),  // 72: caravan.v1.ReportAllocationsResponse
+	(*ReadTaskLogsRequest)(nil),        // 73: caravan.v1.ReadTaskLogsRequest
+	(*ErrorDetail)(nil),                // 74: caravan.v1.ErrorDetail
+	(*FieldViolation)(nil),             // 75: caravan.v1.FieldViolation
+	(*JobSpec)(nil),                    // 76: caravan.v1.JobSpec
+	(*Offer)(nil),                      // 77: caravan.v1.Offer
+	(*Explanation)(nil),                // 78: caravan.v1.Explanation
+	(JobState)(0),                      // 79: caravan.v1.JobState
+	(*Job)(nil),                        // 80: caravan.v1.Job
+	(TaskState)(0),                     // 81: caravan.v1.TaskState
+	(*IndexRange)(nil),                 // 82: caravan.v1.IndexRange
+	(*Task)(nil),                       // 83: caravan.v1.Task
+	(*TaskUsage)(nil),                  // 84: caravan.v1.TaskUsage
+	(*Node)(nil),                       // 85: caravan.v1.Node
+	(HealthVerb)(0),                    // 86: caravan.v1.HealthVerb
+	(*QueueStatus)(nil),                // 87: caravan.v1.QueueStatus
+	(*Queue)(nil),                      // 88: caravan.v1.Queue
+	(*NodeInfo)(nil),                   // 89: caravan.v1.NodeInfo
+	(*HealthOrder)(nil),                // 90: caravan.v1.HealthOrder
+	(*Allocation)(nil),                 // 91: caravan.v1.Allocation
+	(*TaskGroup)(nil),                  // 92: caravan.v1.TaskGroup
+	(*Variant)(nil),                    // 93: caravan.v1.Variant
+	(AllocationState)(0),               // 94: caravan.v1.AllocationState
+	(*Exit)(nil),                       // 95: caravan.v1.Exit
+	(*Usage)(nil),                      // 96: caravan.v1.Usage
+	(*AllocationExplanation)(nil),      // 97: caravan.v1.AllocationExplanation
 }
 var file_caravan_v1_service_proto_depIdxs = []int32{
-	65, // 0: caravan.v1.SubmitJobRequest.spec:type_name -> caravan.v1.JobSpec
-	65, // 1: caravan.v1.DryRunJobRequest.spec:type_name -> caravan.v1.JobSpec
-	66, // 2: caravan.v1.DryRunJobResponse.offers:type_name -> caravan.v1.Offer
-	67, // 3: caravan.v1.DryRunJobResponse.explanation:type_name -> caravan.v1.Explanation
-	68, // 4: caravan.v1.ListJobsRequest.states:type_name -> caravan.v1.JobState
-	69, // 5: caravan.v1.ListJobsResponse.jobs:type_name -> caravan.v1.Job
-	69, // 6: caravan.v1.RetryJobResponse.job:type_name -> caravan.v1.Job
-	70, // 7: caravan.v1.ListTasksRequest.states:type_name -> caravan.v1.TaskState
-	71, // 8: caravan.v1.ListTasksResponse.tasks:type_name -> caravan.v1.Task
-	72, // 9: caravan.v1.ListUsageResponse.tasks:type_name -> caravan.v1.TaskUsage
-	23, // 10: caravan.v1.ListFamiliesResponse.families:type_name -> caravan.v1.InstanceFamily
-	26, // 11: caravan.v1.ListFamiliesResponse.parts:type_name -> caravan.v1.DevicePart
-	27, // 12: caravan.v1.ListFamiliesResponse.sites:type_name -> caravan.v1.Site
-	24, // 13: caravan.v1.InstanceFamily.types:type_name -> caravan.v1.InstanceType
-	25, // 14: caravan.v1.InstanceType.devices:type_name -> caravan.v1.PartShare
-	30, // 15: caravan.v1.ExecRequest.start:type_name -> caravan.v1.ExecStart
-	31, // 16: caravan.v1.ExecRequest.resize:type_name -> caravan.v1.TerminalSize
-	31, // 17: caravan.v1.ExecStart.size:type_name -> caravan.v1.TerminalSize
-	73, // 18: caravan.v1.ListNodesResponse.nodes:type_name -> caravan.v1.Node
-	74, // 19: caravan.v1.OrderHealthRequest.verb:type_name -> caravan.v1.HealthVerb
-	75, // 20: caravan.v1.ListQueuesResponse.queues:type_name -> caravan.v1.QueueStatus
-	76, // 21: caravan.v1.PutQueueRequest.queue:type_name -> caravan.v1.Queue
-	45, // 22: caravan.v1.Cluster.servers:type_name -> caravan.v1.Server
-	77, // 23: caravan.v1.RegisterNodeRequest.info:type_name -> caravan.v1.NodeInfo
-	58, // 24: caravan.v1.AllocationUpdate.assignments:type_name -> caravan.v1.Assignment
-	78, // 25: caravan.v1.AllocationUpdate.orders:type_name -> caravan.v1.HealthOrder
-	79, // 26: caravan.v1.Assignment.allocation:type_name -> caravan.v1.Allocation
-	80, // 27: caravan.v1.Assignment.group:type_name -> caravan.v1.TaskGroup
-	81, // 28: caravan.v1.Assignment.variant:type_name -> caravan.v1.Variant
-	60, // 29: caravan.v1.ReportAllocationsRequest.reports:type_name -> caravan.v1.AllocationReport
-	82, // 30: caravan.v1.AllocationReport.state:type_name -> caravan.v1.AllocationState
-	83, // 31: caravan.v1.AllocationReport.exit:type_name -> caravan.v1.Exit
-	84, // 32: caravan.v1.AllocationReport.usage:type_name -> caravan.v1.Usage
-	64, // 33: caravan.v1.ErrorDetail.fields:type_name -> caravan.v1.FieldViolation
-	0,  // 34: caravan.v1.JobService.SubmitJob:input_type -> caravan.v1.SubmitJobRequest
-	2,  // 35: caravan.v1.JobService.DryRunJob:input_type -> caravan.v1.DryRunJobRequest
-	4,  // 36: caravan.v1.JobService.GetJob:input_type -> caravan.v1.GetJobRequest
-	5,  // 37: caravan.v1.JobService.ListJobs:input_type -> caravan.v1.ListJobsRequest
-	7,  // 38: caravan.v1.JobService.StopJob:input_type -> caravan.v1.StopJobRequest
-	8,  // 39: caravan.v1.JobService.RetryJob:input_type -> caravan.v1.RetryJobRequest
-	10, // 40: caravan.v1.JobService.ListTasks:input_type -> caravan.v1.ListTasksRequest
-	12, // 41: caravan.v1.JobService.ExplainJob:input_type -> caravan.v1.ExplainJobRequest
-	14, // 42: caravan.v1.JobService.ExplainAllocation:input_type -> caravan.v1.ExplainAllocationRequest
-	13, // 43: caravan.v1.JobService.WatchJob:input_type -> caravan.v1.WatchJobRequest
-	15, // 44: caravan.v1.JobService.ReadLogs:input_type -> caravan.v1.ReadLogsRequest
-	16, // 45: caravan.v1.JobService.ListUsage:input_type -> caravan.v1.ListUsageRequest
-	29, // 46: caravan.v1.JobService.Exec:input_type -> caravan.v1.ExecRequest
-	33, // 47: caravan.v1.NodeService.ListNodes:input_type -> caravan.v1.ListNodesRequest
-	35, // 48: caravan.v1.NodeService.GetNode:input_type -> caravan.v1.GetNodeRequest
-	36, // 49: caravan.v1.NodeService.DrainNode:input_type -> caravan.v1.DrainNodeRequest
-	37, // 50: caravan.v1.NodeService.OrderHealth:input_type -> caravan.v1.OrderHealthRequest
-	19, // 51: caravan.v1.NodeService.ProgramDevice:input_type -> caravan.v1.ProgramDeviceRequest
-	21, // 52: caravan.v1.CatalogueService.ListFamilies:input_type -> caravan.v1.ListFamiliesRequest
-	38, // 53: caravan.v1.QueueService.ListQueues:input_type -> caravan.v1.ListQueuesRequest
-	40, // 54: caravan.v1.QueueService.PutQueue:input_type -> caravan.v1.PutQueueRequest
-	41, // 55: caravan.v1.EventService.StreamEvents:input_type -> caravan.v1.StreamEventsRequest
-	43, // 56: caravan.v1.OperatorService.GetCluster:input_type -> caravan.v1.GetClusterRequest
-	46, // 57: caravan.v1.OperatorService.JoinServer:input_type -> caravan.v1.JoinServerRequest
-	48, // 58: caravan.v1.OperatorService.RemoveServer:input_type -> caravan.v1.RemoveServerRequest
-	50, // 59: caravan.v1.OperatorService.TransferLeadership:input_type -> caravan.v1.TransferLeadershipRequest
-	52, // 60: caravan.v1.AgentService.RegisterNode:input_type -> caravan.v1.RegisterNodeRequest
-	54, // 61: caravan.v1.AgentService.Heartbeat:input_type -> caravan.v1.HeartbeatRequest
-	56, // 62: caravan.v1.AgentService.WatchAllocations:input_type -> caravan.v1.WatchAllocationsRequest
-	59, // 63: caravan.v1.AgentService.ReportAllocations:input_type -> caravan.v1.ReportAllocationsRequest
-	62, // 64: caravan.v1.TaskService.ReadTaskLogs:input_type -> caravan.v1.ReadTaskLogsRequest
-	29, // 65: caravan.v1.TaskService.ExecTask:input_type -> caravan.v1.ExecRequest
-	18, // 66: caravan.v1.TaskService.GetTaskUsage:input_type -> caravan.v1.GetTaskUsageRequest
-	19, // 67: caravan.v1.TaskService.ProgramTaskDevice:input_type -> caravan.v1.ProgramDeviceRequest
-	1,  // 68: caravan.v1.JobService.SubmitJob:output_type -> caravan.v1.SubmitJobResponse
-	3,  // 69: caravan.v1.JobService.DryRunJob:output_type -> caravan.v1.DryRunJobResponse
-	69, // 70: caravan.v1.JobService.GetJob:output_type -> caravan.v1.Job
-	6,  // 71: caravan.v1.JobService.ListJobs:output_type -> caravan.v1.ListJobsResponse
-	69, // 72: caravan.v1.JobService.StopJob:output_type -> caravan.v1.Job
-	9,  // 73: caravan.v1.JobService.RetryJob:output_type -> caravan.v1.RetryJobResponse
-	11, // 74: caravan.v1.JobService.ListTasks:output_type -> caravan.v1.ListTasksResponse
-	67, // 75: caravan.v1.JobService.ExplainJob:output_type -> caravan.v1.Explanation
-	85, // 76: caravan.v1.JobService.ExplainAllocation:output_type -> caravan.v1.AllocationExplanation
-	69, // 77: caravan.v1.JobService.WatchJob:output_type -> caravan.v1.Job
-	28, // 78: caravan.v1.JobService.ReadLogs:output_type -> caravan.v1.LogChunk
-	17, // 79: caravan.v1.JobService.ListUsage:output_type -> caravan.v1.ListUsageResponse
-	32, // 80: caravan.v1.JobService.Exec:output_type -> caravan.v1.ExecResponse
-	34, // 81: caravan.v1.NodeService.ListNodes:output_type -> caravan.v1.ListNodesResponse
-	73, // 82: caravan.v1.NodeService.GetNode:output_type -> caravan.v1.Node
-	73, // 83: caravan.v1.NodeService.DrainNode:output_type -> caravan.v1.Node
-	73, // 84: caravan.v1.NodeService.OrderHealth:output_type -> caravan.v1.Node
-	20, // 85: caravan.v1.NodeService.ProgramDevice:output_type -> caravan.v1.ProgramDeviceProgress
-	22, // 86: caravan.v1.CatalogueService.ListFamilies:output_type -> caravan.v1.ListFamiliesResponse
-	39, // 87: caravan.v1.QueueService.ListQueues:output_type -> caravan.v1.ListQueuesResponse
-	76, // 88: caravan.v1.QueueService.PutQueue:output_type -> caravan.v1.Queue
-	42, // 89: caravan.v1.EventService.StreamEvents:output_type -> caravan.v1.Event
-	44, // 90: caravan.v1.OperatorService.GetCluster:output_type -> caravan.v1.Cluster
-	47, // 91: caravan.v1.OperatorService.JoinServer:output_type -> caravan.v1.JoinServerResponse
-	49, // 92: caravan.v1.OperatorService.RemoveServer:output_type -> caravan.v1.RemoveServerResponse
-	51, // 93: caravan.v1.OperatorService.TransferLeadership:output_type -> caravan.v1.TransferLeadershipResponse
-	53, // 94: caravan.v1.AgentService.RegisterNode:output_type -> caravan.v1.RegisterNodeResponse
-	55, // 95: caravan.v1.AgentService.Heartbeat:output_type -> caravan.v1.HeartbeatResponse
-	57, // 96: caravan.v1.AgentService.WatchAllocations:output_type -> caravan.v1.AllocationUpdate
-	61, // 97: caravan.v1.AgentService.ReportAllocations:output_type -> caravan.v1.ReportAllocationsResponse
-	28, // 98: caravan.v1.TaskService.ReadTaskLogs:output_type -> caravan.v1.LogChunk
-	32, // 99: caravan.v1.TaskService.ExecTask:output_type -> caravan.v1.ExecResponse
-	72, // 100: caravan.v1.TaskService.GetTaskUsage:output_type -> caravan.v1.TaskUsage
-	20, // 101: caravan.v1.TaskService.ProgramTaskDevice:output_type -> caravan.v1.ProgramDeviceProgress
-	68, // [68:102] is the sub-list for method output_type
-	34, // [34:68] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	76, // 0: caravan.v1.SubmitJobRequest.spec:type_name -> caravan.v1.JobSpec
+	76, // 1: caravan.v1.DryRunJobRequest.spec:type_name -> caravan.v1.JobSpec
+	77, // 2: caravan.v1.DryRunJobResponse.offers:type_name -> caravan.v1.Offer
+	78, // 3: caravan.v1.DryRunJobResponse.explanation:type_name -> caravan.v1.Explanation
+	79, // 4: caravan.v1.ListJobsRequest.states:type_name -> caravan.v1.JobState
+	80, // 5: caravan.v1.ListJobsResponse.jobs:type_name -> caravan.v1.Job
+	80, // 6: caravan.v1.RetryJobResponse.job:type_name -> caravan.v1.Job
+	0,  // 7: caravan.v1.ActOnTasksRequest.action:type_name -> caravan.v1.TaskAction
+	81, // 8: caravan.v1.ActOnTasksRequest.states:type_name -> caravan.v1.TaskState
+	82, // 9: caravan.v1.ActOnTasksRequest.indices:type_name -> caravan.v1.IndexRange
+	80, // 10: caravan.v1.ActOnTasksResponse.job:type_name -> caravan.v1.Job
+	1,  // 11: caravan.v1.Limit.scope:type_name -> caravan.v1.LimitScope
+	17, // 12: caravan.v1.ListLimitsResponse.limits:type_name -> caravan.v1.LimitStatus
+	14, // 13: caravan.v1.LimitStatus.limit:type_name -> caravan.v1.Limit
+	14, // 14: caravan.v1.PutLimitRequest.limit:type_name -> caravan.v1.Limit
+	81, // 15: caravan.v1.ListTasksRequest.states:type_name -> caravan.v1.TaskState
+	83, // 16: caravan.v1.ListTasksResponse.tasks:type_name -> caravan.v1.Task
+	84, // 17: caravan.v1.ListUsageResponse.tasks:type_name -> caravan.v1.TaskUsage
+	34, // 18: caravan.v1.ListFamiliesResponse.families:type_name -> caravan.v1.InstanceFamily
+	37, // 19: caravan.v1.ListFamiliesResponse.parts:type_name -> caravan.v1.DevicePart
+	38, // 20: caravan.v1.ListFamiliesResponse.sites:type_name -> caravan.v1.Site
+	35, // 21: caravan.v1.InstanceFamily.types:type_name -> caravan.v1.InstanceType
+	36, // 22: caravan.v1.InstanceType.devices:type_name -> caravan.v1.PartShare
+	41, // 23: caravan.v1.ExecRequest.start:type_name -> caravan.v1.ExecStart
+	42, // 24: caravan.v1.ExecRequest.resize:type_name -> caravan.v1.TerminalSize
+	42, // 25: caravan.v1.ExecStart.size:type_name -> caravan.v1.TerminalSize
+	85, // 26: caravan.v1.ListNodesResponse.nodes:type_name -> caravan.v1.Node
+	86, // 27: caravan.v1.OrderHealthRequest.verb:type_name -> caravan.v1.HealthVerb
+	87, // 28: caravan.v1.ListQueuesResponse.queues:type_name -> caravan.v1.QueueStatus
+	88, // 29: caravan.v1.PutQueueRequest.queue:type_name -> caravan.v1.Queue
+	56, // 30: caravan.v1.Cluster.servers:type_name -> caravan.v1.Server
+	89, // 31: caravan.v1.RegisterNodeRequest.info:type_name -> caravan.v1.NodeInfo
+	69, // 32: caravan.v1.AllocationUpdate.assignments:type_name -> caravan.v1.Assignment
+	90, // 33: caravan.v1.AllocationUpdate.orders:type_name -> caravan.v1.HealthOrder
+	91, // 34: caravan.v1.Assignment.allocation:type_name -> caravan.v1.Allocation
+	92, // 35: caravan.v1.Assignment.group:type_name -> caravan.v1.TaskGroup
+	93, // 36: caravan.v1.Assignment.variant:type_name -> caravan.v1.Variant
+	71, // 37: caravan.v1.ReportAllocationsRequest.reports:type_name -> caravan.v1.AllocationReport
+	94, // 38: caravan.v1.AllocationReport.state:type_name -> caravan.v1.AllocationState
+	95, // 39: caravan.v1.AllocationReport.exit:type_name -> caravan.v1.Exit
+	96, // 40: caravan.v1.AllocationReport.usage:type_name -> caravan.v1.Usage
+	75, // 41: caravan.v1.ErrorDetail.fields:type_name -> caravan.v1.FieldViolation
+	2,  // 42: caravan.v1.JobService.SubmitJob:input_type -> caravan.v1.SubmitJobRequest
+	4,  // 43: caravan.v1.JobService.DryRunJob:input_type -> caravan.v1.DryRunJobRequest
+	6,  // 44: caravan.v1.JobService.GetJob:input_type -> caravan.v1.GetJobRequest
+	7,  // 45: caravan.v1.JobService.ListJobs:input_type -> caravan.v1.ListJobsRequest
+	9,  // 46: caravan.v1.JobService.StopJob:input_type -> caravan.v1.StopJobRequest
+	10, // 47: caravan.v1.JobService.RetryJob:input_type -> caravan.v1.RetryJobRequest
+	12, // 48: caravan.v1.JobService.ActOnTasks:input_type -> caravan.v1.ActOnTasksRequest
+	21, // 49: caravan.v1.JobService.ListTasks:input_type -> caravan.v1.ListTasksRequest
+	23, // 50: caravan.v1.JobService.ExplainJob:input_type -> caravan.v1.ExplainJobRequest
+	25, // 51: caravan.v1.JobService.ExplainAllocation:input_type -> caravan.v1.ExplainAllocationRequest
+	24, // 52: caravan.v1.JobService.WatchJob:input_type -> caravan.v1.WatchJobRequest
+	26, // 53: caravan.v1.JobService.ReadLogs:input_type -> caravan.v1.ReadLogsRequest
+	27, // 54: caravan.v1.JobService.ListUsage:input_type -> caravan.v1.ListUsageRequest
+	40, // 55: caravan.v1.JobService.Exec:input_type -> caravan.v1.ExecRequest
+	44, // 56: caravan.v1.NodeService.ListNodes:input_type -> caravan.v1.ListNodesRequest
+	46, // 57: caravan.v1.NodeService.GetNode:input_type -> caravan.v1.GetNodeRequest
+	47, // 58: caravan.v1.NodeService.DrainNode:input_type -> caravan.v1.DrainNodeRequest
+	48, // 59: caravan.v1.NodeService.OrderHealth:input_type -> caravan.v1.OrderHealthRequest
+	30, // 60: caravan.v1.NodeService.ProgramDevice:input_type -> caravan.v1.ProgramDeviceRequest
+	32, // 61: caravan.v1.CatalogueService.ListFamilies:input_type -> caravan.v1.ListFamiliesRequest
+	49, // 62: caravan.v1.QueueService.ListQueues:input_type -> caravan.v1.ListQueuesRequest
+	51, // 63: caravan.v1.QueueService.PutQueue:input_type -> caravan.v1.PutQueueRequest
+	15, // 64: caravan.v1.LimitService.ListLimits:input_type -> caravan.v1.ListLimitsRequest
+	18, // 65: caravan.v1.LimitService.PutLimit:input_type -> caravan.v1.PutLimitRequest
+	19, // 66: caravan.v1.LimitService.RemoveLimit:input_type -> caravan.v1.RemoveLimitRequest
+	52, // 67: caravan.v1.EventService.StreamEvents:input_type -> caravan.v1.StreamEventsRequest
+	54, // 68: caravan.v1.OperatorService.GetCluster:input_type -> caravan.v1.GetClusterRequest
+	57, // 69: caravan.v1.OperatorService.JoinServer:input_type -> caravan.v1.JoinServerRequest
+	59, // 70: caravan.v1.OperatorService.RemoveServer:input_type -> caravan.v1.RemoveServerRequest
+	61, // 71: caravan.v1.OperatorService.TransferLeadership:input_type -> caravan.v1.TransferLeadershipRequest
+	63, // 72: caravan.v1.AgentService.RegisterNode:input_type -> caravan.v1.RegisterNodeRequest
+	65, // 73: caravan.v1.AgentService.Heartbeat:input_type -> caravan.v1.HeartbeatRequest
+	67, // 74: caravan.v1.AgentService.WatchAllocations:input_type -> caravan.v1.WatchAllocationsRequest
+	70, // 75: caravan.v1.AgentService.ReportAllocations:input_type -> caravan.v1.ReportAllocationsRequest
+	73, // 76: caravan.v1.TaskService.ReadTaskLogs:input_type -> caravan.v1.ReadTaskLogsRequest
+	40, // 77: caravan.v1.TaskService.ExecTask:input_type -> caravan.v1.ExecRequest
+	29, // 78: caravan.v1.TaskService.GetTaskUsage:input_type -> caravan.v1.GetTaskUsageRequest
+	30, // 79: caravan.v1.TaskService.ProgramTaskDevice:input_type -> caravan.v1.ProgramDeviceRequest
+	3,  // 80: caravan.v1.JobService.SubmitJob:output_type -> caravan.v1.SubmitJobResponse
+	5,  // 81: caravan.v1.JobService.DryRunJob:output_type -> caravan.v1.DryRunJobResponse
+	80, // 82: caravan.v1.JobService.GetJob:output_type -> caravan.v1.Job
+	8,  // 83: caravan.v1.JobService.ListJobs:output_type -> caravan.v1.ListJobsResponse
+	80, // 84: caravan.v1.JobService.StopJob:output_type -> caravan.v1.Job
+	11, // 85: caravan.v1.JobService.RetryJob:output_type -> caravan.v1.RetryJobResponse
+	13, // 86: caravan.v1.JobService.ActOnTasks:output_type -> caravan.v1.ActOnTasksResponse
+	22, // 87: caravan.v1.JobService.ListTasks:output_type -> caravan.v1.ListTasksResponse
+	78, // 88: caravan.v1.JobService.ExplainJob:output_type -> caravan.v1.Explanation
+	97, // 89: caravan.v1.JobService.ExplainAllocation:output_type -> caravan.v1.AllocationExplanation
+	80, // 90: caravan.v1.JobService.WatchJob:output_type -> caravan.v1.Job
+	39, // 91: caravan.v1.JobService.ReadLogs:output_type -> caravan.v1.LogChunk
+	28, // 92: caravan.v1.JobService.ListUsage:output_type -> caravan.v1.ListUsageResponse
+	43, // 93: caravan.v1.JobService.Exec:output_type -> caravan.v1.ExecResponse
+	45, // 94: caravan.v1.NodeService.ListNodes:output_type -> caravan.v1.ListNodesResponse
+	85, // 95: caravan.v1.NodeService.GetNode:output_type -> caravan.v1.Node
+	85, // 96: caravan.v1.NodeService.DrainNode:output_type -> caravan.v1.Node
+	85, // 97: caravan.v1.NodeService.OrderHealth:output_type -> caravan.v1.Node
+	31, // 98: caravan.v1.NodeService.ProgramDevice:output_type -> caravan.v1.ProgramDeviceProgress
+	33, // 99: caravan.v1.CatalogueService.ListFamilies:output_type -> caravan.v1.ListFamiliesResponse
+	50, // 100: caravan.v1.QueueService.ListQueues:output_type -> caravan.v1.ListQueuesResponse
+	88, // 101: caravan.v1.QueueService.PutQueue:output_type -> caravan.v1.Queue
+	16, // 102: caravan.v1.LimitService.ListLimits:output_type -> caravan.v1.ListLimitsResponse
+	14, // 103: caravan.v1.LimitService.PutLimit:output_type -> caravan.v1.Limit
+	20, // 104: caravan.v1.LimitService.RemoveLimit:output_type -> caravan.v1.RemoveLimitResponse
+	53, // 105: caravan.v1.EventService.StreamEvents:output_type -> caravan.v1.Event
+	55, // 106: caravan.v1.OperatorService.GetCluster:output_type -> caravan.v1.Cluster
+	58, // 107: caravan.v1.OperatorService.JoinServer:output_type -> caravan.v1.JoinServerResponse
+	60, // 108: caravan.v1.OperatorService.RemoveServer:output_type -> caravan.v1.RemoveServerResponse
+	62, // 109: caravan.v1.OperatorService.TransferLeadership:output_type -> caravan.v1.TransferLeadershipResponse
+	64, // 110: caravan.v1.AgentService.RegisterNode:output_type -> caravan.v1.RegisterNodeResponse
+	66, // 111: caravan.v1.AgentService.Heartbeat:output_type -> caravan.v1.HeartbeatResponse
+	68, // 112: caravan.v1.AgentService.WatchAllocations:output_type -> caravan.v1.AllocationUpdate
+	72, // 113: caravan.v1.AgentService.ReportAllocations:output_type -> caravan.v1.ReportAllocationsResponse
+	39, // 114: caravan.v1.TaskService.ReadTaskLogs:output_type -> caravan.v1.LogChunk
+	43, // 115: caravan.v1.TaskService.ExecTask:output_type -> caravan.v1.ExecResponse
+	84, // 116: caravan.v1.TaskService.GetTaskUsage:output_type -> caravan.v1.TaskUsage
+	31, // 117: caravan.v1.TaskService.ProgramTaskDevice:output_type -> caravan.v1.ProgramDeviceProgress
+	80, // [80:118] is the sub-list for method output_type
+	42, // [42:80] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_service_proto_init() }
@@ -4607,15 +5392,15 @@ func file_caravan_v1_service_proto_init() {
 	file_caravan_v1_job_proto_init()
 	file_caravan_v1_node_proto_init()
 	file_caravan_v1_why_proto_init()
-	file_caravan_v1_service_proto_msgTypes[15].OneofWrappers = []any{}
-	file_caravan_v1_service_proto_msgTypes[29].OneofWrappers = []any{
+	file_caravan_v1_service_proto_msgTypes[24].OneofWrappers = []any{}
+	file_caravan_v1_service_proto_msgTypes[38].OneofWrappers = []any{
 		(*ExecRequest_Start)(nil),
 		(*ExecRequest_Stdin)(nil),
 		(*ExecRequest_StdinClosed)(nil),
 		(*ExecRequest_Resize)(nil),
 	}
-	file_caravan_v1_service_proto_msgTypes[30].OneofWrappers = []any{}
-	file_caravan_v1_service_proto_msgTypes[32].OneofWrappers = []any{
+	file_caravan_v1_service_proto_msgTypes[39].OneofWrappers = []any{}
+	file_caravan_v1_service_proto_msgTypes[41].OneofWrappers = []any{
 		(*ExecResponse_Stdout)(nil),
 		(*ExecResponse_Stderr)(nil),
 		(*ExecResponse_ExitCode)(nil),
@@ -4625,13 +5410,14 @@ func file_caravan_v1_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_service_proto_rawDesc), len(file_caravan_v1_service_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   65,
+			NumEnums:      2,
+			NumMessages:   74,
 			NumExtensions: 0,
-			NumServices:   8,
+			NumServices:   9,
 		},
 		GoTypes:           file_caravan_v1_service_proto_goTypes,
 		DependencyIndexes: file_caravan_v1_service_proto_depIdxs,
+		EnumInfos:         file_caravan_v1_service_proto_enumTypes,
 		MessageInfos:      file_caravan_v1_service_proto_msgTypes,
 	}.Build()
 	File_caravan_v1_service_proto = out.File

@@ -25,6 +25,7 @@ const (
 	JobService_ListJobs_FullMethodName          = "/caravan.v1.JobService/ListJobs"
 	JobService_StopJob_FullMethodName           = "/caravan.v1.JobService/StopJob"
 	JobService_RetryJob_FullMethodName          = "/caravan.v1.JobService/RetryJob"
+	JobService_ActOnTasks_FullMethodName        = "/caravan.v1.JobService/ActOnTasks"
 	JobService_ListTasks_FullMethodName         = "/caravan.v1.JobService/ListTasks"
 	JobService_ExplainJob_FullMethodName        = "/caravan.v1.JobService/ExplainJob"
 	JobService_ExplainAllocation_FullMethodName = "/caravan.v1.JobService/ExplainAllocation"
@@ -46,6 +47,8 @@ type JobServiceClient interface {
 	StopJob(ctx context.Context, in *StopJobRequest, opts ...grpc.CallOption) (*Job, error)
 	// Gives failed and stopped tasks a new set of attempts.
 	RetryJob(ctx context.Context, in *RetryJobRequest, opts ...grpc.CallOption) (*RetryJobResponse, error)
+	// Does one thing to the tasks of a job that match a filter.
+	ActOnTasks(ctx context.Context, in *ActOnTasksRequest, opts ...grpc.CallOption) (*ActOnTasksResponse, error)
 	ListTasks(ctx context.Context, in *ListTasksRequest, opts ...grpc.CallOption) (*ListTasksResponse, error)
 	ExplainJob(ctx context.Context, in *ExplainJobRequest, opts ...grpc.CallOption) (*Explanation, error)
 	// Says why an allocation is on its node and which nodes would be next,
@@ -124,6 +127,16 @@ func (c *jobServiceClient) RetryJob(ctx context.Context, in *RetryJobRequest, op
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RetryJobResponse)
 	err := c.cc.Invoke(ctx, JobService_RetryJob_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *jobServiceClient) ActOnTasks(ctx context.Context, in *ActOnTasksRequest, opts ...grpc.CallOption) (*ActOnTasksResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ActOnTasksResponse)
+	err := c.cc.Invoke(ctx, JobService_ActOnTasks_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -233,6 +246,8 @@ type JobServiceServer interface {
 	StopJob(context.Context, *StopJobRequest) (*Job, error)
 	// Gives failed and stopped tasks a new set of attempts.
 	RetryJob(context.Context, *RetryJobRequest) (*RetryJobResponse, error)
+	// Does one thing to the tasks of a job that match a filter.
+	ActOnTasks(context.Context, *ActOnTasksRequest) (*ActOnTasksResponse, error)
 	ListTasks(context.Context, *ListTasksRequest) (*ListTasksResponse, error)
 	ExplainJob(context.Context, *ExplainJobRequest) (*Explanation, error)
 	// Says why an allocation is on its node and which nodes would be next,
@@ -274,6 +289,9 @@ func (UnimplementedJobServiceServer) StopJob(context.Context, *StopJobRequest) (
 }
 func (UnimplementedJobServiceServer) RetryJob(context.Context, *RetryJobRequest) (*RetryJobResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RetryJob not implemented")
+}
+func (UnimplementedJobServiceServer) ActOnTasks(context.Context, *ActOnTasksRequest) (*ActOnTasksResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ActOnTasks not implemented")
 }
 func (UnimplementedJobServiceServer) ListTasks(context.Context, *ListTasksRequest) (*ListTasksResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListTasks not implemented")
@@ -425,6 +443,24 @@ func _JobService_RetryJob_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _JobService_ActOnTasks_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ActOnTasksRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(JobServiceServer).ActOnTasks(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: JobService_ActOnTasks_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(JobServiceServer).ActOnTasks(ctx, req.(*ActOnTasksRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _JobService_ListTasks_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListTasksRequest)
 	if err := dec(in); err != nil {
@@ -556,6 +592,10 @@ var JobService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RetryJob",
 			Handler:    _JobService_RetryJob_Handler,
+		},
+		{
+			MethodName: "ActOnTasks",
+			Handler:    _JobService_ActOnTasks_Handler,
 		},
 		{
 			MethodName: "ListTasks",
@@ -1097,6 +1137,192 @@ var QueueService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "PutQueue",
 			Handler:    _QueueService_PutQueue_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "caravan/v1/service.proto",
+}
+
+const (
+	LimitService_ListLimits_FullMethodName  = "/caravan.v1.LimitService/ListLimits"
+	LimitService_PutLimit_FullMethodName    = "/caravan.v1.LimitService/PutLimit"
+	LimitService_RemoveLimit_FullMethodName = "/caravan.v1.LimitService/RemoveLimit"
+)
+
+// LimitServiceClient is the client API for LimitService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// LimitService keeps countable things such as licences.
+type LimitServiceClient interface {
+	ListLimits(ctx context.Context, in *ListLimitsRequest, opts ...grpc.CallOption) (*ListLimitsResponse, error)
+	// Makes a limit or changes it. A lower count stops nothing that runs.
+	PutLimit(ctx context.Context, in *PutLimitRequest, opts ...grpc.CallOption) (*Limit, error)
+	// Is refused while a job that has not ended asks for the limit.
+	RemoveLimit(ctx context.Context, in *RemoveLimitRequest, opts ...grpc.CallOption) (*RemoveLimitResponse, error)
+}
+
+type limitServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewLimitServiceClient(cc grpc.ClientConnInterface) LimitServiceClient {
+	return &limitServiceClient{cc}
+}
+
+func (c *limitServiceClient) ListLimits(ctx context.Context, in *ListLimitsRequest, opts ...grpc.CallOption) (*ListLimitsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListLimitsResponse)
+	err := c.cc.Invoke(ctx, LimitService_ListLimits_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *limitServiceClient) PutLimit(ctx context.Context, in *PutLimitRequest, opts ...grpc.CallOption) (*Limit, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Limit)
+	err := c.cc.Invoke(ctx, LimitService_PutLimit_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *limitServiceClient) RemoveLimit(ctx context.Context, in *RemoveLimitRequest, opts ...grpc.CallOption) (*RemoveLimitResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveLimitResponse)
+	err := c.cc.Invoke(ctx, LimitService_RemoveLimit_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// LimitServiceServer is the server API for LimitService service.
+// All implementations must embed UnimplementedLimitServiceServer
+// for forward compatibility.
+//
+// LimitService keeps countable things such as licences.
+type LimitServiceServer interface {
+	ListLimits(context.Context, *ListLimitsRequest) (*ListLimitsResponse, error)
+	// Makes a limit or changes it. A lower count stops nothing that runs.
+	PutLimit(context.Context, *PutLimitRequest) (*Limit, error)
+	// Is refused while a job that has not ended asks for the limit.
+	RemoveLimit(context.Context, *RemoveLimitRequest) (*RemoveLimitResponse, error)
+	mustEmbedUnimplementedLimitServiceServer()
+}
+
+// UnimplementedLimitServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedLimitServiceServer struct{}
+
+func (UnimplementedLimitServiceServer) ListLimits(context.Context, *ListLimitsRequest) (*ListLimitsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListLimits not implemented")
+}
+func (UnimplementedLimitServiceServer) PutLimit(context.Context, *PutLimitRequest) (*Limit, error) {
+	return nil, status.Error(codes.Unimplemented, "method PutLimit not implemented")
+}
+func (UnimplementedLimitServiceServer) RemoveLimit(context.Context, *RemoveLimitRequest) (*RemoveLimitResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveLimit not implemented")
+}
+func (UnimplementedLimitServiceServer) mustEmbedUnimplementedLimitServiceServer() {}
+func (UnimplementedLimitServiceServer) testEmbeddedByValue()                      {}
+
+// UnsafeLimitServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to LimitServiceServer will
+// result in compilation errors.
+type UnsafeLimitServiceServer interface {
+	mustEmbedUnimplementedLimitServiceServer()
+}
+
+func RegisterLimitServiceServer(s grpc.ServiceRegistrar, srv LimitServiceServer) {
+	// If the following call panics, it indicates UnimplementedLimitServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&LimitService_ServiceDesc, srv)
+}
+
+func _LimitService_ListLimits_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListLimitsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LimitServiceServer).ListLimits(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LimitService_ListLimits_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LimitServiceServer).ListLimits(ctx, req.(*ListLimitsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _LimitService_PutLimit_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PutLimitRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LimitServiceServer).PutLimit(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LimitService_PutLimit_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LimitServiceServer).PutLimit(ctx, req.(*PutLimitRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _LimitService_RemoveLimit_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveLimitRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LimitServiceServer).RemoveLimit(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LimitService_RemoveLimit_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LimitServiceServer).RemoveLimit(ctx, req.(*RemoveLimitRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// LimitService_ServiceDesc is the grpc.ServiceDesc for LimitService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var LimitService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "caravan.v1.LimitService",
+	HandlerType: (*LimitServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "ListLimits",
+			Handler:    _LimitService_ListLimits_Handler,
+		},
+		{
+			MethodName: "PutLimit",
+			Handler:    _LimitService_PutLimit_Handler,
+		},
+		{
+			MethodName: "RemoveLimit",
+			Handler:    _LimitService_RemoveLimit_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

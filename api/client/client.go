@@ -12,6 +12,7 @@ type Client struct {
 	Jobs   caravanv1.JobServiceClient
 	Nodes  caravanv1.NodeServiceClient
 	Queues caravanv1.QueueServiceClient
+	Limits caravanv1.LimitServiceClient
 	Events caravanv1.EventServiceClient
 	// Catalogue of instance families.
 	Catalogue caravanv1.CatalogueServiceClient
@@ -33,6 +34,7 @@ func New(cfg Config) (*Client, error) {
 		Jobs:      caravanv1.NewJobServiceClient(f),
 		Nodes:     caravanv1.NewNodeServiceClient(f),
 		Queues:    caravanv1.NewQueueServiceClient(f),
+		Limits:    caravanv1.NewLimitServiceClient(f),
 		Events:    caravanv1.NewEventServiceClient(f),
 		Catalogue: caravanv1.NewCatalogueServiceClient(f),
 		Operator:  caravanv1.NewOperatorServiceClient(f),

@@ -71,6 +71,7 @@ func (b *builder) job(top *value) *caravanv1.JobSpec {
 	if len(spec.GetLabels()) == 0 {
 		spec.Labels = nil
 	}
+	spec.After, spec.Singleton = b.after(f.get("after")), take(b, f, "singleton", "singleton", false)
 	groups := f.get("groups")
 	b.putKey("groups", groups)
 	own := ownGroup(f)
@@ -122,11 +123,17 @@ func (b *builder) group(v *value, path string) *caravanv1.TaskGroup {
 		SameVariant: take(b, f, "same_variant", path+".same_variant", false),
 		KillGraceMs: take[int64](b, f, "kill_grace", path+".kill_grace_ms", defaultKillGrace),
 		Workdir:     take(b, f, "workdir", path+".workdir", ""),
+		Once:        take(b, f, "once", path+".once", ""),
+		Isolation:   take(b, f, "isolation", path+".isolation", ""),
 		DependsOn:   b.dependencies(f.get("depends_on"), path+".depends_on"),
 		Exclusive:   take(b, f, "exclusive", path+".exclusive", false),
 		Spread:      b.spread(f.get("spread"), path+".spread"),
 		ApartFrom:   b.apart(f.get("apart_from"), path+".apart_from"),
 	}
+	if g.GetChunk() == 0 {
+		g.Chunk, g.AutoChunk = defaultArrayChunk, true
+	}
+	b.attempts(g, f, path)
 	b.indices(g, f, path)
 	if v.bad {
 		return g
@@ -134,6 +141,7 @@ func (b *builder) group(v *value, path string) *caravanv1.TaskGroup {
 	variants := f.get("variants")
 	if variants == nil {
 		g.Variants = []*caravanv1.Variant{b.variant(v, f, path+".variants[0]", defaultVariant)}
+		b.learnable(g, f)
 		return g
 	}
 	b.putKey(path+".variants", variants)
@@ -152,6 +160,7 @@ func (b *builder) group(v *value, path string) *caravanv1.TaskGroup {
 		variant.SpeedPermille = int32(take[int64](b, way, "speed", at+".speed_permille", defaultSpeed))
 		g.Variants = append(g.Variants, variant)
 	}
+	b.learnable(g, f)
 	return g
 }
 
@@ -296,6 +305,7 @@ func (b *builder) dependencies(v *value, path string) []*caravanv1.Dependency {
 		if f, ok := as[fields](c); ok {
 			dep.Group = take(b, f, "group", at+".group", "")
 			dep.Each = take(b, f, "each", at+".each", false)
+			dep.Condition = conditionOf(take(b, f, "condition", at+".condition", ""))
 			place = f.get("group")
 		} else {
 			dep.Group, _ = as[string](c)

@@ -44,7 +44,7 @@ func (b *builder) checkGang(g *caravanv1.TaskGroup, path string) {
 		return
 	}
 	n := arrayLen(g.GetIndices())
-	if g.GetChunk() > 1 {
+	if g.GetChunk() > 1 || g.GetAutoChunk() {
 		b.reportAt(path+".chunk", "a gang has one task for each index, so it cannot be chunked", "remove chunk, or gang")
 	}
 	if limit := int64(g.GetMaxRunning()); limit > 0 && limit < n {

@@ -37,6 +37,10 @@ const (
 	maxSessions   = 1000
 	maxEngines    = 1_000_000 // thousandths
 	maxImageName  = 256
+	maxBackoff    = 3600 * 1000
+	maxAfter      = 64
+	maxLimits     = 16
+	maxLimitCount = 1_000_000_000
 	dayMillis     = 24 * 3600 * 1000
 	maxAliases    = 100
 	maxTokens     = 50_000 // the YAML parser's time grows with the square of a mapping's keys

@@ -23,6 +23,7 @@ func Render(spec *caravanv1.JobSpec) []byte {
 	}
 	top.number("priority", int64(spec.GetPriority()), 0)
 	top.texts("labels", spec.GetLabels())
+	top.waits(spec)
 	if groups := spec.GetGroups(); len(groups) == 1 && groups[0].GetName() == defaultGroup {
 		top.group(groups[0])
 		return top.bytes()
@@ -47,7 +48,11 @@ func (w *writer) group(g *caravanv1.TaskGroup) {
 		})
 	}
 	w.indices(g.GetIndices())
-	w.number("chunk", int64(g.GetChunk()), defaultArrayChunk)
+	if g.GetAutoChunk() {
+		w.plain("chunk", "auto")
+	} else {
+		w.number("chunk", int64(g.GetChunk()), defaultArrayChunk)
+	}
 	w.number("max_running", int64(g.GetMaxRunning()), 0)
 	w.flag("gang", g.GetGang())
 	w.dependencies(g.GetDependsOn())
@@ -65,7 +70,12 @@ func (w *writer) group(g *caravanv1.TaskGroup) {
 		w.duration("kill_grace", grace, defaultKillGrace)
 	}
 	w.text("workdir", g.GetWorkdir())
+	if once := g.GetOnce(); once != "" && (once == "at_most") != g.GetGang() {
+		w.text("once", once)
+	}
+	w.text("isolation", g.GetIsolation())
 	w.flag("same_variant", g.GetSameVariant())
+	w.attempts(g)
 }
 
 // isShort says whether a group's only variant can be written as the group's own
@@ -169,12 +179,13 @@ func (w *writer) indices(ranges []*caravanv1.IndexRange) {
 
 func (w *writer) dependencies(deps []*caravanv1.Dependency) {
 	w.list("depends_on", len(deps), func(w *writer, i int) {
-		if !deps[i].GetEach() {
+		if !deps[i].GetEach() && deps[i].GetCondition() <= caravanv1.DependencyCondition_DEPENDENCY_CONDITION_SUCCEEDED {
 			w.scalar(deps[i].GetGroup())
 			return
 		}
 		w.text("group", deps[i].GetGroup())
-		w.flag("each", true)
+		w.flag("each", deps[i].GetEach())
+		w.met(deps[i].GetCondition())
 	})
 }
 

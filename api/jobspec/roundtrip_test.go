@@ -172,6 +172,34 @@ func variantGen(name string, alone bool) *rapid.Generator[*caravanv1.Variant] {
 	})
 }
 
+// conditionsGen draws what is written; succeeded is left out.
+var conditionsGen = rapid.SampledFrom([]caravanv1.DependencyCondition{0, 0, caravanv1.DependencyCondition_DEPENDENCY_CONDITION_ENDED, caravanv1.DependencyCondition_DEPENDENCY_CONDITION_FAILED})
+
+// attemptsGen draws what a group says of the order and the ends of its attempts.
+func attemptsGen(t *rapid.T, g *caravanv1.TaskGroup) {
+	g.Order = rapid.SampledFrom([]caravanv1.TaskOrder{0, caravanv1.TaskOrder_TASK_ORDER_REVERSE, caravanv1.TaskOrder_TASK_ORDER_FIRST_MIDDLE_LAST}).Draw(t, "order")
+	if rapid.IntRange(0, 3).Draw(t, "auto chunk") == 0 {
+		g.Chunk, g.AutoChunk = 1, true
+	}
+	if rapid.Bool().Draw(t, "exit codes") {
+		g.ExitCodes = &caravanv1.ExitCodes{Requeue: []int32{33, 40}, Fatal: []int32{rapid.Int32Range(1, 32).Draw(t, "fatal")}}
+	}
+	g.RetryBackoffMs = rapid.Int64Range(0, maxBackoff).Draw(t, "backoff")
+	if rapid.Bool().Draw(t, "avoid") {
+		g.AvoidAfter, g.AvoidForMs = rapid.Int32Range(1, maxRetries).Draw(t, "after"), rapid.Int64Range(1, maxTimeMillis).Draw(t, "for")
+	}
+	g.NoOutputTimeoutMs = rapid.Int64Range(0, maxTimeMillis).Draw(t, "no output")
+	if g.GetTimeLimitMs() == 0 {
+		g.MinRuntimeMs = rapid.Int64Range(0, maxTimeMillis).Draw(t, "min runtime")
+	}
+	if rapid.Bool().Draw(t, "learns") {
+		g.MaxMemoryMib = maxMemoryMiB
+	}
+	if rapid.Bool().Draw(t, "limits") {
+		g.Limits = map[string]int64{"maya": rapid.Int64Range(1, maxLimitCount).Draw(t, "maya"), "io": 2}
+	}
+}
+
 func groupGen(name string, before []*caravanv1.TaskGroup) *rapid.Generator[*caravanv1.TaskGroup] {
 	return rapid.Custom(func(t *rapid.T) *caravanv1.TaskGroup {
 		g := &caravanv1.TaskGroup{
@@ -184,6 +212,8 @@ func groupGen(name string, before []*caravanv1.TaskGroup) *rapid.Generator[*cara
 			KillGraceMs: rapid.Int64Range(1, maxGrace).Draw(t, "kill grace"),
 			SameVariant: rapid.Bool().Draw(t, "same variant"),
 			Workdir:     rapid.SampledFrom([]string{"", "/", "/data/a b", "/x: y"}).Draw(t, "workdir"),
+			Isolation:   rapid.SampledFrom([]string{"", "host", "standard", "strict"}).Draw(t, "isolation"),
+			Once:        rapid.SampledFrom([]string{"", "at_most"}).Draw(t, "once"),
 		}
 		g.Constraints = append(g.Constraints, whereGen("node.cpu >= 4 &&\n  node.zone == \"a\"", `node.rack == "#: x"`).Draw(t, "where")...)
 		g.Exclusive = rapid.Bool().Draw(t, "exclusive")
@@ -197,8 +227,10 @@ func groupGen(name string, before []*caravanv1.TaskGroup) *rapid.Generator[*cara
 				Over: rapid.SampledFrom([]caravanv1.Domain{1, 2, 3}).Draw(t, "over"),
 			})
 		}
+		attemptsGen(t, g)
 		if rapid.Bool().Draw(t, "gang") {
-			g.Gang, g.Chunk, g.MaxRunning = true, 1, 0
+			g.Order, g.AutoChunk = 0, false
+			g.Gang, g.Chunk, g.MaxRunning, g.Once = true, 1, 0, ""
 		}
 		if rapid.Bool().Draw(t, "verify") {
 			g.Verify = commandGen().Draw(t, "verify")
@@ -211,7 +243,7 @@ func groupGen(name string, before []*caravanv1.TaskGroup) *rapid.Generator[*cara
 		for _, other := range before {
 			if rapid.Bool().Draw(t, "depends") {
 				_, missing := firstMissing(g.GetIndices(), other.GetIndices())
-				g.DependsOn = append(g.DependsOn, &caravanv1.Dependency{Group: other.GetName(), Each: !missing})
+				g.DependsOn = append(g.DependsOn, &caravanv1.Dependency{Group: other.GetName(), Each: !missing, Condition: conditionsGen.Draw(t, "condition")})
 			}
 		}
 		if rapid.Bool().Draw(t, "one way") {

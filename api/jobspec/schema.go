@@ -77,7 +77,7 @@ func jobObject() *object {
 
 // jobFields are the fields of a job, without those of its groups.
 func jobFields() []field {
-	return []field{
+	return append([]field{
 		{
 			name: "name", is: nameText{}, required: true, example: "ladder",
 			doc:       "Name of the job, shown wherever the job is. It need not be unique.",
@@ -103,7 +103,7 @@ func jobFields() []field {
 			doc:       "The task groups, by name. They run side by side unless one depends on another.",
 			elsewhere: []string{"group", "tasks", "jobs", "layers", "steps", "task_groups", "stages"},
 		},
-	}
+	}, waitFields()...)
 }
 
 func groupObject() *object {
@@ -117,7 +117,7 @@ func groupObject() *object {
 
 // groupFields are the fields of a task group.
 func groupFields() []field {
-	return slices.Concat(wayFields(), amountFields(), placeFields(), neighbourFields(), careFields())
+	return slices.Concat(wayFields(), amountFields(), placeFields(), neighbourFields(), careFields(), attemptFields())
 }
 
 // amountFields say how many tasks there are and when they may start.
@@ -139,8 +139,8 @@ func amountFields() []field {
 			elsewhere: []string{"replicas", "ntasks", "instances", "parallel", "num_nodes", "completions", "nodes"},
 		},
 		{
-			name: "chunk", is: integer{1, MaxTasks}, unset: "1", example: "5",
-			doc:       "Number of indices one task works through. It finds them in CARAVAN_INDICES, separated by spaces, and the first and last in CARAVAN_FIRST and CARAVAN_LAST.",
+			name: "chunk", is: chunkSize{}, unset: "1", example: "5",
+			doc:       "Number of indices that one attempt works through, one after the other; auto lets it grow while starting up takes more than a tenth of the time. Each index keeps a state of its own. The command finds them in CARAVAN_INDICES, separated by spaces, and the first and last in CARAVAN_FIRST and CARAVAN_LAST.",
 			elsewhere: []string{"chunk_size", "per_task", "batch"},
 		},
 		{
@@ -155,8 +155,8 @@ func amountFields() []field {
 		},
 		{
 			name: "depends_on", is: list{dependency{}, MaxGroups, true}, example: "[split, {group: render, each: true}]",
-			doc:       "Groups that must have succeeded before. With each: true a task waits only for those tasks of the other group that hold its own indices (frame by frame).",
-			elsewhere: []string{"needs", "dependencies", "dependency", "after", "requires", "wait_for"},
+			doc:       "Groups that must have succeeded before. With each: true a task waits only for those tasks of the other group that hold its own indices (frame by frame). A condition other than succeeded lets it wait for them to have ended, or to have failed.",
+			elsewhere: []string{"needs", "dependencies", "dependency", "requires", "wait_for"},
 		},
 	}
 }
@@ -215,6 +215,16 @@ func careFields() []field {
 			doc:       "Time between SIGTERM and SIGKILL when a task is stopped.",
 			elsewhere: []string{"kill_timeout", "grace", "grace_period", "terminationgraceperiodseconds"},
 		},
+		{
+			name: "once", is: choice{"at_least", "at_most"}, unset: "at_most for a gang, else at_least", example: "at_most",
+			doc:       "What happens when a node falls silent. at_most waits until the task there is dead for certain; at_least starts it elsewhere as soon as the node's lease has ended, both may run for some seconds, and only one publishes its outputs.",
+			elsewhere: []string{"exactly_once", "semantics"},
+		},
+		{
+			name: "isolation", is: choice{"standard", "strict", "host"}, unset: "what the node's agent says", example: "strict",
+			doc:       "How far tasks are shut off. standard: own processes, /tmp, /dev and shared memory, no privileges. strict: the host's files are read-only too, but for the working directory of a task without workdir, /tmp and what the operator shares. host: none of that, where the operator allows it.",
+			elsewhere: []string{"sandbox", "security", "privileged", "securitycontext", "container"},
+		},
 	}
 }
 
@@ -242,7 +252,7 @@ func wayFields() []field {
 		{
 			name: "resources", is: mapping{resourcesObject}, example: "{cpu: 2, memory: 4GiB}",
 			doc:       "What one task holds while it runs.",
-			elsewhere: []string{"resource", "limits", "requests"},
+			elsewhere: []string{"resource", "requests"},
 		},
 		{
 			name: "setup", is: duration{0, maxSetup}, unset: "0s", example: "20s",

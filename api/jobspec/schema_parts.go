@@ -7,6 +7,7 @@ func partObjects() []*object {
 	return []*object{
 		groupObject(), variantObject(), resourcesObject(), deviceObject(),
 		spreadObject(), apartObject(), dependencyObject(), outputObject(), simObject(),
+		exitCodesObject(), avoidObject(), jobDependencyObject(),
 	}
 }
 
@@ -121,6 +122,7 @@ func dependencyObject() *object {
 				doc:       "Index by index: a task waits only for the tasks that hold its own indices.",
 				elsewhere: []string{"frame_by_frame", "aftercorr"},
 			},
+			conditionField(),
 		},
 	}
 }

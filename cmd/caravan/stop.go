@@ -15,11 +15,16 @@ import (
 
 func newStopCmd(s *session) *cobra.Command {
 	var wait bool
+	var filter taskFilter
 	cmd := &cobra.Command{
 		Use:   "stop JOB...",
-		Short: "Stop jobs",
+		Short: "Stop jobs, or tasks of one job",
 		Long: `Stop jobs: their tasks get SIGTERM, after the group's kill_grace SIGKILL. The
-command returns when the request is recorded; --wait waits until nothing runs.`,
+command returns when the request is recorded; --wait waits until nothing runs.
+With --group, --state or --frames, only those tasks of one job are stopped; of a
+chunk that runs, all is stopped, and what was not meant starts again.`,
+		Example: `  caravan stop film-17
+  caravan stop film-17 --group render --frames 10-40`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("JOB is missing")
@@ -28,6 +33,12 @@ command returns when the request is recorded; --wait waits until nothing runs.`,
 		},
 		ValidArgsFunction: s.completeJobs(false, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if filter.given() {
+				if len(args) != 1 || wait {
+					return usagef("--group, --state and --frames go with one JOB, and not with --wait")
+				}
+				return s.act(cmd, pb.TaskAction_TASK_ACTION_STOP, args[0], &filter, "to stop")
+			}
 			stopped := &pb.ListJobsResponse{}
 			var failures []error
 			err := s.ask(cmd, func(ctx context.Context, c *client.Client) error {
@@ -56,6 +67,7 @@ command returns when the request is recorded; --wait waits until nothing runs.`,
 		},
 	}
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait until the jobs have ended")
+	filter.flags(s, cmd)
 	return cmd
 }
 
@@ -126,29 +138,4 @@ func (s *session) reportAllButLast(failures []error) error {
 		s.report(err)
 	}
 	return failures[last]
-}
-
-func newRetryCmd(s *session) *cobra.Command {
-	return &cobra.Command{
-		Use:               "retry JOB [GROUP]",
-		Short:             "Run failed and stopped tasks again",
-		Long:              "Give the tasks of a job, or of one of its groups, that failed or were stopped a new set of attempts. Tasks that succeeded are left alone.",
-		Args:              between(1, "JOB", "GROUP"),
-		ValidArgsFunction: s.completeJobs(true, 2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			req := &pb.RetryJobRequest{RequestId: client.NewRequestID(), JobId: args[0]}
-			if len(args) == 2 {
-				req.Group = args[1]
-			}
-			return s.ask(cmd, func(ctx context.Context, c *client.Client) error {
-				r, err := c.Jobs.RetryJob(ctx, req)
-				if err != nil {
-					return err
-				}
-				return s.show(r, []string{r.Job.GetId()}, func(w io.Writer, _ view.Style) {
-					fmt.Fprintf(w, "%s: %s to run again\n", r.Job.GetId(), view.Count(r.Tasks, "task"))
-				})
-			})
-		},
-	}
 }

@@ -32,6 +32,7 @@ func drawInput(t *rapid.T) core.Input {
 		in.Limits.MaxPlacements = rapid.Int64Range(1, 10).Draw(t, "placements")
 		in.Limits.MaxSteps = rapid.Int64Range(1, 60).Draw(t, "steps")
 	}
+	drawLimits(t, &in)
 	return in
 }
 
@@ -110,6 +111,14 @@ func drawGroup(t *rapid.T, g int) model.TaskGroup {
 		MaxRunning:  rapid.SampledFrom([]int32{0, 0, 2, 5}).Draw(t, "max running"),
 		Indices:     model.Indices{Ranges: model.Count(rapid.Int64Range(1, 12).Draw(t, "indices")).Ranges, Chunk: rapid.Int64Range(1, 3).Draw(t, "chunk")},
 		Constraints: drawConstraints(t), Exclusive: rapid.IntRange(0, 5).Draw(t, "exclusive") == 0,
+	}
+	group.Order = rapid.SampledFrom([]model.Order{0, 0, model.OrderReverse, model.OrderInterleave, model.OrderFirstMiddleLast}).Draw(t, "order")
+	group.Indices.Auto = group.Indices.Chunk == 1 && !group.Gang && rapid.Bool().Draw(t, "auto")
+	if group.Gang {
+		group.Indices.Chunk = 1
+	}
+	if rapid.IntRange(0, 2).Draw(t, "limited") == 0 {
+		group.Limits = []model.LimitUse{{Name: rapid.SampledFrom([]string{"io", "maya", "nvenc"}).Draw(t, "limit"), Count: rapid.Int64Range(1, 3).Draw(t, "use")}}
 	}
 	if g > 0 {
 		switch up := rapid.IntRange(0, g-1).Draw(t, "upstream"); rapid.IntRange(0, 2).Draw(t, "dependency") {

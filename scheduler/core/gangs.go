@@ -7,6 +7,7 @@ import (
 
 	"caravan/scheduler/core/explain"
 	"caravan/scheduler/core/gang"
+	"caravan/scheduler/core/order"
 	"caravan/scheduler/core/pack"
 	"caravan/scheduler/core/quota"
 	"caravan/scheduler/core/variant"
@@ -30,12 +31,17 @@ func (c *cycle) gang(w *work) {
 		t.Code, t.Limit = CodeMaxRunning, maxRunning(w)
 		return
 	}
+	if room, binding := c.counts.Room(w.spec.Limits); room < t.Ready {
+		t.Code, t.Limit = CodeLimit, binding+wholeGang(t.Ready)
+		return
+	}
 	var limit quota.Limit
 	options := c.ranked(flat(c.options(w)))
 	if c.book != nil {
 		w.rules = c.rules(w, options)
 	}
 	var bars *explain.Bars
+	beyond := false
 	for i := range options {
 		o := &options[i]
 		known := c.found[o.class.ID]
@@ -47,17 +53,29 @@ func (c *cycle) gang(w *work) {
 			limit = binding
 			continue
 		}
-		placed, closed := c.tryGang(w, o)
-		if placed {
+		placed, within, closed := c.tryGang(w, o)
+		switch {
+		case placed:
 			t.Code = CodePlaced
 			return
-		}
-		if bars = closed; w.rules == nil {
-			c.found[o.class.ID].gangFull = t.Ready
+		case !within:
+			beyond = true
+		default:
+			if bars = closed; w.rules == nil {
+				c.found[o.class.ID].gangFull = t.Ready
+			}
 		}
 	}
-	if limit != (quota.Limit{}) {
-		t.Code, t.Limit = CodeQueueLimit, fmt.Sprintf("%s; the gang needs room for all %d members", limit, t.Ready)
+	where := c.counts.Where(w.spec.Limits)
+	switch {
+	case beyond:
+		t.Code, t.Limit = CodeLimit, "where it would fit, it would exceed a limit that is counted on nodes or devices"+wholeGang(t.Ready)
+		return
+	case where != "":
+		t.Code, t.Limit = CodeLimit, where+", and elsewhere is no room"+wholeGang(t.Ready)
+		return
+	case limit != (quota.Limit{}):
+		t.Code, t.Limit = CodeQueueLimit, limit.String()+wholeGang(t.Ready)
 		return
 	}
 	t.Code = CodeNoRoom
@@ -91,33 +109,56 @@ func (c *cycle) ranked(options []option) []option {
 	return options
 }
 
-// tryGang places the whole gang with one option, where its images are loaded if
-// there is room for all, or leaves all as it was. The rules that closed nodes to
-// it are for the trace.
-func (c *cycle) tryGang(w *work, o *option) (placed bool, closed *explain.Bars) {
-	var spots []pack.Spot
-	var ok bool
-	switch {
-	case w.rules != nil:
-		if spots, closed, ok = c.tryRuled(w, o); !ok {
-			return false, closed
+func wholeGang(n int64) string { return fmt.Sprintf("; the gang needs room for all %d members", n) }
+
+// tryGang places the whole gang with one option, or leaves all as it was. within
+// is false when it had room but would have exceeded a limit. The rules that
+// closed nodes to it are for the trace.
+func (c *cycle) tryGang(w *work, o *option) (placed, within bool, closed *explain.Bars) {
+	start, mark := c.placer.Fleet().Checkpoint(), 0
+	if c.book != nil {
+		mark = c.book.Checkpoint()
+	}
+	spots, closed, ok := c.members(w, o)
+	if !ok {
+		return false, true, closed
+	}
+	within = true
+	for i := range spots {
+		within = c.count(w, &spots[i], 1) && within
+	}
+	if !within {
+		for i := range spots {
+			c.count(w, &spots[i], -1)
 		}
-	case o.loaded != nil:
-		spots, ok = gang.Place(c.placer, o.loaded, w.trace.Ready, c.offenders())
-	}
-	if !ok {
-		spots, ok = gang.Place(c.placer, o.class, w.trace.Ready, c.offenders())
-	}
-	if !ok {
-		return false, nil
+		c.placer.Fleet().Rollback(start)
+		if c.book != nil {
+			c.book.Rollback(mark)
+		}
+		return false, false, nil
 	}
 	c.ledger.Charge(w.job.Spec.Queue, o.class, w.trace.Ready)
 	next := 0
 	for ordinal := range w.ready.All() {
-		c.record(w, o, ordinal, spots[next])
+		c.record(w, o, order.Unit{Ordinal: ordinal}, spots[next])
 		next++
 	}
-	return true, nil
+	return true, true, nil
+}
+
+// members takes room for all members of a gang, where its images are loaded if
+// there is room for all, or leaves all as it was.
+func (c *cycle) members(w *work, o *option) (spots []pack.Spot, closed *explain.Bars, ok bool) {
+	if w.rules != nil {
+		return c.tryRuled(w, o)
+	}
+	if o.loaded != nil {
+		if spots, ok = gang.Place(c.placer, o.loaded, w.trace.Ready, c.offenders()); ok {
+			return spots, nil, true
+		}
+	}
+	spots, ok = gang.Place(c.placer, o.class, w.trace.Ready, c.offenders())
+	return spots, nil, ok
 }
 
 // RecentFault is how long a device that had a fault is the last choice for a gang: one device that
@@ -145,7 +186,13 @@ func (c *cycle) offenders() []gang.Offender {
 	return c.shunned
 }
 
+// count books times an allocation on the operator's limits, and reports whether
+// all is within them.
+func (c *cycle) count(w *work, spot *pack.Spot, times int64) bool {
+	return c.counts.Take(w.spec.Limits, c.placer.Fleet().At(spot.Node).Node.Name, spot.Devices, times)
+}
+
 // maxRunning describes the group's own bound.
 func maxRunning(w *work) string {
-	return fmt.Sprintf("max_running is %d and %d run", w.spec.MaxRunning, w.job.Groups[w.group].Active.Len()+w.trace.Placed)
+	return fmt.Sprintf("max_running is %d and %d run", w.spec.MaxRunning, w.job.Groups[w.group].Running()+w.made)
 }

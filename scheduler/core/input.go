@@ -12,7 +12,9 @@ import (
 
 // Input is all that a decision depends on. Nothing in it is changed.
 type Input struct {
-	// Now is the time of the cycle: it says which faults of devices are recent.
+	// Now is the time of the cycle: it says which faults of devices are recent;
+	// tasks that are held back until a later one, and nodes that a job keeps away
+	// from until then, are not used.
 	Now model.Time
 	// Seed breaks ties that no rule breaks. The present rules leave none: the
 	// name of the node decides last.
@@ -24,6 +26,8 @@ type Input struct {
 	Jobs []*model.Job
 	// Queues are sorted by name, without repetitions.
 	Queues []QueueView
+	// Counted are the operator's limits, with what is held of them, in any order.
+	Counted []LimitView
 	// Mix is the demand that nodes are valued by; the zero value is a default.
 	Mix Mix
 	// Occupants are the running tasks that rules about neighbours are about, see
@@ -68,6 +72,12 @@ type NodeView = fleet.View
 
 // QueueView is a queue and what the tasks of its own jobs hold.
 type QueueView = quota.View
+
+// LimitView is one of the operator's limits and what is held of it.
+type LimitView = quota.LimitView
+
+// LimitHeld is what is held of a limit on one node, or on one device of it.
+type LimitHeld = quota.Held
 
 // Limits bound a cycle. A zero field stands for its default.
 type Limits struct {

@@ -16,8 +16,6 @@ type option struct {
 	// loaded is the class that has the images it asks for loaded already; nil
 	// when it asks for none.
 	loaded *request.Class
-	// set is 1 + the position in the plan of the group's placements with it.
-	set int
 }
 
 // options returns the group's variants in tiers, see variant.Tiers; of a group that is bound to a variant, that one alone. They are valid
@@ -25,26 +23,28 @@ type option struct {
 func (c *cycle) options(w *work) [][]option {
 	bound := int(w.job.Groups[w.group].VariantChosen) - 1
 	c.tiers, c.held = c.tiers[:0], c.held[:0]
+	extra := c.wantsOf(w)
 	if len(w.spec.Variants) == 1 {
-		return c.tier(w, []int{0}, bound)
+		return c.tier(w, []int{0}, bound, extra)
 	}
 	for _, tier := range variant.Tiers(w.spec, c.priceWeight) {
-		c.tier(w, tier, bound)
+		c.tier(w, tier, bound, extra)
 	}
 	return c.tiers
 }
 
 // tier appends the options of one tier, if it has any.
-func (c *cycle) tier(w *work, variants []int, bound int) [][]option {
+func (c *cycle) tier(w *work, variants []int, bound int, extra wants) [][]option {
 	from := len(c.held)
 	for _, v := range variants {
 		if w.spec.SameVariant && bound >= 0 && v != bound {
 			continue
 		}
-		spec := &w.spec.Variants[v]
-		o := option{variant: v, spec: spec, class: c.class(w.spec, spec)}
-		if loaded, ok := request.Loaded(spec); ok {
-			o.loaded = c.placer.Intern(w.spec, loaded)
+		o := option{variant: v, spec: &w.spec.Variants[v]}
+		group, variant := c.asked(w, v, extra)
+		o.class = c.class(group, variant)
+		if loaded, ok := request.Loaded(variant); ok {
+			o.loaded = c.placer.Intern(group, loaded)
 		}
 		c.held = append(c.held, o)
 	}

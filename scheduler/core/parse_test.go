@@ -191,7 +191,9 @@ func parseGroup(before []model.TaskGroup, words []string) model.TaskGroup {
 		case "array":
 			g.Indices.Ranges = indices(s)
 		case "chunk":
-			g.Indices.Chunk = number(s)
+			if g.Indices.Auto = s == "auto"; !g.Indices.Auto {
+				g.Indices.Chunk = number(s)
+			}
 		case "gang":
 			g.Gang = true
 		case "same-variant":
@@ -222,7 +224,9 @@ func parseGroup(before []model.TaskGroup, words []string) model.TaskGroup {
 				g.Apart = append(g.Apart, apart(rule))
 			}
 		default:
-			rest = append(rest, words[1+i])
+			if !parseArrayWord(&g, k, s) {
+				rest = append(rest, words[1+i])
+			}
 		}
 	}
 	parseVariant(&v, rest)

@@ -24,11 +24,14 @@ type PlacementSet struct {
 	Placements []Placement
 }
 
-// Placement puts one task on one node.
+// Placement puts one task, or a chunk of them, on one node.
 type Placement struct {
+	// Ordinal is the task's, or the least of the chunk's.
 	Ordinal int64
 	Node    string
 	Devices []model.DeviceShare
+	// Chunk are the tasks where there are several.
+	Chunk model.Set
 }
 
 // Stop asks for the end of an allocation.
@@ -73,6 +76,8 @@ const (
 	CodeBlocked    = explain.Blocked
 	CodeQueueLimit = explain.QueueLimit
 	CodeMaxRunning = explain.MaxRunning
+	CodeLimit      = explain.Limit
+	CodeHeld       = explain.Held
 	CodeNoRoom     = explain.NoRoom
 	CodeNeverFits  = explain.NeverFits
 	CodeBudget     = explain.Budget

@@ -42,29 +42,34 @@ func showSet(b *strings.Builder, s *core.PlacementSet, group *model.TaskGroup) {
 	b.WriteString("\n")
 	for i := 0; i < len(s.Placements); {
 		p, k := s.Placements[i], i+1
-		for k < len(s.Placements) && s.Placements[k].Ordinal == p.Ordinal+int64(k-i) && where(s.Placements[k]) == where(p) {
+		if !p.Chunk.Empty() {
+			fmt.Fprintf(b, "  %s (%s) -> %s\n", p.Chunk, indicesOf(group, p.Chunk), where(p))
+			i++
+			continue
+		}
+		for k < len(s.Placements) && s.Placements[k].Chunk.Empty() && s.Placements[k].Ordinal == p.Ordinal+int64(k-i) && where(s.Placements[k]) == where(p) {
 			k++
 		}
 		tasks := fmt.Sprint(p.Ordinal)
 		if k > i+1 {
 			tasks += fmt.Sprintf("-%d", s.Placements[k-1].Ordinal)
 		}
-		tasks += indicesOf(group, p.Ordinal, s.Placements[k-1].Ordinal)
+		if !plain(group) {
+			tasks += " (" + indicesOf(group, model.NewSet(p.Ordinal, s.Placements[k-1].Ordinal+1)) + ")"
+		}
 		fmt.Fprintf(b, "  %s -> %s\n", tasks, where(p))
 		i = k
 	}
 }
 
-// indicesOf shows what tasks work on, unless it is plain from their numbers.
-func indicesOf(g *model.TaskGroup, first, last int64) string {
-	if r := g.Indices.Ranges; len(r) == 1 && r[0].First == 0 && r[0].Step == 1 && g.Indices.Chunk <= 1 {
-		return ""
-	}
-	var all []string
-	for o := first; o <= last; o++ {
-		all = append(all, strings.Trim(strings.ReplaceAll(fmt.Sprint(g.Indices.Of(o)), " ", ","), "[]"))
-	}
-	return " (" + strings.Join(all, " | ") + ")"
+// plain reports whether what tasks work on is plain from their numbers.
+func plain(g *model.TaskGroup) bool {
+	r := g.Indices.Ranges
+	return len(r) == 1 && r[0].First == 0 && r[0].Step == 1
+}
+
+func indicesOf(g *model.TaskGroup, tasks model.Set) string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(g.Indices.Of(tasks)), " ", ","), "[]")
 }
 
 func where(p core.Placement) string {
@@ -81,6 +86,9 @@ func where(p core.Placement) string {
 // verdict prints one line on a group.
 func verdict(t *core.GroupTrace) string {
 	s := strings.TrimPrefix(fmt.Sprintf("%s/%s: %s, %d of %d ready placed", t.Job, t.Name, t.Code, t.Placed, t.Ready), "/")
+	if t.Held > 0 {
+		s += fmt.Sprintf(", %d held back", t.Held)
+	}
 	if t.Blocked > 0 {
 		s += fmt.Sprintf(", %d blocked", t.Blocked)
 	}
@@ -89,6 +97,9 @@ func verdict(t *core.GroupTrace) string {
 	}
 	if t.Limit != "" {
 		s += " (" + t.Limit + ")"
+	}
+	for _, note := range t.Notes {
+		s += "; " + note
 	}
 	return s + "\n"
 }

@@ -146,10 +146,14 @@ func TestPlacementsAreAllowed(t *testing.T) {
 				placed[s.Job][s.Group] = &model.Set{}
 			}
 			for _, p := range s.Placements {
-				if !j.Ready(s.Group).Contains(p.Ordinal) || placed[s.Job][s.Group].Contains(p.Ordinal) {
-					t.Fatalf("%s group %d task %d is not ready, or placed twice", s.Job, s.Group, p.Ordinal)
+				tasks := tasksOf(p)
+				if first, _ := tasks.Min(); first != p.Ordinal || p.Chunk.Len() == 1 {
+					t.Fatalf("%s group %d: %s does not begin with %d", s.Job, s.Group, tasks, p.Ordinal)
 				}
-				placed[s.Job][s.Group].Add(p.Ordinal)
+				if !tasks.Subtract(j.Ready(s.Group, in.Now)).Empty() || !tasks.Intersect(*placed[s.Job][s.Group]).Empty() {
+					t.Fatalf("%s group %d tasks %s are not ready, or placed twice", s.Job, s.Group, tasks)
+				}
+				*placed[s.Job][s.Group] = placed[s.Job][s.Group].Union(tasks)
 				n := in.Nodes[slices.IndexFunc(in.Nodes, func(v core.NodeView) bool { return v.Node.Name == p.Node })].Node
 				if !may(g, &g.Variants[s.Variant], n) {
 					t.Fatalf("%s group %d may not run on %s", s.Job, s.Group, p.Node)
@@ -159,6 +163,10 @@ func TestPlacementsAreAllowed(t *testing.T) {
 			}
 		}
 	})
+}
+
+func tasksOf(p core.Placement) model.Set {
+	return (&model.Allocation{Ordinal: p.Ordinal, Chunk: p.Chunk}).Tasks()
 }
 
 // requireDevices fails unless the shares are what the requests ask for, in
@@ -222,12 +230,12 @@ func TestBoundsHold(t *testing.T) {
 			n := int64(len(s.Placements))
 			key := s.Job + g.Name
 			running[key] += n
-			variants[key]++
-			if most := int64(g.MaxRunning); most > 0 && running[key]+j.Groups[s.Group].Active.Len() > most {
-				t.Fatalf("%s group %d runs %d and %d more, over %d", s.Job, s.Group, j.Groups[s.Group].Active.Len(), running[key], most)
-			}
-			if g.SameVariant && variants[key] > 1 {
+			if v, known := variants[key]; g.SameVariant && known && v != s.Variant {
 				t.Fatalf("%s group %d starts with two variants", s.Job, s.Group)
+			}
+			variants[key] = s.Variant
+			if most := int64(g.MaxRunning); most > 0 && running[key]+j.Groups[s.Group].Running() > most {
+				t.Fatalf("%s group %d runs %d and %d more, over %d", s.Job, s.Group, j.Groups[s.Group].Running(), running[key], most)
 			}
 			r := &g.Variants[s.Variant].Resources
 			cores[j.Spec.Queue] += n * r.CPUMilli
@@ -273,7 +281,7 @@ func TestWhoWaitsHasAReason(t *testing.T) {
 		for i := range plan.Sets {
 			for _, p := range plan.Sets[i].Placements {
 				b.take(t, jobOf(in, plan.Sets[i].Job), &plan.Sets[i], p)
-				placed++
+				placed += tasksOf(p).Len()
 			}
 		}
 		for i := range trace.Groups {
@@ -297,6 +305,8 @@ func requireReason(t *rapid.T, in core.Input, b *books, g *core.GroupTrace) {
 		whole = whole && g.Blocked == 0
 	case core.CodeBlocked:
 		whole = whole || spec.Gang
+	case core.CodeHeld:
+		whole = whole && g.Held > 0
 	default:
 		whole = !whole
 	}
@@ -430,7 +440,7 @@ func TestNeverFitsIsSaidAtSubmissionToo(t *testing.T) {
 			in.Nodes = append(in.Nodes, core.NodeView{Node: n, Free: resource.Whole(n)})
 		}
 		g := drawGroup(t, 0)
-		g.MaxRunning = 0
+		g.MaxRunning, g.Limits = 0, nil
 		spec := &model.JobSpec{Groups: []model.TaskGroup{g}}
 		never := len(core.FitsEmpty(spec, nodes)) > 0
 		in.Jobs = []*model.Job{newJob("j", 1, spec)}

@@ -42,6 +42,7 @@ func (c *cycle) rules(w *work, options []option) *neighbour.View {
 	if c.book == nil || !c.book.Concern(w.job, w.group) {
 		return nil
 	}
+	options = c.lasting(w, options)
 	return c.book.View(w.job, w.group, func(yield func(*model.Node) bool) {
 		f := c.placer.Fleet()
 		for i := range f.Len() {
@@ -50,6 +51,20 @@ func (c *cycle) rules(w *work, options []option) *neighbour.View {
 			}
 		}
 	})
+}
+
+// lasting returns options without what keeps them off nodes and devices where a
+// limit is used up: a spread is measured over what could serve, full or not.
+func (c *cycle) lasting(w *work, options []option) []option {
+	if !c.counts.Local(w.spec.Limits) {
+		return options
+	}
+	out := slices.Clone(options)
+	for i := range out {
+		group, variant := c.asked(w, out[i].variant, wants{nodes: w.job.Avoids(c.now)})
+		out[i].class = c.placer.Intern(group, variant)
+	}
+	return out
 }
 
 // serves reports whether a node could ever serve one of the options.

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"slices"
+
 	"caravan/scheduler/core/block"
 	"caravan/scheduler/core/explain"
 	"caravan/scheduler/core/gang"
@@ -73,6 +75,7 @@ type cycle struct {
 	// book is nil while no rule about neighbours is in play.
 	book        *neighbour.Book
 	priceWeight int64
+	counts      *quota.Limits
 
 	// jobs are in the order of serving, work is the group being served.
 	jobs []*model.Job
@@ -94,6 +97,9 @@ type cycle struct {
 	// tiers and held are scratch of options.
 	tiers [][]option
 	held  []option
+	// sets holds, for each variant of the group being served, 1 + the position
+	// in the plan of its placements.
+	sets []int
 	// placements is where those of the plan stand.
 	placements block.Pool[Placement]
 }
@@ -123,9 +129,10 @@ func (w *Workspace) begin(in Input) *cycle {
 	clear(c.found)
 	c.placements.Reset()
 	*c = cycle{
-		limits: limits, now: in.Now, placer: w.placer, ledger: quota.New(in.Queues), book: neighbours(&in), priceWeight: in.PriceWeight,
+		limits: limits, now: in.Now, placer: w.placer, ledger: quota.New(in.Queues), counts: quota.NewLimits(in.Counted),
+		book: neighbours(&in), priceWeight: in.PriceWeight,
 		jobs: c.jobs, plan: Plan{Sets: c.plan.Sets[:0]}, trace: Trace{Groups: c.trace.Groups[:0]}, unexplained: c.unexplained[:0],
-		found: c.found, among: c.among, shunned: c.shunned[:0], tiers: c.tiers, held: c.held, placements: c.placements,
+		found: c.found, among: c.among, shunned: c.shunned[:0], tiers: c.tiers, held: c.held, sets: c.sets, placements: c.placements,
 	}
 	return c
 }
@@ -143,19 +150,27 @@ func (c *cycle) group(job *model.Job, g int) {
 	}
 	spec := &job.Spec.Groups[g]
 	ready := status.Waiting
-	if len(spec.DependsOn) > 0 {
-		ready = job.Ready(g)
+	if len(job.Waits)+len(spec.DependsOn)+len(status.Delays) > 0 || !status.Paused.Empty() {
+		ready = job.Ready(g, c.now)
 	}
 	at := len(c.trace.Groups)
 	c.trace.Groups = append(c.trace.Groups, GroupTrace{Job: job.ID, Group: g, Name: spec.Name, Ready: ready.Len()})
 	t := &c.trace.Groups[at]
-	t.Blocked = status.Waiting.Len() - t.Ready
+	if t.Ready < status.Waiting.Len() {
+		t.Blocked = job.Blocked(g).Len()
+	}
+	t.Held = status.Waiting.Len() - t.Ready - t.Blocked
 	if t.Blocked > 0 {
 		t.WaitsFor = waitsFor(job, g)
 	}
+	t.Notes = c.notes(job, g)
 	w := &c.work
 	*w = work{job: job, group: g, spec: spec, ready: ready, trace: t, at: at}
+	c.sets = slices.Grow(c.sets[:0], len(spec.Variants))[:len(spec.Variants)]
+	clear(c.sets)
 	switch {
+	case t.Ready == 0 && t.Held > 0:
+		t.Code, t.Limit = CodeHeld, c.heldBack(status)
 	case t.Ready == 0:
 		t.Code = CodeBlocked
 	case c.exhausted():
@@ -175,13 +190,15 @@ func (c *cycle) unexplain(w *work, options []option, need int64, bars *explain.B
 	}
 }
 
-// waitsFor names the groups that are not done with what group g needs.
+// waitsFor names the jobs or groups that are not done with what group g needs.
 func waitsFor(job *model.Job, g int) []string {
 	var names []string
+	for _, d := range job.Waits {
+		names = append(names, "job "+d.Job)
+	}
 	for _, d := range job.Spec.Groups[g].DependsOn {
-		up := &job.Spec.Groups[d.Group]
-		if job.Groups[d.Group].Succeeded.Len() < up.Indices.Tasks() {
-			names = append(names, up.Name)
+		if model.Unmet(job.Spec, job.Groups, d) {
+			names = append(names, job.Spec.Groups[d.Group].Name)
 		}
 	}
 	return names
@@ -197,14 +214,16 @@ type work struct {
 	at    int // position of the trace
 	// rules are about the group's neighbours; nil for none.
 	rules *neighbour.View
+	// made are the allocations that were placed.
+	made int64
 }
 
-// left returns how many more tasks of the group may run at once.
+// left returns how many more allocations of the group may run at once.
 func (w *work) left() int64 {
 	if w.spec.MaxRunning <= 0 {
 		return quota.Unlimited
 	}
-	return max(0, int64(w.spec.MaxRunning)-w.job.Groups[w.group].Active.Len())
+	return max(0, int64(w.spec.MaxRunning)-w.job.Groups[w.group].Running()-w.made)
 }
 
 // resume notes the first job that the steps did not suffice for.

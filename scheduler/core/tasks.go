@@ -1,27 +1,33 @@
 package core
 
 import (
+	"caravan/scheduler/core/order"
 	"caravan/scheduler/core/pack"
 	"caravan/scheduler/core/place"
 	"caravan/scheduler/core/quota"
 )
 
-// tasks places the ready tasks of a group that is no gang, one after the
-// other, as long as there is room and no limit binds.
+// tasks places the ready tasks of a group that is no gang, one allocation after
+// the other, as long as there is room and no limit binds.
 func (c *cycle) tasks(w *work) {
 	tiers := c.options(w)
 	if c.book != nil {
 		w.rules = c.rules(w, flat(tiers))
 	}
-	most := min(w.trace.Ready, w.left())
+	local := c.counts.Local(w.spec.Limits)
 	code, limit := CodePlaced, quota.Limit{}
-	for ordinal := range w.ready.All() {
-		if w.trace.Placed == most {
-			break
-		}
+	for unit := range order.Tasks(w.spec, &w.job.Groups[w.group], w.ready) {
 		if c.exhausted() {
 			code = CodeBudget
 			c.resume(w.job)
+			break
+		}
+		if w.left() == 0 {
+			code = CodeMaxRunning
+			break
+		}
+		if room, _ := c.counts.Room(w.spec.Limits); room == 0 {
+			code = CodeLimit
 			break
 		}
 		var o *option
@@ -35,13 +41,28 @@ func (c *cycle) tasks(w *work) {
 			w.rules.Add(c.placer.Fleet().At(spot.Node).Node)
 		}
 		c.ledger.Charge(w.job.Spec.Queue, o.class, 1)
-		c.record(w, o, ordinal, spot)
-		if w.spec.SameVariant && w.trace.Placed == 1 && len(w.spec.Variants) > 1 {
-			tiers = [][]option{{*o}}
+		c.count(w, &spot, 1)
+		c.record(w, o, unit, spot)
+		chosen := o.variant // before the options are made anew
+		if local {
+			tiers = c.options(w) // the node or the device may be full by a limit now
+		}
+		if w.spec.SameVariant && len(w.spec.Variants) > 1 && (local || w.made == 1) {
+			tiers = only(tiers, chosen)
 		}
 	}
 	c.trim(w)
 	c.settle(w, tiers, code, limit)
+}
+
+// only returns the option of one variant.
+func only(tiers [][]option, variant int) [][]option {
+	for _, o := range flat(tiers) {
+		if o.variant == variant {
+			return [][]option{{o}}
+		}
+	}
+	return nil
 }
 
 // settle writes the verdict on a group of single tasks.
@@ -50,32 +71,43 @@ func (c *cycle) settle(w *work, tiers [][]option, code Code, limit quota.Limit) 
 	switch {
 	case code == CodeNoRoom && limit != quota.Limit{}:
 		t.Code, t.Limit = CodeQueueLimit, limit.String()
+	case code == CodeNoRoom && c.counts.Where(w.spec.Limits) != "":
+		t.Code, t.Limit = CodeLimit, c.counts.Where(w.spec.Limits)+", and elsewhere is no room"
 	case code == CodeNoRoom:
 		t.Code = CodeNoRoom
 		c.unexplain(w, flat(tiers), 1, c.bars(w, 0))
 	case code == CodeBudget:
 		t.Code = CodeBudget
-	case t.Placed < t.Ready:
+	case code == CodeMaxRunning:
 		t.Code, t.Limit = CodeMaxRunning, maxRunning(w)
+	case code == CodeLimit:
+		t.Code = CodeLimit
+		_, t.Limit = c.counts.Room(w.spec.Limits)
 	case t.Blocked > 0:
 		t.Code = CodeBlocked
+	case t.Held > 0:
+		t.Code, t.Limit = CodeHeld, c.heldBack(&w.job.Groups[w.group])
 	default:
 		t.Code = CodePlaced
 	}
 }
 
 // record enters one placement in the plan.
-func (c *cycle) record(w *work, o *option, ordinal int64, spot pack.Spot) {
-	if o.set == 0 {
+func (c *cycle) record(w *work, o *option, unit order.Unit, spot pack.Spot) {
+	set := &c.sets[o.variant]
+	if *set == 0 {
 		c.plan.Sets = append(c.plan.Sets, PlacementSet{
 			Job: w.job.ID, Group: w.group, Variant: o.variant, Gang: w.spec.Gang, Placements: c.cut(w),
 		})
-		o.set = len(c.plan.Sets)
+		*set = len(c.plan.Sets)
 	}
-	set := &c.plan.Sets[o.set-1]
-	set.Placements = append(set.Placements, Placement{Ordinal: ordinal, Node: c.placer.Fleet().At(spot.Node).Name, Devices: spot.Devices})
+	placements := &c.plan.Sets[*set-1].Placements
+	*placements = append(*placements, Placement{
+		Ordinal: unit.Ordinal, Node: c.placer.Fleet().At(spot.Node).Node.Name, Devices: spot.Devices, Chunk: unit.Chunk,
+	})
 	c.placed++
-	w.trace.Placed++
+	w.made++
+	w.trace.Placed += unit.Len()
 }
 
 // cut returns room for what a group may still place, with one variant of
@@ -91,7 +123,7 @@ func (c *cycle) cut(w *work) []Placement {
 
 // trim gives back the room of a group's last set that it did not need.
 func (c *cycle) trim(w *work) {
-	if w.trace.Placed == 0 || len(w.spec.Variants) > 1 {
+	if w.made == 0 || len(w.spec.Variants) > 1 {
 		return
 	}
 	p := &c.plan.Sets[len(c.plan.Sets)-1].Placements

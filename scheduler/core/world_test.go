@@ -21,12 +21,14 @@ type world struct {
 	nodes   []*model.Node
 	jobs    []*model.Job
 	queues  []*model.Queue
+	limits  []*model.Limit
+	now     model.Time
 	running []*model.Allocation
 	plan    core.Plan
 	trace   core.Trace
 }
 
-func newWorld(t testing.TB) *world { return &world{t: t} }
+func newWorld(t testing.TB) *world { return &world{t: t, now: 1} }
 
 func (w *world) run(d *datadriven.TestData) string {
 	words := make([]string, len(d.CmdArgs))
@@ -45,6 +47,13 @@ func (w *world) run(d *datadriven.TestData) string {
 		return w.addQueue(words)
 	case "job":
 		return w.addJob(words, d.Input)
+	case "limit":
+		return w.addLimit(words)
+	case "mark":
+		return w.mark(words)
+	case "clock":
+		w.now = model.Time(number(words[0])) * model.Time(model.Second)
+		return ""
 	case "solve":
 		return w.solve(words)
 	case "explain":
@@ -105,7 +114,7 @@ func (w *world) changeNode(name, what string) string {
 		// DEVICE@HOURS: its newest fault was so long ago.
 		id, ago, _ := strings.Cut(device, "@")
 		n.Devices = slices.Clone(n.Devices)
-		n.Devices[resource.DeviceIndex(n, id)].Health.LastFault = now - model.Time(number(ago)*int64(model.Hour))
+		n.Devices[resource.DeviceIndex(n, id)].Health.LastFault = w.now - model.Time(number(ago)*int64(model.Hour))
 	default:
 		return "unknown change " + what
 	}
@@ -153,12 +162,9 @@ func newJob(id string, numberOf uint64, spec *model.JobSpec) *model.Job {
 	return j
 }
 
-// now is the time of all cycles: late enough for something to have been long ago.
-const now = 1000 * model.Time(model.Hour)
-
 // input is what the leader would hand to Solve.
 func (w *world) input() core.Input {
-	in := core.Input{Now: now, Jobs: slices.Clone(w.jobs)}
+	in := core.Input{Now: w.now, Jobs: slices.Clone(w.jobs), Counted: w.counted()}
 	for _, n := range w.nodes {
 		on := slices.DeleteFunc(slices.Clone(w.running), func(a *model.Allocation) bool { return a.Node != n.Name })
 		free := resource.Rebuild(n, on)
@@ -229,12 +235,14 @@ func (w *world) apply() string {
 			status.VariantChosen = int32(s.Variant) + 1
 		}
 		for _, p := range s.Placements {
-			status.Waiting.Remove(p.Ordinal)
-			status.Active.Add(p.Ordinal)
-			w.running = append(w.running, &model.Allocation{
-				Job: s.Job, Group: s.Group, Ordinal: p.Ordinal, Variant: s.Variant, Node: p.Node,
-				CPUMilli: r.CPUMilli, MemoryMiB: r.MemoryMiB, DiskMiB: r.DiskMiB, Devices: p.Devices, Exclusive: spec.Exclusive,
-			})
+			a := &model.Allocation{
+				Job: s.Job, Group: s.Group, Ordinal: p.Ordinal, Variant: s.Variant, Node: p.Node, Chunk: p.Chunk,
+				CPUMilli: r.CPUMilli, MemoryMiB: status.MemoryMiB(spec, s.Variant), DiskMiB: r.DiskMiB, Devices: p.Devices, Exclusive: spec.Exclusive,
+			}
+			status.Waiting = status.Waiting.Subtract(a.Tasks())
+			status.Active = status.Active.Union(a.Tasks())
+			status.Joined += a.Tasks().Len() - 1
+			w.running = append(w.running, a)
 		}
 	}
 	n := w.plan.Placed()
@@ -242,7 +250,8 @@ func (w *world) apply() string {
 	return fmt.Sprintf("%d started", n)
 }
 
-// end ends running tasks: finish and fail for good, lose to be tried again.
+// end ends the allocations of running tasks: finish and fail for good, lose to
+// be tried again.
 func (w *world) end(verb string, words []string) string {
 	j := w.job(words[0])
 	g := j.Spec.GroupIndex(words[1])
@@ -254,22 +263,26 @@ func (w *world) end(verb string, words []string) string {
 			which.AddRange(r.First, r.Last+1)
 		}
 	}
-	for ordinal := range which.All() {
+	for !which.Empty() {
+		ordinal, _ := which.Min()
 		i := slices.IndexFunc(w.running, func(a *model.Allocation) bool {
-			return a.Job == j.ID && a.Group == g && a.Ordinal == ordinal
+			return a.Job == j.ID && a.Group == g && a.Tasks().Contains(ordinal)
 		})
 		if i < 0 {
 			return fmt.Sprintf("task %d does not run", ordinal)
 		}
+		tasks := w.running[i].Tasks()
 		w.running = slices.Delete(w.running, i, i+1)
-		status.Active.Remove(ordinal)
+		which = which.Subtract(tasks)
+		status.Active = status.Active.Subtract(tasks)
+		status.Joined -= tasks.Len() - 1
 		switch verb {
 		case "finish":
-			status.Succeeded.Add(ordinal)
+			status.Succeeded = status.Succeeded.Union(tasks)
 		case "fail":
-			status.Failed.Add(ordinal)
+			status.Failed = status.Failed.Union(tasks)
 		default:
-			status.Waiting.Add(ordinal)
+			status.Waiting = status.Waiting.Union(tasks)
 		}
 	}
 	return ""

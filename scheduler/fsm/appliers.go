@@ -36,6 +36,10 @@ func appliers() map[protoreflect.FieldNumber]applier {
 		20: {true, removeServer},
 		21: {false, sweep},
 		22: {true, orderHealth},
+		30: {false, silenceNode},
+		50: {true, actOnTasks},
+		51: {true, putLimit},
+		52: {true, removeLimit},
 	}
 }
 
@@ -67,7 +71,7 @@ func applyPlan(t *state.Txn, c *pb.Command) (state.Answer, *model.Error) {
 			Placements: make([]state.Placement, len(s.Placements)),
 		}
 		for k, pl := range s.Placements {
-			set.Placements[k] = state.Placement{Ordinal: pl.Ordinal, Node: pl.Node, Devices: wire.SharesFromProto(pl.Devices)}
+			set.Placements[k] = state.Placement{Ordinal: pl.Ordinal, Node: pl.Node, Devices: wire.SharesFromProto(pl.Devices), Chunk: set64(pl.Tasks)}
 		}
 		plan.Sets[i] = set
 	}
@@ -85,6 +89,7 @@ func reportAllocations(t *state.Txn, c *pb.Command) (state.Answer, *model.Error)
 			Allocation: r.AllocationId, State: allocationState(r.State),
 			StartedAt: model.Time(r.StartedMs), EndedAt: model.Time(r.EndedMs),
 			Exit: wire.ExitFromProto(r.Exit), Usage: wire.UsageFromProto(r.Usage),
+			Done: set64(r.Done), Failed: set64(r.Failed),
 		}
 	}
 	return t.ReportAllocations(p.GetNode(), reports)
@@ -106,6 +111,10 @@ func registerNode(t *state.Txn, c *pb.Command) (state.Answer, *model.Error) {
 	return t.RegisterNode(wire.NodeFromInfo(info))
 }
 
+func silenceNode(t *state.Txn, c *pb.Command) (state.Answer, *model.Error) {
+	return t.SilenceNode(c.GetSilenceNode().GetNode(), c.GetSilenceNode().GetReason())
+}
+
 func loseNode(t *state.Txn, c *pb.Command) (state.Answer, *model.Error) {
 	return t.LoseNode(c.GetLoseNode().GetNode(), c.GetLoseNode().GetReason())
 }
@@ -120,6 +129,32 @@ func putQueue(t *state.Txn, c *pb.Command) (state.Answer, *model.Error) {
 		q = &pb.Queue{}
 	}
 	return t.PutQueue(*wire.QueueFromProto(q))
+}
+
+func actOnTasks(t *state.Txn, c *pb.Command) (state.Answer, *model.Error) {
+	p := c.GetActOnTasks()
+	act := state.Action{
+		Kind: state.ActionKind(max(0, p.GetAction())), Job: p.GetJobId(), Group: p.GetGroup(),
+		Indices: wire.RangesFromProto(p.GetIndices()), Stride: p.GetStride(), Priority: p.GetPriority(),
+	}
+	for _, s := range p.GetStates() {
+		act.States = append(act.States, model.TaskState(max(0, s)))
+	}
+	return t.Act(act)
+}
+
+func putLimit(t *state.Txn, c *pb.Command) (state.Answer, *model.Error) {
+	return t.PutLimit(*wire.LimitFromProto(c.GetPutLimit().GetLimit()))
+}
+
+func removeLimit(t *state.Txn, c *pb.Command) (state.Answer, *model.Error) {
+	return t.RemoveLimit(c.GetRemoveLimit().GetName())
+}
+
+// set64 reads pairs that ascend; others, which no server writes, are the empty set.
+func set64(pairs []int64) model.Set {
+	s, _ := model.SetFromPairs(pairs)
+	return s
 }
 
 func putServer(t *state.Txn, c *pb.Command) (state.Answer, *model.Error) {

@@ -78,7 +78,7 @@ func (w walker) command(t *rapid.T) *pb.Command {
 	if jobs := slices.Collect(s.Jobs()); len(jobs) > 0 {
 		job = rapid.SampledFrom(jobs).Draw(t, "job").ID
 	}
-	switch rapid.IntRange(0, 13).Draw(t, "op") {
+	switch rapid.IntRange(0, 15).Draw(t, "op") {
 	case 0, 1:
 		c.Op = &pb.Command_SubmitJob{SubmitJob: &pb.SubmitJob{Owner: "ann", Spec: w.spec(t)}}
 	case 2:
@@ -102,6 +102,16 @@ func (w walker) command(t *rapid.T) *pb.Command {
 		}
 	case 13:
 		c.Op = &pb.Command_Sweep{Sweep: &pb.Sweep{RequestsBeforeMs: 1 << 39, JobsEndedBeforeMs: 1 << 41, Limit: 3}}
+	case 14:
+		c.Op = &pb.Command_ActOnTasks{ActOnTasks: &pb.ActOnTasks{
+			JobId: job, Action: pb.TaskAction(rapid.IntRange(1, 13).Draw(t, "action")), Stride: 3, Priority: rapid.Int32Range(-9, 9).Draw(t, "priority"),
+			Indices: []*pb.IndexRange{{First: rapid.Int64Range(0, 3).Draw(t, "first"), Last: 4, Step: 1}},
+		}}
+	case 15:
+		c.Op = &pb.Command_PutLimit{PutLimit: &pb.PutLimit{Limit: &pb.Limit{Name: "maya", Count: rapid.Int64Range(0, 9).Draw(t, "count"), Scope: pb.LimitScope(rapid.IntRange(0, 3).Draw(t, "scope"))}}}
+		if rapid.IntRange(0, 4).Draw(t, "remove") == 0 {
+			c.Op = &pb.Command_RemoveLimit{RemoveLimit: &pb.RemoveLimit{Name: "maya"}}
+		}
 	}
 	return c
 }
@@ -112,6 +122,11 @@ func (w walker) spec(t *rapid.T) *pb.JobSpec {
 	spec.Labels = map[string]string{"b": "1", "a": "2"}
 	g := spec.Groups[0]
 	g.Gang = rapid.Bool().Draw(t, "gang")
+	g.AutoChunk = !g.Gang
+	g.Retries, g.RetryBackoffMs, g.AvoidAfter, g.AvoidForMs, g.MaxMemoryMib = 3, 5000, 1, 9000, 4096
+	g.ExitCodes = &pb.ExitCodes{Requeue: []int32{33}, Fatal: []int32{2}}
+	g.Limits = map[string]int64{"maya": 1}
+	spec.Singleton = rapid.Bool().Draw(t, "singleton")
 	g.Constraints = []*pb.Constraint{{Attribute: "arch", Operator: pb.Operator_OPERATOR_IN, Values: []*pb.AttributeValue{{Value: &pb.AttributeValue_Text{Text: "amd64"}}}}}
 	g.Variants[0].Resources.Devices = []*pb.DeviceRequest{{Kind: "gpu", Count: 1, Thousandths: 500}}
 	if rapid.Bool().Draw(t, "second group") {
@@ -127,8 +142,16 @@ func (w walker) plan(t *rapid.T, s *state.Snapshot, job string) *pb.ApplyPlan {
 	if j, ok := s.Job(job); ok {
 		g := rapid.IntRange(0, len(j.Groups)-1).Draw(t, "group")
 		set.Group, set.Gang = int32(g), j.Spec.Groups[g].Gang
-		for ordinal := range j.Ready(g).All() {
-			p := &pb.Placement{Ordinal: ordinal, Node: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "on")}
+		for ready := j.Ready(g, s.Time()); !ready.Empty(); {
+			tasks := ready.First(1)
+			if !set.Gang {
+				tasks = ready.First(rapid.Int64Range(1, 3).Draw(t, "chunk"))
+			}
+			ready = ready.Subtract(tasks)
+			p := &pb.Placement{Node: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "on")}
+			if p.Ordinal, _ = tasks.Min(); tasks.Len() > 1 {
+				p.Tasks = tasks.Pairs()
+			}
 			if rapid.Bool().Draw(t, "device") {
 				p.Devices = []*pb.DeviceShare{{DeviceId: rapid.SampledFrom([]string{"gpu0", "gpu1"}).Draw(t, "gpu"), Thousandths: 500, MemoryMib: 50}}
 			}
@@ -150,8 +173,8 @@ func (w walker) report(t *rapid.T, s *state.Snapshot, node string) *pb.ReportAll
 		if rapid.Bool().Draw(t, "report") {
 			r.Reports = append(r.Reports, &pb.AllocationReport{
 				AllocationId: a.ID, State: pb.AllocationState(rapid.IntRange(1, 6).Draw(t, "state")),
-				Exit:  &pb.Exit{Code: rapid.SampledFrom([]int32{0, 1, 75}).Draw(t, "code"), Reason: model.ReasonExited},
-				Usage: &pb.Usage{CpuMs: 5, PeakMemoryBytes: 6, Limits: "v2"},
+				Exit:  &pb.Exit{Code: rapid.SampledFrom([]int32{0, 1, 75}).Draw(t, "code"), Reason: rapid.SampledFrom([]string{model.ReasonExited, model.ReasonOOM}).Draw(t, "reason")},
+				Usage: &pb.Usage{CpuMs: 5, PeakMemoryBytes: 6, Limits: "v2"}, Done: []int64{0, 1}, Failed: []int64{1, 2},
 			})
 		}
 	}

@@ -144,6 +144,8 @@ func (d *decoder) record(f *pb.SnapshotFrame) error {
 		return d.queue(r.Queue)
 	case *pb.SnapshotFrame_Node:
 		return d.node(r.Node)
+	case *pb.SnapshotFrame_Limit:
+		return d.limit(r.Limit)
 	case *pb.SnapshotFrame_Server:
 		return d.loader.AddServer(&model.Server{ID: r.Server.Id, RaftAddress: r.Server.RaftAddress, APIAddress: r.Server.ApiAddress})
 	case *pb.SnapshotFrame_Health:

@@ -82,6 +82,10 @@ func (e *encoder) snapshot(s *state.Snapshot) {
 		e.frame.Frame = nodeFrame(n)
 		e.write()
 	}
+	for l := range s.Limits() {
+		e.frame.Frame = limitFrame(l)
+		e.write()
+	}
 	for v := range s.Servers() {
 		e.frame.Frame = serverFrame(v)
 		e.write()

@@ -54,6 +54,7 @@ func jobFrame(j *model.Job) *pb.SnapshotFrame_Job {
 		Id: j.ID, Number: j.Number, Spec: wire.JobSpecToProto(j.Spec), Owner: j.Owner, State: pb.JobState(j.State),
 		SubmittedMs: int64(j.SubmittedAt), StartedMs: int64(j.StartedAt), EndedMs: int64(j.EndedAt),
 		Revision: j.Revision, StopRequested: j.StopRequested, Groups: make([]*pb.GroupRecord, len(j.Groups)),
+		Boost: j.Boost, Waits: wire.JobDependenciesToProto(j.Waits), NodeFailures: nodeFailuresToProto(j.NodeFailures),
 	}
 	for g := range j.Groups {
 		s := &j.Groups[g]
@@ -62,6 +63,7 @@ func jobFrame(j *model.Job) *pb.SnapshotFrame_Job {
 			Failed: s.Failed.Pairs(), Stopped: s.Stopped.Pairs(),
 			Epoch: s.Epoch, VariantChosen: s.VariantChosen, Restarts: s.Restarts,
 		}
+		arrayToRecord(p.Groups[g], s)
 	}
 	return &pb.SnapshotFrame_Job{Job: p}
 }
@@ -82,6 +84,7 @@ func (d *decoder) job(p *pb.JobRecord) error {
 		ID: p.Id, Number: p.Number, Spec: spec, Owner: p.Owner, State: model.JobState(p.State),
 		SubmittedAt: model.Time(p.SubmittedMs), StartedAt: model.Time(p.StartedMs), EndedAt: model.Time(p.EndedMs),
 		Revision: p.Revision, StopRequested: p.StopRequested, Groups: make([]model.GroupStatus, len(p.Groups)),
+		Boost: p.Boost, Waits: wire.JobDependenciesFromProto(p.Waits), NodeFailures: nodeFailuresFromProto(p.NodeFailures),
 	}
 	for g, r := range p.Groups {
 		s := &j.Groups[g]
@@ -92,6 +95,9 @@ func (d *decoder) job(p *pb.JobRecord) error {
 			if *set, ok = model.SetFromPairs(pairs[i]); !ok {
 				return fmt.Errorf("job %s: a set of tasks is not in order", p.Id)
 			}
+		}
+		if err := arrayFromRecord(s, r); err != nil {
+			return fmt.Errorf("job %s: %w", p.Id, err)
 		}
 	}
 	return d.loader.AddJob(j)
@@ -111,7 +117,7 @@ func allocationFrame(a *model.Allocation) *pb.SnapshotFrame_Allocation {
 		CpuMilli: a.CPUMilli, MemoryMib: a.MemoryMiB, DiskMib: a.DiskMiB, Devices: wire.SharesToProto(a.Devices),
 		Exclusive: a.Exclusive, State: pb.AllocationState(a.State), StopRequested: a.StopRequested,
 		PlacedMs: int64(a.PlacedAt), StartedMs: int64(a.StartedAt), EndedMs: int64(a.EndedAt),
-		Exit: wire.ExitToProto(a.Exit), Usage: wire.UsageToProto(a.Usage),
+		Exit: wire.ExitToProto(a.Exit), Usage: wire.UsageToProto(a.Usage), Tasks: a.Chunk.Pairs(),
 	}}
 }
 
@@ -124,13 +130,17 @@ func (d *decoder) allocation(p *pb.Allocation) error {
 	if err != nil {
 		return fmt.Errorf("allocation %s: variant %q is no position", p.Id, p.Variant)
 	}
+	chunk, ok := model.SetFromPairs(p.Tasks)
+	if first, some := chunk.Min(); !ok || some && first != p.Ordinal {
+		return fmt.Errorf("allocation %s: its tasks are not in order", p.Id)
+	}
 	return d.loader.AddAllocation(&model.Allocation{
 		ID: p.Id, Job: p.JobId, Group: group, Variant: variant,
 		Ordinal: p.Ordinal, Attempt: p.Attempt, Epoch: p.Epoch, Node: p.Node,
 		CPUMilli: p.CpuMilli, MemoryMiB: p.MemoryMib, DiskMiB: p.DiskMib, Devices: wire.SharesFromProto(p.Devices),
-		State: allocationState(p.State), StopRequested: p.StopRequested,
+		Exclusive: p.Exclusive, State: allocationState(p.State), StopRequested: p.StopRequested,
 		PlacedAt: model.Time(p.PlacedMs), StartedAt: model.Time(p.StartedMs), EndedAt: model.Time(p.EndedMs),
-		Exit: wire.ExitFromProto(p.Exit), Usage: wire.UsageFromProto(p.Usage),
+		Exit: wire.ExitFromProto(p.Exit), Usage: wire.UsageFromProto(p.Usage), Chunk: chunk,
 	})
 }
 

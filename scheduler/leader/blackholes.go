@@ -69,13 +69,19 @@ func endOf(snap *state.Snapshot, e state.Event) blackhole.End {
 		begun = a.PlacedAt
 	}
 	end.Ran = model.Duration(a.EndedAt - begun)
-	if !end.Well && (a.Exit.Reason == model.ReasonTimeLimit || a.Exit.Code == state.ExitTempFail) {
+	if !end.Well && (a.Exit.Reason == model.ReasonTimeLimit || requeued(snap, a)) {
 		end.Ran = model.Duration(e.Time)
 	}
 	for _, s := range a.Devices {
 		end.Devices = append(end.Devices, s.Device)
 	}
 	return end
+}
+
+// requeued reports whether an attempt ended with a code by which its job asks to be run again.
+func requeued(snap *state.Snapshot, a *model.Allocation) bool {
+	j, ok := snap.Job(a.Job)
+	return ok && j.Spec.Groups[a.Group].ExitCodes.Requeues(a.Exit.Code)
 }
 
 // tellOf tells a node's agent of a fault that it cannot see. The last node that takes work is left

@@ -91,7 +91,9 @@ func (l *Leader) cycle(ctx context.Context, d *decider) (placed int64, err error
 // input is what the core decides on: the state as plain values. More are jobs
 // that are asked about and not in the state.
 func (l *Leader) input(snap *state.Snapshot, more ...*model.Job) core.Input {
-	in := core.Input{Now: snap.Time(), Seed: snap.Index(), Limits: l.cfg.Limits, PriceWeight: l.cfg.PriceWeight}
+	// The state's clock stands still while nothing happens; time goes on.
+	now := max(snap.Time(), model.Time(time.Now().UnixMilli()))
+	in := core.Input{Now: now, Seed: snap.Index(), Limits: l.cfg.Limits, PriceWeight: l.cfg.PriceWeight}
 	for j := range snap.ActiveJobs() {
 		in.Jobs = append(in.Jobs, j)
 	}
@@ -104,6 +106,7 @@ func (l *Leader) input(snap *state.Snapshot, more ...*model.Job) core.Input {
 	}
 	in.Occupants = occupants(snap, in.Jobs, asking)
 	in.Queues = queueViews(snap)
+	in.Counted = limitViews(snap)
 	if mix := l.mix.Load(); mix != nil {
 		in.Mix = *mix
 	}
@@ -131,6 +134,21 @@ func occupants(snap *state.Snapshot, jobs, asking []*model.Job) []core.Occupant 
 		}
 	}
 	return out
+}
+
+// limitViews returns the operator's limits with what is held of them.
+func limitViews(snap *state.Snapshot) []core.LimitView {
+	var views []core.LimitView
+	for m := range snap.Limits() {
+		v := core.LimitView{Limit: m, Used: snap.LimitUsed(m.Name)}
+		if m.Scope != model.PerCluster {
+			for u := range snap.LimitUses(m.Name, m.Scope) {
+				v.On = append(v.On, core.LimitHeld(u))
+			}
+		}
+		views = append(views, v)
+	}
+	return views
 }
 
 // queueViews turns the state's usage, which covers a queue and all below it,

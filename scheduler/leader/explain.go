@@ -64,7 +64,8 @@ func (l *Leader) warnings(snap *state.Snapshot, spec *model.JobSpec) []string {
 
 // verdict turns a trace into what is shown.
 func verdict(t *core.GroupTrace) *pb.GroupVerdict {
-	v := &pb.GroupVerdict{Group: t.Name, Code: string(t.Code), Summary: sentence(t), ReadyTasks: t.Ready, WaitsFor: t.WaitsFor}
+	summary := strings.Join(append([]string{sentence(t)}, t.Notes...), "; ")
+	v := &pb.GroupVerdict{Group: t.Name, Code: string(t.Code), Summary: summary, ReadyTasks: t.Ready, WaitsFor: t.WaitsFor}
 	for i := range t.Variants {
 		w := &t.Variants[i]
 		p := &pb.VariantVerdict{Variant: w.Variant, Nodes: w.Nodes, NearestNode: w.NearestNode, NearestLacks: w.NearestLacks, Hint: w.Hint}
@@ -84,7 +85,9 @@ func sentence(t *core.GroupTrace) string {
 		return fmt.Sprintf("%s being placed", tasks(t.Placed))
 	case core.CodeBlocked:
 		return fmt.Sprintf("%s for %s to finish", wait(t.Blocked), strings.Join(t.WaitsFor, ", "))
-	case core.CodeQueueLimit, core.CodeMaxRunning:
+	case core.CodeHeld:
+		return fmt.Sprintf("%s: %s", wait(t.Held), t.Limit)
+	case core.CodeQueueLimit, core.CodeMaxRunning, core.CodeLimit:
 		return fmt.Sprintf("%s: %s", wait(waiting), t.Limit)
 	case core.CodeNoRoom:
 		return wait(waiting) + " for room: nodes that would fit are full"

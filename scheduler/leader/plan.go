@@ -69,5 +69,5 @@ func (s *splitter) set(c *core.PlacementSet) {
 }
 
 func placementToProto(p core.Placement) *pb.Placement {
-	return &pb.Placement{Ordinal: p.Ordinal, Node: p.Node, Devices: wire.SharesToProto(p.Devices)}
+	return &pb.Placement{Ordinal: p.Ordinal, Node: p.Node, Devices: wire.SharesToProto(p.Devices), Tasks: p.Chunk.Pairs()}
 }

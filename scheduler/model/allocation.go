@@ -2,8 +2,8 @@ package model
 
 import "strconv"
 
-// Allocation is one attempt of one task on one node. It never restarts; a
-// further attempt is a new allocation.
+// Allocation is one attempt of one task, or of a chunk of tasks, on one node.
+// It never restarts; a further attempt is a new allocation.
 type Allocation struct {
 	ID      string
 	Job     string
@@ -28,6 +28,17 @@ type Allocation struct {
 	EndedAt       Time
 	Exit          Exit
 	Usage         Usage
+
+	// Chunk are its tasks where it has several; Ordinal is the least of them.
+	Chunk Set
+}
+
+// Tasks returns the ordinals of the tasks that the allocation is an attempt of.
+func (a *Allocation) Tasks() Set {
+	if a.Chunk.Empty() {
+		return NewSet(a.Ordinal, a.Ordinal+1)
+	}
+	return a.Chunk
 }
 
 // DeviceShare is the part of one device that an allocation holds.
@@ -63,6 +74,15 @@ const (
 	// ReasonDeviceFault: a device that the attempt held is ill; ReasonHostFault: the host is.
 	ReasonDeviceFault = "device-fault"
 	ReasonHostFault   = "host-fault"
+	// ReasonNoOutput: the log was silent for too long.
+	ReasonNoOutput = "no-output"
+	// ReasonTooFast: it succeeded too soon to be true.
+	ReasonTooFast = "too-fast"
+	// ReasonIndicesFailed: the command ended well and said that some of its indices had not.
+	ReasonIndicesFailed = "indices-failed"
+	// ReasonEaten and ReasonRetry: somebody asked that its tasks be eaten, or run again.
+	ReasonEaten = "eaten"
+	ReasonRetry = "retry"
 )
 
 // Usage is what an attempt used.

@@ -7,31 +7,54 @@ import (
 	"pgregory.net/rapid"
 )
 
-// blockedByHand answers the question the plain way: a task is blocked when one
-// of its indices is worked on upstream by a task that has not succeeded.
+// blockedByHand answers the question the plain way: a waiting task is blocked
+// when it or a waiting task of its chunk needs something upstream that has not
+// become what it needs.
 func blockedByHand(spec *JobSpec, status []GroupStatus, g int) []int64 {
 	blocked := []int64{}
-	group := &spec.Groups[g]
-	for o := range group.Indices.Tasks() {
-		for _, d := range group.DependsOn {
-			up, done := &spec.Groups[d.Group], status[d.Group].Succeeded
-			waits := false
-			if d.Each {
-				for _, index := range group.Indices.Of(o) {
-					if task, ok := up.Indices.Ordinal(index); ok && !done.Contains(task) {
-						waits = true
-					}
-				}
-			} else {
-				waits = done.Len() < up.Indices.Tasks()
-			}
-			if waits {
+	group, waiting := &spec.Groups[g], status[g].Waiting
+	chunk := max(1, group.Indices.Chunk)
+	for o := range waiting.All() {
+		for mate := o / chunk * chunk; mate < (o/chunk+1)*chunk; mate++ {
+			if waiting.Contains(mate) && lacks(spec, status, g, mate) {
 				blocked = append(blocked, o)
 				break
 			}
 		}
 	}
 	return blocked
+}
+
+// lacks reports whether a task needs something that is not as it needs it.
+func lacks(spec *JobSpec, status []GroupStatus, g int, o int64) bool {
+	group := &spec.Groups[g]
+	for _, d := range group.DependsOn {
+		up, s := &spec.Groups[d.Group], &status[d.Group]
+		met := func(task int64) bool {
+			switch d.Condition {
+			case OnEnded:
+				return !s.Waiting.Contains(task) && !s.Active.Contains(task)
+			case OnFailed:
+				return s.Failed.Contains(task)
+			}
+			return s.Succeeded.Contains(task)
+		}
+		if d.Each {
+			index, _ := group.Indices.At(o)
+			if task, ok := up.Indices.Ordinal(index); ok && !met(task) {
+				return true
+			}
+			continue
+		}
+		all, any := true, false
+		for task := range up.Indices.Tasks() {
+			all, any = all && met(task), any || met(task)
+		}
+		if d.Condition == OnFailed && !(any && s.Waiting.Empty() && s.Active.Empty()) || d.Condition != OnFailed && !all {
+			return true
+		}
+	}
+	return false
 }
 
 // drawJob draws a job of up to four groups with any dependencies on earlier
@@ -41,11 +64,9 @@ func drawJob(t *rapid.T) *Job {
 	for g := range rapid.IntRange(1, 4).Draw(t, "groups") {
 		group := TaskGroup{Indices: drawIndices(t, "array")}
 		for up := range g {
-			switch rapid.IntRange(0, 2).Draw(t, "dependency") {
-			case 1:
-				group.DependsOn = append(group.DependsOn, Dependency{Group: up})
-			case 2:
-				group.DependsOn = append(group.DependsOn, Dependency{Group: up, Each: true})
+			if rapid.Bool().Draw(t, "depends") {
+				condition := rapid.SampledFrom([]Condition{0, OnSucceeded, OnSucceeded, OnEnded, OnFailed}).Draw(t, "condition")
+				group.DependsOn = append(group.DependsOn, Dependency{Group: up, Each: rapid.Bool().Draw(t, "each"), Condition: condition})
 			}
 		}
 		var status GroupStatus
@@ -84,13 +105,13 @@ func TestReadyTasksAreWaitingAndNotBlocked(t *testing.T) {
 					want = append(want, o)
 				}
 			}
-			if got := members(j.Ready(g)); !slices.Equal(got, want) {
+			if got := members(j.Ready(g, 0)); !slices.Equal(got, want) {
 				t.Fatalf("group %d: ready %v, want %v", g, got, want)
 			}
 		}
 		j.StopRequested = true
 		for g := range j.Groups {
-			if !j.Ready(g).Empty() {
+			if !j.Ready(g, 0).Empty() {
 				t.Fatal("a job that is to stop has ready tasks")
 			}
 		}
@@ -129,7 +150,7 @@ func TestEveryJobSettlesWhenItsTasksEnd(t *testing.T) {
 				s := &j.Groups[g]
 				s.Succeeded = s.Succeeded.Union(s.Active)
 				s.Active = Set{}
-				for o := range j.Ready(g).All() {
+				for o := range j.Ready(g, 0).All() {
 					moved = true
 					s.Waiting.Remove(o)
 					if rapid.IntRange(0, 9).Draw(t, "fails") == 0 {
@@ -146,6 +167,16 @@ func TestEveryJobSettlesWhenItsTasksEnd(t *testing.T) {
 		whole := true
 		for g := range j.Groups {
 			whole = whole && j.Groups[g].Succeeded.Len() == j.Spec.Groups[g].Indices.Tasks()
+		}
+		failed := slices.ContainsFunc(j.Groups, func(s GroupStatus) bool { return !s.Failed.Empty() })
+		stopped := slices.ContainsFunc(j.Groups, func(s GroupStatus) bool { return !s.Stopped.Empty() })
+		if whole && j.Outcome() != JobSucceeded || failed && j.Outcome() != JobFailed || j.Outcome() == JobSucceeded && failed {
+			t.Fatalf("outcome %s, all succeeded: %v, any failed: %v, any stopped: %v", j.Outcome(), whole, failed, stopped)
+		}
+		if slices.ContainsFunc(j.Spec.Groups, func(g TaskGroup) bool {
+			return slices.ContainsFunc(g.DependsOn, func(d Dependency) bool { return d.Condition == OnFailed })
+		}) {
+			return // what was to run only after a failure need not have run
 		}
 		if (j.Outcome() == JobSucceeded) != whole {
 			t.Fatalf("outcome %s, all succeeded: %v", j.Outcome(), whole)
@@ -192,20 +223,20 @@ func TestChunksWaitForAllTheirInputs(t *testing.T) {
 		ready string
 	}{
 		{nil, ""},
-		{[]int64{0}, ""},          // 1001,1011,1021 of 1001 ... 1031
-		{[]int64{0, 1}, "0"},      // up to 1051: 1001-1031 is whole
-		{[]int64{0, 1, 2}, "0-1"}, // up to 1081: 1041-1071 too
-		{[]int64{1, 2}, "1"},      // 1031 ... 1081: the first lacks its start
-		{[]int64{5, 6}, "4"},      // 1151 ... 1191
-		{[]int64{3, 4, 5}, "3"},   // 1091 ... 1171: 1121-1151, not 1161-1191
-		{[]int64{6, 5, 4, 3}, "3-4"},
+		{[]int64{0}, ""},            // 1001,1011,1021 of 1001 ... 1031
+		{[]int64{0, 1}, "0-3"},      // up to 1051: 1001-1031 is whole
+		{[]int64{0, 1, 2}, "0-7"},   // up to 1081: 1041-1071 too
+		{[]int64{1, 2}, "4-7"},      // 1031 ... 1081: the first lacks its start
+		{[]int64{5, 6}, "16-19"},    // 1151 ... 1191
+		{[]int64{3, 4, 5}, "12-15"}, // 1091 ... 1171: 1121-1151, not 1161-1191
+		{[]int64{6, 5, 4, 3}, "12-19"},
 	} {
-		status := []GroupStatus{{}, {Waiting: NewSet(0, 5)}}
-		for _, o := range c.done {
-			status[0].Succeeded.Add(o)
+		status := []GroupStatus{{}, {Waiting: NewSet(0, 20)}}
+		for _, chunk := range c.done {
+			status[0].Succeeded.AddRange(3*chunk, min(20, 3*chunk+3))
 		}
 		j := &Job{Spec: spec, Groups: status, State: JobRunning}
-		if got := j.Ready(1).String(); got != c.ready {
+		if got := j.Ready(1, 0).String(); got != c.ready {
 			t.Errorf("with %v done %q is ready, want %q", c.done, got, c.ready)
 		}
 	}
@@ -218,7 +249,7 @@ func BenchmarkBlockedEachOfAMillion(b *testing.B) {
 		{Indices: Count(MaxTasks)},
 		{Indices: Count(MaxTasks), DependsOn: []Dependency{{Group: 0, Each: true}}},
 	}}
-	status := []GroupStatus{{Succeeded: NewSet(1000, 500_000)}, {}}
+	status := []GroupStatus{{Succeeded: NewSet(1000, 500_000)}, {Waiting: NewSet(0, MaxTasks)}}
 	b.ReportAllocs()
 	for b.Loop() {
 		if DependencyBlocked(spec, status, 1).Len() != MaxTasks-499_000 {
@@ -265,7 +296,7 @@ func BenchmarkBlockedInterleavedBackwards(b *testing.B) {
 	for o := int64(0); o < n; o += 2 {
 		done.Add(o)
 	}
-	status := []GroupStatus{{Succeeded: done}, {}}
+	status := []GroupStatus{{Succeeded: done}, {Waiting: NewSet(0, n)}}
 	b.ReportAllocs()
 	for b.Loop() {
 		if DependencyBlocked(spec, status, 1).Len() != n/2 {

@@ -27,13 +27,17 @@ func (r Range) Position(v int64) (pos int64, ok bool) {
 	return pos, pos >= 0 && pos < r.Len()
 }
 
-// Indices is a group's array in the order in which its tasks start: ranges of
-// user-visible indices, joined Chunk at a time into tasks. A task is known by
-// its ordinal, its position in that order.
+// Indices is a group's array: ranges of user-visible indices in the order of
+// the job file. Each index is a task, known by its ordinal, which is its
+// position in that order.
 type Indices struct {
 	Ranges []Range
-	// Chunk is how many indices make one task; at least 1.
+	// Chunk is how many tasks one allocation takes: ordinals 0 to Chunk-1, Chunk
+	// to 2*Chunk-1 and so on, less those that do not wait. 0 counts as 1.
 	Chunk int64
+	// Auto lets the scheduler choose how many tasks an allocation takes, from any
+	// place; Chunk is 1.
+	Auto bool
 }
 
 // Count returns the indices of `count: n`, which are 0 to n-1.
@@ -51,11 +55,15 @@ func (x Indices) Len() int64 {
 }
 
 // Tasks returns the number of tasks.
-func (x Indices) Tasks() int64 { return (x.Len() + x.chunk() - 1) / x.chunk() }
+func (x Indices) Tasks() int64 { return x.Len() }
+
+// Allocations returns how many allocations it takes to run every task once,
+// where that is known beforehand; with Auto it is the number of tasks.
+func (x Indices) Allocations() int64 { return (x.Len() + x.chunk() - 1) / x.chunk() }
 
 func (x Indices) chunk() int64 { return max(1, x.Chunk) }
 
-// At returns the index that stands at a position (not ordinal) of the array.
+// At returns the index of the task with that ordinal.
 func (x Indices) At(pos int64) (index int64, ok bool) {
 	for _, r := range x.Ranges {
 		if n := r.Len(); pos < n {
@@ -72,23 +80,41 @@ func (x Indices) Ordinal(index int64) (ordinal int64, ok bool) {
 	var base int64
 	for _, r := range x.Ranges {
 		if p, ok := r.Position(index); ok {
-			return (base + p) / x.chunk(), true
+			return base + p, true
 		}
 		base += r.Len()
 	}
 	return 0, false
 }
 
-// Of returns the indices that a task works on, in order.
-func (x Indices) Of(ordinal int64) []int64 {
-	c := x.chunk()
-	out := make([]int64, 0, c)
-	for p := ordinal * c; p < (ordinal+1)*c; p++ {
-		v, ok := x.At(p)
-		if !ok {
-			break
+// Of returns the indices of tasks, in order of their ordinals.
+func (x Indices) Of(tasks Set) []int64 {
+	out := make([]int64, 0, tasks.Len())
+	for o := range tasks.All() {
+		if v, ok := x.At(o); ok {
+			out = append(out, v)
 		}
-		out = append(out, v)
+	}
+	return out
+}
+
+// OrdinalsOf returns the tasks whose indices lie in ascending or descending
+// ranges. The cost follows the ranges on both sides, not the tasks, but where
+// the strides differ.
+func (x Indices) OrdinalsOf(ranges []Range) Set {
+	from := Indices{Ranges: ranges}
+	return project(from, NewSet(0, from.Len()), x)
+}
+
+// wholeChunks returns the tasks of all chunks that a set has a part of.
+func (x Indices) wholeChunks(tasks Set) Set {
+	c, n := x.chunk(), x.Len()
+	if c == 1 {
+		return tasks
+	}
+	var out Set
+	for _, v := range tasks.iv {
+		out.AddRange(v.Lo/c*c, min((v.Hi+c-1)/c*c, n))
 	}
 	return out
 }
@@ -106,14 +132,4 @@ func (x Indices) String() string {
 		}
 	}
 	return strings.Join(parts, ",")
-}
-
-// positionsOf maps task ordinals to array positions.
-func (x Indices) positionsOf(ordinals Set) Set {
-	c, n := x.chunk(), x.Len()
-	var out Set
-	for _, v := range ordinals.iv {
-		out.AddRange(v.Lo*c, min(v.Hi*c, n))
-	}
-	return out
 }

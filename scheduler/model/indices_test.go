@@ -48,27 +48,24 @@ func flat(x Indices) []int64 {
 	return out
 }
 
-func TestIndicesAreTheirRangesInOrderCutIntoChunks(t *testing.T) {
+func TestTasksAreTheIndicesOfTheRangesInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		x := drawIndices(t, "array")
 		all := flat(x)
 		if x.Len() != int64(len(all)) {
 			t.Fatalf("Len %d, want %d", x.Len(), len(all))
 		}
-		chunks := slices.Collect(slices.Chunk(all, int(max(1, x.Chunk))))
-		if x.Tasks() != int64(len(chunks)) {
-			t.Fatalf("Tasks %d, want %d", x.Tasks(), len(chunks))
+		if x.Tasks() != int64(len(all)) || x.Allocations() != int64(len(slices.Collect(slices.Chunk(all, int(max(1, x.Chunk)))))) {
+			t.Fatalf("%d tasks in %d allocations, of %d indices", x.Tasks(), x.Allocations(), len(all))
 		}
-		for o, want := range chunks {
-			if got := x.Of(int64(o)); !slices.Equal(got, want) {
-				t.Fatalf("task %d works on %v, want %v", o, got, want)
-			}
+		if got := x.Of(NewSet(0, x.Tasks())); !slices.Equal(got, all) {
+			t.Fatalf("all tasks work on %v, want %v", got, all)
 		}
 		for p, v := range all {
 			if got, ok := x.At(int64(p)); !ok || got != v {
 				t.Fatalf("At(%d) is %d %v, want %d", p, got, ok, v)
 			}
-			if o, ok := x.Ordinal(v); !ok || o != int64(p)/max(1, x.Chunk) {
+			if o, ok := x.Ordinal(v); !ok || o != int64(p) {
 				t.Fatalf("index %d belongs to task %d %v", v, o, ok)
 			}
 		}
@@ -87,10 +84,8 @@ func TestIndicesOutsideAreNotFound(t *testing.T) {
 			t.Errorf("position %d holds %d", pos, v)
 		}
 	}
-	for _, o := range []int64{-1, 3} {
-		if got := x.Of(o); len(got) != 0 {
-			t.Errorf("task %d works on %v", o, got)
-		}
+	if got := x.Of(NewSet(-1, 9)); !slices.Equal(got, []int64{1, 3, 5, 7, 9}) {
+		t.Errorf("tasks -1 to 8 work on %v", got)
 	}
 	if n := Count(0).Tasks(); n != 0 {
 		t.Errorf("a count of 0 makes %d tasks", n)
@@ -110,4 +105,21 @@ func TestIndicesAreWrittenAsInAJobFile(t *testing.T) {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
+}
+
+// Which tasks a filter of indices means is found by arithmetic; it equals
+// looking at each task's index.
+func TestFiltersOfIndicesMeanTheTasksThatHoldThem(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		x, filter := drawIndices(t, "array"), drawIndices(t, "filter")
+		var want Set
+		for o, v := range flat(x) {
+			if slices.Contains(flat(filter), v) {
+				want.Add(int64(o))
+			}
+		}
+		if got := x.OrdinalsOf(filter.Ranges); !got.Equal(want) {
+			t.Fatalf("%s means %s of %s, want %s", filter, got, x, want)
+		}
+	})
 }

@@ -1,5 +1,7 @@
 package model
 
+import "slices"
+
 // Limits on a job, by design. Over a limit is a FieldError at submission.
 const (
 	MaxTasks          = 1_000_000
@@ -42,6 +44,13 @@ type Job struct {
 	Groups []GroupStatus
 	// Revision is the raft index of the last change.
 	Revision uint64
+
+	// Boost is added to the spec's priority.
+	Boost int32
+	// Waits are jobs that must end before anything starts; see JobSpec.After.
+	Waits []JobDependency
+	// NodeFailures are kept by node, for nodes on which tasks have failed.
+	NodeFailures []NodeFailures
 }
 
 // JobSpec is what the user wrote. It never changes after submission.
@@ -51,6 +60,11 @@ type JobSpec struct {
 	Priority int32
 	Groups   []TaskGroup
 	Labels   map[string]string
+	// After are jobs to wait for. As submitted a job is named by its id or number;
+	// in the state by its id.
+	After []JobDependency
+	// Singleton waits for every earlier job of the same name and owner to end.
+	Singleton bool
 }
 
 // TaskGroup is a set of alike tasks.
@@ -74,14 +88,48 @@ type TaskGroup struct {
 	Exclusive bool
 	Spread    []Spread
 	Apart     []Apart
+	Order     Order
+	ExitCodes ExitCodes
+	// RetryBackoff is the wait after a task's first failure; it doubles with each.
+	RetryBackoff Duration
+	// AvoidAfter failures on one node, the job keeps away from it for AvoidFor; 0 means never.
+	AvoidAfter int32
+	AvoidFor   Duration
+	// NoOutputTimeout and MinRuntime are enforced by the agent; 0 means neither.
+	NoOutputTimeout Duration
+	MinRuntime      Duration
+	// MaxMemoryMiB lets memory be learned, up to so much; 0 means that it is fixed.
+	MaxMemoryMiB int64
+	// Limits are what one allocation holds of the operator's limits, by name.
+	Limits []LimitUse
+	// Isolation is how far tasks are shut off from their host; "" leaves it to the agents.
+	Isolation string
+	// AtMostOnce keeps two attempts of a task from ever running at the same time: the task
+	// waits until a lost one is known to be dead. Otherwise it waits only until the lease of
+	// the lost one's node has ended; both may run for a while, and one alone publishes.
+	AtMostOnce bool
 }
+
+// Levels of isolation that a group may ask for; see the agent.
+const (
+	IsolationHost     = "host"
+	IsolationStandard = "standard"
+	IsolationStrict   = "strict"
+)
 
 // Dependency makes a group wait for another group of its job: for all of it,
 // or, with Each, index by index.
 type Dependency struct {
 	// Group is an index into JobSpec.Groups.
-	Group int
-	Each  bool
+	Group     int
+	Each      bool
+	Condition Condition
+}
+
+// JobDependency makes a job wait for another one.
+type JobDependency struct {
+	Job       string
+	Condition Condition
 }
 
 // Variant is one way to run a task.
@@ -128,6 +176,25 @@ type GroupStatus struct {
 	VariantChosen int32
 	// Restarts counts how often a gang was started again after a failure.
 	Restarts int32
+
+	// Joined is the number of active tasks less that of live allocations.
+	Joined int64
+	// Eaten tasks count as succeeded; those that are still active do once they end.
+	Eaten Set
+	// Cancelled tasks are active and are not run again.
+	Cancelled Set
+	// Paused tasks do not start.
+	Paused Set
+	// Front tasks start before all others, Back ones after them.
+	Front, Back Set
+	// Order overrides the spec's where it is not 0; Stride is that of OrderInterleave.
+	Order  Order
+	Stride int32
+	// Delays hold back tasks that failed, by ascending time.
+	Delays []Delay
+	Pace   Pace
+	// Memory is what was learned of each variant's; nil until something was.
+	Memory []LearnedMemory
 }
 
 // Task is kept only for tasks that were placed at least once.
@@ -145,6 +212,8 @@ type Task struct {
 // Clone returns a copy whose group statuses may be changed. The spec is shared.
 func (j *Job) Clone() *Job {
 	c := *j
+	c.Waits = slices.Clone(j.Waits)
+	c.NodeFailures = slices.Clone(j.NodeFailures)
 	c.Groups = make([]GroupStatus, len(j.Groups))
 	for i := range j.Groups {
 		c.Groups[i] = j.Groups[i].Clone()
@@ -160,8 +229,26 @@ func (g *GroupStatus) Clone() GroupStatus {
 	c.Succeeded = g.Succeeded.Clone()
 	c.Failed = g.Failed.Clone()
 	c.Stopped = g.Stopped.Clone()
+	c.Eaten, c.Cancelled = g.Eaten.Clone(), g.Cancelled.Clone()
+	c.Paused = g.Paused.Clone()
+	c.Front, c.Back = g.Front.Clone(), g.Back.Clone()
+	c.Delays = slices.Clone(g.Delays)
+	for i := range c.Delays {
+		c.Delays[i].Tasks = c.Delays[i].Tasks.Clone()
+	}
+	c.Memory = slices.Clone(g.Memory)
 	return c
 }
+
+// MayRunTwice reports whether a task may be started again before its lost attempt is known to
+// be dead. A gang's never may.
+func (g *TaskGroup) MayRunTwice() bool { return !g.AtMostOnce && !g.Gang }
+
+// Priority is what the job is served with.
+func (j *Job) Priority() int32 { return j.Spec.Priority + j.Boost }
+
+// Running returns the number of live allocations of a group.
+func (g *GroupStatus) Running() int64 { return g.Active.Len() - g.Joined }
 
 // GroupIndex returns the position of the named group, or -1.
 func (s *JobSpec) GroupIndex(name string) int {

@@ -10,17 +10,16 @@ import (
 // project returns the tasks of array b that hold an index of the given tasks
 // of array a.
 //
-// The tasks become runs of array positions, and those runs of index values,
-// each an arithmetic progression. A progression and a range of b have in
+// The tasks become runs of index values, each an arithmetic progression. A progression and a range of b have in
 // common another progression, which number theory names without walking
 // either: values congruent to both. Its positions in b are evenly spaced, and
-// where they lie no further apart than a chunk is long, the tasks that hold
-// them are one interval. So a pair of runs costs a few divisions, and single
-// tasks are only counted out where they really lie apart.
+// where they are neighbours, they are one interval. So a pair of runs costs a
+// few divisions, and single tasks are only counted out where they really lie
+// apart.
 func project(a Indices, tasks Set, b Indices) Set {
 	targets := targetsOf(b)
-	hits := hits{chunk: b.chunk()}
-	positions := a.positionsOf(tasks).iv
+	var hits hits
+	positions := tasks.iv
 	var base int64 // position in a where the range begins
 	for _, r := range a.Ranges {
 		end := base + r.Len()
@@ -166,20 +165,16 @@ func inverse(a, m int64) int64 {
 }
 
 // hits collects tasks, in any order, as intervals.
-type hits struct {
-	chunk int64
-	iv    []Interval
-}
+type hits struct{ iv []Interval }
 
-// add enters the tasks at n array positions, the first at pos and each `apart`
-// from the one before.
+// add enters n tasks, the first at pos and each `apart` from the one before.
 func (h *hits) add(pos, n, apart int64) {
-	if apart <= h.chunk {
-		h.interval(pos/h.chunk, (pos+(n-1)*apart)/h.chunk)
+	if apart == 1 {
+		h.interval(pos, pos+n-1)
 		return
 	}
 	for range n {
-		h.interval(pos/h.chunk, pos/h.chunk)
+		h.interval(pos, pos)
 		pos += apart
 	}
 }

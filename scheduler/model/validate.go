@@ -28,6 +28,7 @@ func Validate(s *JobSpec) []FieldError {
 		tasks += s.Groups[i].Indices.Tasks()
 	}
 	v.atMost("groups", tasks, MaxTasks, "tasks in all")
+	v.after(s)
 	if cycle := dependencyCycle(s); cycle != nil {
 		v.fault(fmt.Sprintf("groups[%d].depends_on", cycle[0]), "the groups wait for each other: "+cycleWords(s, cycle),
 			"remove one of these dependencies")
@@ -86,7 +87,7 @@ func (v *validator) group(path string, s *JobSpec, i int) {
 		if g.MaxRunning > 0 && int64(g.MaxRunning) < n {
 			v.fault(path+".max_running", fmt.Sprintf("a gang of %d starts all together and cannot be held to %d", n, g.MaxRunning), "remove max_running")
 		}
-		if g.Indices.Chunk > 1 {
+		if g.Indices.Chunk > 1 || g.Indices.Auto {
 			v.fault(path+".chunk", "a gang's members cannot be joined into chunks", "remove chunk or gang")
 		}
 	}
@@ -95,6 +96,9 @@ func (v *validator) group(path string, s *JobSpec, i int) {
 	v.duration(path+".time_limit_ms", g.TimeLimit, 366*Day)
 	v.duration(path+".kill_grace_ms", g.KillGrace, Day)
 	v.workdir(path+".workdir", g.Workdir)
+	if !slices.Contains([]string{"", IsolationHost, IsolationStandard, IsolationStrict}, g.Isolation) {
+		v.fault(path+".isolation", fmt.Sprintf("there is no isolation %q", g.Isolation), "use host, standard or strict")
+	}
 	for k, o := range g.Outputs {
 		v.output(fmt.Sprintf("%s.outputs[%d]", path, k), o)
 	}
@@ -111,6 +115,7 @@ func (v *validator) group(path string, s *JobSpec, i int) {
 	for k, d := range g.DependsOn {
 		v.dependency(fmt.Sprintf("%s.depends_on[%d]", path, k), s, i, d)
 	}
+	v.attempts(path, g)
 }
 
 func (v *validator) duration(path string, d, most Duration) {
@@ -257,6 +262,9 @@ func (v *validator) dependency(path string, s *JobSpec, i int, d Dependency) {
 	if d.Group < 0 || d.Group >= len(s.Groups) {
 		v.fault(path+".group", "no such group", "")
 		return
+	}
+	if d.Condition > OnFailed {
+		v.fault(path+".condition", "no such condition", "use succeeded, ended or failed")
 	}
 	if !d.Each {
 		return

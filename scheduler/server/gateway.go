@@ -27,7 +27,7 @@ func (s *Server) gateway(ctx context.Context) (http.Handler, error) {
 	}))
 	for _, register := range []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error{
 		pb.RegisterJobServiceHandler, pb.RegisterNodeServiceHandler, pb.RegisterQueueServiceHandler,
-		pb.RegisterCatalogueServiceHandler, pb.RegisterEventServiceHandler, pb.RegisterOperatorServiceHandler,
+		pb.RegisterCatalogueServiceHandler, pb.RegisterLimitServiceHandler, pb.RegisterEventServiceHandler, pb.RegisterOperatorServiceHandler,
 	} {
 		if err := register(ctx, api, conn); err != nil {
 			return nil, err

@@ -44,6 +44,9 @@ func (s *jobs) SubmitJob(ctx context.Context, r *pb.SubmitJobRequest) (*pb.Submi
 	if err != nil {
 		return nil, err
 	}
+	if err := s.knowLimits(spec); err != nil {
+		return nil, err
+	}
 	a, err := s.Propose(ctx, &pb.Command{RequestId: r.RequestId, Actor: r.Owner, Op: &pb.Command_SubmitJob{
 		SubmitJob: &pb.SubmitJob{Spec: wire.JobSpecToProto(spec), Owner: r.Owner},
 	}})
@@ -105,7 +108,7 @@ func (s *jobs) GetJob(ctx context.Context, r *pb.GetJobRequest) (*pb.Job, error)
 	if err != nil {
 		return nil, err
 	}
-	return wire.JobToProto(j, true), nil
+	return wire.JobToProto(j, true, snap.Time()), nil
 }
 
 // findJob accepts a job's id or the number at its end.
@@ -147,7 +150,7 @@ func (s *jobs) ListJobs(ctx context.Context, r *pb.ListJobsRequest) (*pb.ListJob
 			out.NextPageToken = strconv.FormatUint(j.Number+1, 10)
 			break
 		}
-		out.Jobs = append(out.Jobs, wire.JobToProto(j, false))
+		out.Jobs = append(out.Jobs, wire.JobToProto(j, false, snap.Time()))
 	}
 	return out, nil
 }
@@ -205,11 +208,12 @@ func (s *jobs) RetryJob(ctx context.Context, r *pb.RetryJobRequest) (*pb.RetryJo
 
 // after returns a job as the proposal that was just applied here left it.
 func (s *jobs) after(id string) (*pb.Job, error) {
-	j, err := findJob(s.fsm.Snapshot(), id)
+	snap := s.fsm.Snapshot()
+	j, err := findJob(snap, id)
 	if err != nil {
 		return nil, err
 	}
-	return wire.JobToProto(j, true), nil
+	return wire.JobToProto(j, true, snap.Time()), nil
 }
 
 // ExplainJob says what each group of the job is waiting for.
@@ -244,14 +248,15 @@ func (s *jobs) WatchJob(r *pb.WatchJobRequest, to grpc.ServerStreamingServer[pb.
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if j, err = findJob(s.fsm.Snapshot(), j.ID); err != nil {
+		snap := s.fsm.Snapshot()
+		if j, err = findJob(snap, j.ID); err != nil {
 			return err
 		}
 		if j.Revision == sent {
 			continue
 		}
 		sent = j.Revision
-		if err := to.Send(wire.JobToProto(j, true)); err != nil || j.State.Ended() {
+		if err := to.Send(wire.JobToProto(j, true, snap.Time())); err != nil || j.State.Ended() {
 			return err
 		}
 	}

@@ -103,13 +103,24 @@ func (l *logReader) attempt(g *model.TaskGroup, ordinal int64) (*model.Allocatio
 		id = t.LastAllocation
 	}
 	if l.req.Attempt > 0 {
-		id = model.AllocationID(l.job, g.Name, ordinal, l.req.Attempt)
+		id = attemptOf(snap, l.job, l.first, ordinal, l.req.Attempt)
 	}
 	a, ok := snap.Allocation(id)
 	if !ok {
 		return nil, j.State.Ended()
 	}
 	return a, true
+}
+
+// attemptOf returns the id of one attempt of a task, by its number: that of the
+// allocations that the task was in. Nothing is returned when there is none.
+func attemptOf(snap *state.Snapshot, job string, group int, ordinal int64, attempt int32) string {
+	for a := range snap.AllocationsOf(job) {
+		if a.Group == group && a.Attempt == attempt && a.Tasks().Contains(ordinal) {
+			return a.ID
+		}
+	}
+	return ""
 }
 
 // followAll relays every task's output from the moment it is placed, until the
@@ -297,7 +308,7 @@ func (s *Server) runningTask(r *pb.ExecStart) (*model.Allocation, error) {
 			continue
 		}
 		if r.Index != nil {
-			if o, ok := j.Spec.Groups[a.Group].Indices.Ordinal(*r.Index); !ok || o != a.Ordinal {
+			if o, ok := j.Spec.Groups[a.Group].Indices.Ordinal(*r.Index); !ok || !a.Tasks().Contains(o) {
 				continue
 			}
 		}

@@ -167,6 +167,7 @@ func (s *Server) buildAPI() error {
 	pb.RegisterNodeServiceServer(s.grpc, &nodes{Server: s})
 	pb.RegisterCatalogueServiceServer(s.grpc, &catalogue{Server: s})
 	pb.RegisterQueueServiceServer(s.grpc, &queues{Server: s})
+	pb.RegisterLimitServiceServer(s.grpc, &limits{Server: s})
 	pb.RegisterEventServiceServer(s.grpc, &events{Server: s})
 	pb.RegisterOperatorServiceServer(s.grpc, &operator{Server: s})
 	pb.RegisterAgentServiceServer(s.grpc, &agents{Server: s})

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -84,24 +83,17 @@ func tasksInStates(j *model.Job, g int, states []pb.TaskState) model.Set {
 	if len(states) == 0 {
 		return model.NewSet(0, j.Spec.Groups[g].Indices.Tasks())
 	}
-	s := &j.Groups[g]
-	blocked := s.Waiting.Intersect(model.DependencyBlocked(j.Spec, j.Groups, g))
-	var out model.Set
-	for state, set := range map[model.TaskState]model.Set{
-		model.TaskBlocked: blocked, model.TaskPending: s.Waiting.Subtract(blocked), model.TaskRunning: s.Active,
-		model.TaskSucceeded: s.Succeeded, model.TaskFailed: s.Failed, model.TaskStopped: s.Stopped,
-	} {
-		if slices.Contains(states, pb.TaskState(state)) {
-			out = out.Union(set)
-		}
+	wanted := make([]model.TaskState, len(states))
+	for i, state := range states {
+		wanted[i] = model.TaskState(max(0, state))
 	}
-	return out
+	return j.TasksIn(g, wanted)
 }
 
 func taskToProto(snap *state.Snapshot, j *model.Job, g int, ordinal int64) *pb.Task {
 	p := &pb.Task{
 		JobId: j.ID, Group: j.Spec.Groups[g].Name, Ordinal: ordinal,
-		Indices: j.Spec.Groups[g].Indices.Of(ordinal), State: pb.TaskState(j.TaskState(g, ordinal)),
+		Indices: j.Spec.Groups[g].Indices.Of(model.NewSet(ordinal, ordinal+1)), State: pb.TaskState(j.TaskState(g, ordinal)),
 	}
 	if t, ok := snap.Task(j.ID, g, ordinal); ok {
 		p.Attempts = t.Attempts

@@ -49,8 +49,8 @@ func TestAttemptsAreBounded(t *testing.T) {
 		want   int
 	}{
 		{"a failure uses up a retry", Report{State: model.AllocationFailed, Exit: model.Exit{Code: 1, Reason: model.ReasonExited}}, 3},
-		{"so does being killed with code 75", Report{State: model.AllocationFailed, Exit: model.Exit{Code: ExitTempFail, Reason: model.ReasonOOM}}, 3},
-		{"EX_TEMPFAIL does not, a thousand times", Report{State: model.AllocationFailed, Exit: model.Exit{Code: ExitTempFail, Reason: model.ReasonExited}}, MaxFreeAttempts + 2},
+		{"so does being killed with code 75", Report{State: model.AllocationFailed, Exit: model.Exit{Code: model.ExitTempFail, Reason: model.ReasonOOM}}, 3},
+		{"EX_TEMPFAIL does not, a thousand times", Report{State: model.AllocationFailed, Exit: model.Exit{Code: model.ExitTempFail, Reason: model.ReasonExited}}, MaxFreeAttempts + 2},
 		{"nor does a stop that nobody asked for", Report{State: model.AllocationStopped}, MaxFreeAttempts + 2},
 		{"nor does being lost", Report{State: model.AllocationLost}, MaxFreeAttempts + 2},
 	} {

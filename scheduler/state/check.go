@@ -55,6 +55,9 @@ func (c *checker) records() {
 		c.health(identity, r)
 	}
 	c.demand(c.t.queues.byName.has(model.DefaultQueue), "there is no default queue")
+	for name, l := range c.t.limits.byName.all() {
+		c.demand(l.Name == name, "limit %s is filed under %s", l.Name, name)
+	}
 }
 
 // jobOf returns the job of a task or allocation.
@@ -71,7 +74,7 @@ func (c *checker) jobOf(id string) (*model.Job, bool) {
 
 func (c *checker) node(name string, n *model.Node) {
 	c.demand(n.Name == name, "node %s is filed under %s", n.Name, name)
-	c.demand(n.State == model.NodeReady || n.State == model.NodeLost, "node %s is in state %d", name, n.State)
+	c.demand(n.State >= model.NodeReady && n.State <= model.NodeSilent, "node %s is in state %d", name, n.State)
 	sorted := slices.IsSortedFunc(n.Devices, func(a, b model.Device) int { return strings.Compare(a.ID, b.ID) })
 	c.demand(sorted, "node %s: devices are not sorted", name)
 }
@@ -119,7 +122,8 @@ func (c *checker) job(number uint64, j *model.Job) {
 	for g := range j.Groups {
 		c.group(j, g)
 	}
-	c.demand(j.State.Ended() == settled(j), "job %s is %s, settled is %t", j.ID, j.State, settled(j))
+	c.demand(j.State.Ended() == j.Settled(), "job %s is %s, settled is %t", j.ID, j.State, j.Settled())
+	c.demand(len(j.Waits) == 0 || j.State == model.JobPending, "job %s is %s and waits for %s", j.ID, j.State, j.Waits)
 	if j.State.Ended() {
 		c.demand(j.State == j.Outcome(), "job %s is %s, its tasks say %s", j.ID, j.State, j.Outcome())
 	}
@@ -139,16 +143,34 @@ func (c *checker) group(j *model.Job, g int) {
 		w := s.Waiting.Len()
 		c.demand(w == 0 || w == tasks, "job %s gang %s: %d of %d tasks wait and none runs", j.ID, spec.Name, w, tasks)
 	}
-	c.demand(spec.MaxRunning == 0 || s.Active.Len() <= int64(spec.MaxRunning), "job %s group %s runs %d tasks, max_running is %d", j.ID, spec.Name, s.Active.Len(), spec.MaxRunning)
+	c.demand(spec.MaxRunning == 0 || s.Running() <= int64(spec.MaxRunning), "job %s group %s runs %d tasks, max_running is %d", j.ID, spec.Name, s.Running(), spec.MaxRunning)
+	c.marks(j, g)
 	c.demand(!j.State.Ended() || s.Waiting.Empty(), "job %s has ended, %s of group %s wait", j.ID, s.Waiting, spec.Name)
 	c.demand(!j.StopRequested || s.Waiting.Empty(), "job %s is stopping, %s of group %s wait", j.ID, s.Waiting, spec.Name)
+	var live int64
 	for ordinal := range s.Active.All() {
 		r, ok := c.t.tasks.get(newTaskKey(j.Number, g, ordinal))
 		if c.demand(ok, "task %s.%s.%d is active without a record", j.ID, spec.Name, ordinal) {
 			a, ok := c.t.allocations.byID.get(r.LastAllocation)
 			c.demand(ok && !a.State.Ended(), "task %s.%s.%d is active, its allocation %s is not", j.ID, spec.Name, ordinal, r.LastAllocation)
+			if ok && a.Ordinal == ordinal {
+				live++
+			}
 		}
 	}
+	c.demand(live == s.Running(), "job %s group %s runs %d allocations, %d are counted", j.ID, spec.Name, live, s.Running())
+}
+
+// marks checks the sets that overlap those which add up.
+func (c *checker) marks(j *model.Job, g int) {
+	spec, s := &j.Spec.Groups[g], &j.Groups[g]
+	c.demand(s.Eaten.Subtract(s.Active).Subtract(s.Succeeded).Empty(), "job %s group %s: %s of the eaten tasks neither run nor have succeeded", j.ID, spec.Name, s.Eaten)
+	c.demand(s.Cancelled.Subtract(s.Active).Empty() || spec.Gang && !s.Active.Empty(), "job %s group %s: cancelled tasks %s do not run", j.ID, spec.Name, s.Cancelled)
+	for i, d := range s.Delays {
+		c.demand(i == 0 || s.Delays[i-1].Until < d.Until, "job %s group %s: delays are not in order", j.ID, spec.Name)
+	}
+	sorted := slices.IsSortedFunc(j.NodeFailures, func(a, b model.NodeFailures) int { return strings.Compare(a.Node, b.Node) })
+	c.demand(sorted && len(j.NodeFailures) <= MaxNodeFailures, "job %s: failures by node are not in order", j.ID)
 }
 
 func (c *checker) tasks() {
@@ -165,7 +187,7 @@ func (c *checker) tasks() {
 		}
 		a, ok := c.t.allocations.byID.get(r.LastAllocation)
 		if c.demand(ok, "task %s.%d.%d has no allocation %s", r.Job, r.Group, r.Ordinal, r.LastAllocation) {
-			c.demand(a.Attempt == r.Attempts, "task %s.%d.%d made %d attempts, its last is %s", r.Job, r.Group, r.Ordinal, r.Attempts, a.ID)
+			c.demand(a.Tasks().Contains(r.Ordinal) && (a.Attempt == r.Attempts || a.Ordinal != r.Ordinal), "task %s.%d.%d made %d attempts, its last is %s", r.Job, r.Group, r.Ordinal, r.Attempts, a.ID)
 		}
 		c.demand(r.Failures >= 0 && r.Failures <= r.Attempts, "task %s.%d.%d failed %d times in %d attempts", r.Job, r.Group, r.Ordinal, r.Failures, r.Attempts)
 	}
@@ -191,7 +213,11 @@ func (c *checker) allocations() {
 			continue
 		}
 		n, ok := c.t.nodes.byName.get(a.Node)
-		c.demand(ok && n.State == model.NodeReady, "allocation %s lives on node %s, which is lost or gone", id, a.Node)
-		c.demand(r.LastAllocation == id && j.Groups[a.Group].Active.Contains(a.Ordinal), "allocation %s lives, its task is not active with it", id)
+		c.demand(ok && n.State != model.NodeLost, "allocation %s lives on node %s, which is lost or gone", id, a.Node)
+		c.demand(!ok || n.State != model.NodeSilent || !j.Spec.Groups[a.Group].MayRunTwice(), "allocation %s lives on node %s, which is silent, and may run twice", id, a.Node)
+		for ordinal := range a.Tasks().All() {
+			r, ok := c.t.tasks.get(newTaskKey(j.Number, a.Group, ordinal))
+			c.demand(ok && r.LastAllocation == id && j.Groups[a.Group].Active.Contains(ordinal), "allocation %s lives, its task %d is not active with it", id, ordinal)
+		}
 	}
 }

@@ -12,10 +12,37 @@ func (c *checker) derived() {
 	c.allocationIndex()
 	c.nodes()
 	c.queues()
+	c.limits()
 	c.requests()
 }
 
+// limits verifies that what is held of each limit is what live allocations add up to.
+func (c *checker) limits() {
+	want := newLimitTable()
+	for _, a := range c.t.allocations.byID.all() {
+		if j, ok := c.jobOf(a.Job); ok && !a.State.Ended() {
+			want.charge(j.Spec.Groups[a.Group].Limits, a.Node, a.Devices, 1)
+		}
+	}
+	got := c.t.limits.used
+	c.demand(got.len() == want.used.len(), "%d limits are held, live allocations hold %d", got.len(), want.used.len())
+	for key, n := range want.used.all() {
+		have, _ := got.get(key)
+		c.demand(have == n, "limit %s: %d are held, live allocations add up to %d", key, have, n)
+	}
+}
+
 func (c *checker) jobIndices() {
+	waiters := 0
+	for _, j := range c.t.jobs.byNumber.all() {
+		for _, d := range j.Waits {
+			c.demand(c.t.jobs.waiters.has(waiterOf(j, d)), "job %s is not among those that wait for %s", j.ID, d.Job)
+			up, ok := c.t.jobs.get(d.Job)
+			c.demand(ok && !up.State.Ended(), "job %s waits for %s, which has ended or is gone", j.ID, d.Job)
+			waiters++
+		}
+	}
+	c.demand(c.t.jobs.waiters.len() == waiters, "the index of waiters holds %d entries of %d", c.t.jobs.waiters.len(), waiters)
 	n := c.t.jobs.active.len() + c.t.jobs.ended.len()
 	c.demand(n == c.t.jobs.byNumber.len(), "the indices hold %d jobs of %d", n, c.t.jobs.byNumber.len())
 	for _, j := range c.t.jobs.byNumber.all() {

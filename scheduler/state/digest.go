@@ -36,6 +36,9 @@ func Digest(s *Snapshot) [32]byte {
 	for q := range s.Queues() {
 		d.add(q)
 	}
+	for l := range s.Limits() {
+		d.add(l)
+	}
 	for r := range s.Requests() {
 		d.add(r)
 	}

@@ -29,9 +29,15 @@ func (t *Txn) gangEnded(j *model.Job, a *model.Allocation) {
 func (t *Txn) gangOver(j *model.Job, g int) {
 	spec, s := &j.Spec.Groups[g], &j.Groups[g]
 	all := model.NewSet(0, spec.Indices.Tasks())
-	failed := t.gangFailed(j, g)
-	s.Succeeded, s.Waiting, s.Failed, s.Stopped = model.Set{}, model.Set{}, model.Set{}, model.Set{}
-	if failed && s.Restarts >= spec.Retries {
+	failed, fatally := t.gangFailed(j, g)
+	cancelled := !s.Cancelled.Empty()
+	s.Succeeded, s.Waiting, s.Failed, s.Stopped, s.Cancelled = model.Set{}, model.Set{}, model.Set{}, model.Set{}, model.Set{}
+	if cancelled {
+		s.Stopped = all
+		t.event(Event{Type: "gang.stopped", Job: j.ID, Group: spec.Name, Message: "a stop was requested"})
+		return
+	}
+	if failed && (fatally || s.Restarts >= spec.Retries) {
 		s.Failed = all
 		t.event(Event{Type: "gang.failed", Job: j.ID, Group: spec.Name, Message: "after " + plural(int64(s.Restarts), "restart")})
 		return
@@ -39,16 +45,21 @@ func (t *Txn) gangOver(j *model.Job, g int) {
 	s.Waiting = all
 	if failed {
 		s.Restarts++
+		s.Delay(all, s.Restarts, spec.RetryBackoff, t.now)
 	}
 	t.event(Event{Type: "gang.requeued", Job: j.ID, Group: spec.Name, Message: "waits to be placed again"})
 }
 
-// gangFailed reports whether any member's last attempt uses up a retry.
-func (t *Txn) gangFailed(j *model.Job, g int) bool {
+// gangFailed reports whether any member's last attempt uses up a retry, and
+// whether any ended so that the gang is not to be tried again.
+func (t *Txn) gangFailed(j *model.Job, g int) (failed, fatally bool) {
 	for _, r := range t.records(j.Number, g, j.Groups[g].Waiting) {
-		if a, ok := t.tb.allocations.byID.get(r.LastAllocation); ok && charged(a) {
-			return true
+		a, ok := t.tb.allocations.byID.get(r.LastAllocation)
+		if !ok || a.State == model.AllocationSucceeded {
+			continue
 		}
+		f := fateOf(&j.Spec.Groups[g], a, false)
+		failed, fatally = failed || f != free, fatally || f == fatal
 	}
-	return false
+	return failed, fatally
 }

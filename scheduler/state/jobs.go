@@ -25,7 +25,12 @@ type jobTable struct {
 	// swept holds the ids of jobs that are gone but whose tasks and allocations
 	// are still being dropped, a bounded number at a time.
 	swept table[uint64, string]
+	// waiters holds the jobs that wait for others; see model.Job.Waits.
+	waiters index[waiter]
 }
+
+// waiter is a job that waits for another one to end, by their numbers.
+type waiter struct{ upstream, number uint64 }
 
 type endedJob struct {
 	at     model.Time
@@ -43,11 +48,19 @@ func newJobTable() jobTable {
 			return a.number < b.number
 		}),
 		swept: newTable[uint64, string](),
+		waiters: newIndex(func(a, b waiter) bool {
+			if a.upstream != b.upstream {
+				return a.upstream < b.upstream
+			}
+			return a.number < b.number
+		}),
 	}
 }
 
 func (t *jobTable) copy() jobTable {
-	return jobTable{byNumber: t.byNumber.copy(), active: t.active.copy(), ended: t.ended.copy(), swept: t.swept.copy()}
+	return jobTable{
+		byNumber: t.byNumber.copy(), active: t.active.copy(), ended: t.ended.copy(), swept: t.swept.copy(), waiters: t.waiters.copy(),
+	}
 }
 
 // file puts the job into the indices.
@@ -57,12 +70,24 @@ func (t *jobTable) file(j *model.Job) {
 	} else {
 		t.active.put(j.Number, struct{}{})
 	}
+	for _, d := range j.Waits {
+		t.waiters.put(waiterOf(j, d))
+	}
+}
+
+// waiterOf is the entry for one job that j waits for.
+func waiterOf(j *model.Job, d model.JobDependency) waiter {
+	n, _ := jobNumber(d.Job)
+	return waiter{upstream: n, number: j.Number}
 }
 
 // unfile takes the job out of the indices, before its State or EndedAt changes.
 func (t *jobTable) unfile(j *model.Job) {
 	t.ended.remove(endedJob{j.EndedAt, j.Number})
 	t.active.remove(j.Number)
+	for _, d := range j.Waits {
+		t.waiters.remove(waiterOf(j, d))
+	}
 }
 
 func (t *jobTable) get(id string) (*model.Job, bool) {

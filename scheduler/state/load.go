@@ -35,7 +35,7 @@ func (l *Loader) AddJob(j *model.Job) error {
 	}
 	for g := range j.Groups {
 		s := &j.Groups[g]
-		for _, set := range []model.Set{s.Waiting, s.Active, s.Succeeded, s.Failed, s.Stopped} {
+		for _, set := range []model.Set{s.Waiting, s.Active, s.Succeeded, s.Failed, s.Stopped, s.Eaten, s.Cancelled, s.Paused, s.Front, s.Back} {
 			if !set.Empty() && !model.NewSet(0, j.Spec.Groups[g].Indices.Tasks()).ContainsRange(bounds(set)) {
 				return fmt.Errorf("job %s: a set of tasks goes beyond its group", j.ID)
 			}
@@ -107,6 +107,15 @@ func (l *Loader) AddQueue(q *model.Queue) error {
 	return nil
 }
 
+// AddLimit adds a limit. The loader keeps it.
+func (l *Loader) AddLimit(m *model.Limit) error {
+	if err := model.ValidateLimit(m); err != nil {
+		return err
+	}
+	l.t.limits.byName.put(m.Name, m)
+	return nil
+}
+
 // AddRequest adds the memory of a request. The loader keeps it.
 func (l *Loader) AddRequest(r *Request) error {
 	if r.ID == "" || l.t.requests.byID.has(r.ID) {
@@ -146,6 +155,7 @@ func (l *Loader) Finish() (*Store, error) {
 		}
 		if j, ok := l.t.jobs.get(a.Job); ok {
 			l.t.queues.charge(queueOf(j.Spec), allocationUsage(a), 1)
+			l.t.limits.charge(j.Spec.Groups[a.Group].Limits, a.Node, a.Devices, 1)
 		}
 	}
 	live := liveByNode(l.t)

@@ -25,8 +25,10 @@ func TestRandomOperationsKeepEveryInvariant(t *testing.T) {
 			"finish":   w.finish,
 			"register": w.register,
 			"lose":     w.lose,
+			"silence":  w.silence,
 			"stop":     w.stop,
 			"retry":    w.retry,
+			"act":      w.act,
 			"other":    w.other,
 			"":         w.check,
 		})
@@ -86,7 +88,10 @@ func (w *walk) submit(t *rapid.T) {
 		return
 	}
 	w.jobs++
-	spec := &model.JobSpec{Name: "job"}
+	spec := &model.JobSpec{Name: "job", Singleton: rapid.IntRange(0, 9).Draw(t, "singleton") == 0}
+	if j := w.anyJob(t); j != nil && rapid.IntRange(0, 3).Draw(t, "after") == 0 {
+		spec.After = []model.JobDependency{{Job: j.ID, Condition: conditions.Draw(t, "condition")}}
+	}
 	for g := range rapid.IntRange(1, 3).Draw(t, "groups") {
 		group := model.TaskGroup{
 			Name:        fmt.Sprintf("g%d", g),
@@ -94,19 +99,29 @@ func (w *walk) submit(t *rapid.T) {
 			Gang:        rapid.Bool().Draw(t, "gang"),
 			Retries:     rapid.Int32Range(0, 2).Draw(t, "retries"),
 			SameVariant: rapid.Bool().Draw(t, "same"),
+			AtMostOnce:  rapid.Bool().Draw(t, "at most"),
 		}
 		if !group.Gang {
 			group.MaxRunning = rapid.Int32Range(0, 3).Draw(t, "max running")
 		}
 		if g > 0 && rapid.Bool().Draw(t, "depends") {
-			group.DependsOn = []model.Dependency{{Group: rapid.IntRange(0, g-1).Draw(t, "on"), Each: rapid.Bool().Draw(t, "each")}}
+			group.DependsOn = []model.Dependency{{Group: rapid.IntRange(0, g-1).Draw(t, "on"), Each: rapid.Bool().Draw(t, "each"), Condition: conditions.Draw(t, "condition")}}
+		}
+		group.Indices.Auto = !group.Gang && rapid.Bool().Draw(t, "auto")
+		group.RetryBackoff = model.Duration(rapid.Int64Range(0, 3000).Draw(t, "backoff"))
+		group.AvoidAfter, group.AvoidFor = rapid.Int32Range(0, 2).Draw(t, "avoid"), 5*model.Second
+		if rapid.Bool().Draw(t, "limited") {
+			group.Limits = []model.LimitUse{{Name: "maya", Count: rapid.Int64Range(1, 2).Draw(t, "use")}}
+		}
+		if rapid.Bool().Draw(t, "learns") {
+			group.MaxMemoryMiB = 2048
 		}
 		v := model.Variant{Driver: rapid.SampledFrom([]string{model.DriverExec, model.DriverSim}).Draw(t, "driver")}
 		v.Resources = model.Resources{CPUMilli: rapid.Int64Range(0, 2000).Draw(t, "cpu"), MemoryMiB: 512}
 		group.Variants = []model.Variant{v, v}
 		spec.Groups = append(spec.Groups, group)
 	}
-	if _, err := w.do(func(x *Txn) (Answer, *model.Error) { return x.SubmitJob(spec, "ann") }); err != nil {
+	if _, err := w.do(func(x *Txn) (Answer, *model.Error) { return x.SubmitJob(spec, "ann") }); err != nil && err.Kind != model.KindConflict {
 		t.Fatalf("a valid job was refused: %v", err)
 	}
 }
@@ -131,8 +146,18 @@ func (w *walk) place(t *rapid.T) {
 	if c := j.Groups[g].VariantChosen; c != 0 {
 		set.Variant = int(c) - 1
 	}
-	for ordinal := range j.Ready(g).All() {
-		set.Placements = append(set.Placements, Placement{Ordinal: ordinal, Node: names.Draw(t, "node")})
+	for ready := j.Ready(g, w.now); !ready.Empty(); {
+		n := int64(1)
+		if !set.Gang {
+			n = rapid.Int64Range(1, 3).Draw(t, "chunk")
+		}
+		chunk := ready.First(n)
+		ready = ready.Subtract(chunk)
+		p := Placement{Node: names.Draw(t, "node")}
+		if p.Ordinal, _ = chunk.Min(); chunk.Len() > 1 {
+			p.Chunk = chunk
+		}
+		set.Placements = append(set.Placements, p)
 	}
 	w.apply(t, Plan{Sets: []PlacementSet{set}})
 }
@@ -221,7 +246,13 @@ func (w *walk) send(t *rapid.T, node string, a *model.Allocation, s model.Alloca
 	r := Report{Allocation: a.ID, State: s, StartedAt: model.Time(rapid.Int64Range(-1, 1<<40).Draw(t, "started"))}
 	if s.Ended() {
 		r.EndedAt = w.now
-		r.Exit = model.Exit{Code: rapid.SampledFrom([]int32{0, 1, ExitTempFail}).Draw(t, "code"), Reason: model.ReasonExited}
+		r.Exit = model.Exit{
+			Code:   rapid.SampledFrom([]int32{0, 1, model.ExitTempFail}).Draw(t, "code"),
+			Reason: rapid.SampledFrom([]string{model.ReasonExited, model.ReasonExited, model.ReasonOOM, model.ReasonLaunchFailed}).Draw(t, "reason"),
+		}
+		if done := rapid.Int64Range(0, 3).Draw(t, "done"); s == model.AllocationFailed {
+			r.Done, r.Failed = model.NewSet(0, done), model.NewSet(done, done+1)
+		}
 	}
 	_, _ = w.do(func(x *Txn) (Answer, *model.Error) { return x.ReportAllocations(node, []Report{r, r}) })
 }
@@ -232,6 +263,11 @@ func (w *walk) lose(t *rapid.T) {
 	if n := w.store.Snapshot().LiveCount(name); n != 0 {
 		t.Fatalf("%d allocations live on lost node %s", n, name)
 	}
+}
+
+func (w *walk) silence(t *rapid.T) {
+	name := names.Draw(t, "node")
+	_, _ = w.do(func(x *Txn) (Answer, *model.Error) { return x.SilenceNode(name, "test") })
 }
 
 func (w *walk) stop(t *rapid.T) {
@@ -259,7 +295,10 @@ func (w *walk) retry(t *rapid.T) {
 // other drains, changes queues, sweeps, and repeats requests.
 func (w *walk) other(t *rapid.T) {
 	name := names.Draw(t, "name")
-	switch rapid.IntRange(0, 4).Draw(t, "kind") {
+	switch rapid.IntRange(0, 5).Draw(t, "kind") {
+	case 5:
+		l := model.Limit{Name: "maya", Count: rapid.Int64Range(0, 5).Draw(t, "count"), Scope: rapid.SampledFrom([]model.LimitScope{model.PerCluster, model.PerNode, model.PerDevice}).Draw(t, "scope")}
+		_, _ = w.do(func(x *Txn) (Answer, *model.Error) { return x.PutLimit(l) })
 	case 0:
 		_, _ = w.do(func(x *Txn) (Answer, *model.Error) { return x.DrainNode(name, rapid.Bool().Draw(t, "drain")) })
 	case 1:
@@ -288,6 +327,63 @@ func (w *walk) other(t *rapid.T) {
 		request()
 		if Digest(w.store.Snapshot()) != digest {
 			t.Fatalf("a repeated request changed the state")
+		}
+	}
+}
+
+var conditions = rapid.SampledFrom([]model.Condition{0, model.OnSucceeded, model.OnEnded, model.OnFailed})
+
+// act does anything to any tasks. Done twice, it does nothing the second time,
+// unless the first one has brought other tasks into the states that it is for.
+func (w *walk) act(t *rapid.T) {
+	j := w.anyJob(t)
+	if j == nil {
+		return
+	}
+	act := Action{
+		Job: j.ID, Kind: ActionKind(rapid.IntRange(int(ActRetry), int(ActPriority)).Draw(t, "kind")),
+		Group:  rapid.SampledFrom([]string{"", "", "g0", "g1"}).Draw(t, "group"),
+		Stride: 2, Priority: rapid.Int32Range(-5, 5).Draw(t, "priority"),
+	}
+	if rapid.Bool().Draw(t, "states") {
+		act.States = []model.TaskState{model.TaskState(rapid.IntRange(int(model.TaskBlocked), int(model.TaskStopped)).Draw(t, "state"))}
+	}
+	if rapid.Bool().Draw(t, "indices") {
+		act.Indices = []model.Range{{First: rapid.Int64Range(0, 2).Draw(t, "first"), Last: 3, Step: 1}}
+	}
+	before := w.store.Snapshot()
+	a, err := w.do(func(x *Txn) (Answer, *model.Error) { return x.Act(act) })
+	w.refusedChangesNothing(t, before, err)
+	after, _ := w.store.Snapshot().Job(j.ID)
+	switch {
+	case err != nil || act.Kind == ActRetry && slices.Contains(act.States, model.TaskRunning):
+		return
+	case act.Kind == ActEat:
+		w.eatenStayDone(t, j, after)
+	}
+	if a.Count > 0 && len(act.States) == 0 && act.Kind != ActRetry && act.Kind < ActFirst {
+		if again, err := w.do(func(x *Txn) (Answer, *model.Error) { return x.Act(act) }); err == nil && again.Count != 0 {
+			t.Fatalf("%+v changed %d tasks, and once more %d", act, a.Count, again.Count)
+		}
+	}
+}
+
+func (w *walk) refusedChangesNothing(t *rapid.T, before *Snapshot, err *model.Error) {
+	if err == nil {
+		return
+	}
+	for j := range before.Jobs() {
+		if now, _ := w.store.Snapshot().Job(j.ID); now != j {
+			t.Fatalf("a refused action changed job %s: %v", j.ID, err)
+		}
+	}
+}
+
+// eatenStayDone: what was done before an action that eats is done after it.
+func (w *walk) eatenStayDone(t *rapid.T, before, after *model.Job) {
+	for g := range before.Groups {
+		if lost := before.Groups[g].Succeeded.Subtract(after.Groups[g].Succeeded); !lost.Empty() {
+			t.Fatalf("eating took %s of group %d back", lost, g)
 		}
 	}
 }

@@ -26,11 +26,19 @@ type PlacementSet struct {
 	Placements []Placement
 }
 
-// Placement puts one task on a node, on devices of that node.
+// Placement puts one task, or a chunk of them, on a node, on devices of that node.
 type Placement struct {
+	// Ordinal is the task's, or the least of the chunk's.
 	Ordinal int64
 	Node    string
 	Devices []model.DeviceShare
+	// Chunk are the tasks where there are several.
+	Chunk model.Set
+}
+
+// tasks returns the ordinals of the tasks that are placed.
+func (pl *Placement) tasks() model.Set {
+	return (&model.Allocation{Ordinal: pl.Ordinal, Chunk: pl.Chunk}).Tasks()
 }
 
 // PlannedStop asks an allocation to stop. Its task goes back to waiting
@@ -55,8 +63,9 @@ type Dropped struct {
 // in the answer. An item is stale when its job has ended or is stopping, its
 // task does not wait any more, its node is gone, lost or draining, something
 // is short, or a bound of the group or queue is reached. Dependencies are not
-// looked at again: a task that was ready stays ready. The answer's Count is
-// the number of tasks placed and stops asked for.
+// looked at again: a task that was ready stays ready, and neither are pauses,
+// which keep out what is planned after them. The answer's Count is the number
+// of allocations made and stops asked for.
 func (t *Txn) ApplyPlan(p Plan) (Answer, *model.Error) {
 	var a Answer
 	for i := range p.Stops {
@@ -92,8 +101,10 @@ type placer struct {
 	// more often than not on the same node.
 	node *model.Node
 	book *book
-	// running counts the group's tasks, those reserved included.
+	// running counts the group's allocations, those reserved included.
 	running int64
+	// memoryMiB is what each allocation gets.
+	memoryMiB int64
 }
 
 func (t *Txn) place(s *PlacementSet) (int64, []Dropped) {
@@ -154,7 +165,8 @@ func (p *placer) open() string {
 	p.job, p.status = j, &j.Groups[s.Group]
 	p.variant = &p.group.Variants[s.Variant]
 	p.queue, p.message = queueOf(j.Spec), "with variant "+p.variant.Name
-	p.running = p.status.Active.Len()
+	p.running = p.status.Running()
+	p.memoryMiB = p.status.MemoryMiB(p.group, s.Variant)
 	return ""
 }
 
@@ -199,22 +211,25 @@ func (p *placer) edit() {
 
 func (p *placer) amount(pl *Placement) resource.Amount {
 	r := &p.variant.Resources
-	return resource.Amount{CPUMilli: r.CPUMilli, MemoryMiB: r.MemoryMiB, DiskMiB: r.DiskMiB, Devices: pl.Devices, Exclusive: p.group.Exclusive}
+	return resource.Amount{CPUMilli: r.CPUMilli, MemoryMiB: p.memoryMiB, DiskMiB: r.DiskMiB, Devices: pl.Devices, Exclusive: p.group.Exclusive}
 }
 
 func (p *placer) usage(pl *Placement) QueueUsage {
 	r := &p.variant.Resources
-	return allocationUsage(&model.Allocation{CPUMilli: r.CPUMilli, MemoryMiB: r.MemoryMiB, Devices: pl.Devices})
+	return allocationUsage(&model.Allocation{CPUMilli: r.CPUMilli, MemoryMiB: p.memoryMiB, Devices: pl.Devices})
 }
 
 // reserve takes what the placement needs from node and queue, wholly or not at
 // all, and returns what stands against it.
 func (p *placer) reserve(pl *Placement) string {
-	if !p.status.Waiting.Contains(pl.Ordinal) {
-		return "the task does not wait any more"
+	if reason := p.wanted(pl); reason != "" {
+		return reason
 	}
 	if m := int64(p.group.MaxRunning); m > 0 && p.running >= m {
 		return "the group runs as many tasks as max_running allows"
+	}
+	if full := p.tb.limits.full(p.group.Limits, pl.Node, pl.Devices); full != "" {
+		return full
 	}
 	if p.node == nil || p.node.Name != pl.Node {
 		n, ok := p.tb.nodes.byName.get(pl.Node)
@@ -225,7 +240,7 @@ func (p *placer) reserve(pl *Placement) string {
 	}
 	switch n := p.node; {
 	case n.State != model.NodeReady:
-		return "the node is lost"
+		return "the node is " + n.State.String()
 	case n.Draining:
 		return "the node is draining"
 	case n.HealthReason != "":
@@ -245,7 +260,27 @@ func (p *placer) reserve(pl *Placement) string {
 	}
 	p.book.live++
 	p.tb.queues.charge(p.queue, u, 1)
+	p.tb.limits.charge(p.group.Limits, pl.Node, pl.Devices, 1)
 	p.running++
+	return ""
+}
+
+// wanted returns why the tasks of a placement are not to be placed any more, or
+// nothing.
+func (p *placer) wanted(pl *Placement) string {
+	if pl.Chunk.Empty() {
+		if p.status.Waiting.Contains(pl.Ordinal) {
+			return ""
+		}
+		return "the task does not wait any more"
+	}
+	first, _ := pl.Chunk.Min()
+	switch {
+	case first != pl.Ordinal || pl.Chunk.Len() < 2 || p.group.Gang:
+		return "the chunk is not what its first task says"
+	case !pl.Chunk.Subtract(p.status.Waiting).Empty():
+		return "a task of the chunk does not wait any more"
+	}
 	return ""
 }
 
@@ -256,6 +291,7 @@ func (p *placer) release(pl *Placement) {
 	b.free.Give(n, p.amount(pl))
 	b.live--
 	p.tb.queues.charge(p.queue, p.usage(pl), -1)
+	p.tb.limits.charge(p.group.Limits, pl.Node, pl.Devices, -1)
 	p.running--
 }
 
@@ -263,32 +299,24 @@ func (p *placer) release(pl *Placement) {
 func (p *placer) commit(pl *Placement) {
 	p.edit()
 	j := p.job
-	r := model.Task{Job: j.ID, Group: p.set.Group, Ordinal: pl.Ordinal}
-	key := newTaskKey(j.Number, p.set.Group, pl.Ordinal)
-	if old, ok := p.tb.tasks.get(key); ok {
-		r = *old
-	}
-	r.Attempts++
-	epoch := r.Attempts
+	attempt := p.recordAttempt(pl)
+	epoch := attempt
 	if p.group.Gang {
 		epoch = p.status.Epoch
 	}
 	res := &p.variant.Resources
 	a := &model.Allocation{
-		ID:  model.AllocationID(j.ID, p.group.Name, pl.Ordinal, r.Attempts),
-		Job: j.ID, Group: p.set.Group, Ordinal: pl.Ordinal, Attempt: r.Attempts, Epoch: epoch,
+		ID:  model.AllocationID(j.ID, p.group.Name, pl.Ordinal, attempt),
+		Job: j.ID, Group: p.set.Group, Ordinal: pl.Ordinal, Attempt: attempt, Epoch: epoch,
 		Variant: p.set.Variant, Node: pl.Node,
-		CPUMilli: res.CPUMilli, MemoryMiB: res.MemoryMiB, DiskMiB: res.DiskMiB, Devices: pl.Devices,
+		CPUMilli: res.CPUMilli, MemoryMiB: p.memoryMiB, DiskMiB: res.DiskMiB, Devices: pl.Devices,
 		Exclusive: p.group.Exclusive,
-		State:     model.AllocationPlaced, PlacedAt: p.now,
+		State:     model.AllocationPlaced, PlacedAt: p.now, Chunk: pl.Chunk,
 	}
-	r.LastAllocation = a.ID
-	p.tb.tasks.put(key, &r)
 	p.tb.allocations.add(a)
-	p.dropAttempt(&r, r.Attempts-MaxAttemptsKept)
+	p.dropAttempt(a, attempt-MaxAttemptsKept)
 
-	p.status.Waiting.Remove(pl.Ordinal)
-	p.status.Active.Add(pl.Ordinal)
+	p.activate(pl)
 	if p.group.SameVariant {
 		p.status.VariantChosen = int32(p.set.Variant) + 1
 	}
@@ -296,18 +324,66 @@ func (p *placer) commit(pl *Placement) {
 		p.setJobState(j, model.JobRunning)
 	}
 	p.noteAllocation(a)
-	p.event(Event{Type: "task.placed", Job: j.ID, Group: p.group.Name, Allocation: a.ID, Node: a.Node, Message: p.message})
+	p.event(Event{Type: "task.placed", Job: j.ID, Group: p.group.Name, Allocation: a.ID, Node: a.Node, Message: p.describe(pl)})
 }
 
-// dropAttempt forgets an old attempt of the task.
-func (p *placer) dropAttempt(r *model.Task, attempt int32) {
+// describe is what the event of a placement says.
+func (p *placer) describe(pl *Placement) string {
+	if pl.Chunk.Empty() {
+		return p.message
+	}
+	return p.message + ", " + plural(pl.Chunk.Len(), "task")
+}
+
+// activate moves the tasks of a placement from waiting to active.
+func (p *placer) activate(pl *Placement) {
+	if pl.Chunk.Empty() {
+		p.status.Waiting.Remove(pl.Ordinal)
+		p.status.Active.Add(pl.Ordinal)
+		return
+	}
+	p.status.Waiting = p.status.Waiting.Subtract(pl.Chunk)
+	p.status.Active = p.status.Active.Union(pl.Chunk)
+	p.status.Joined += pl.Chunk.Len() - 1
+}
+
+// recordAttempt notes the new attempt in the record of each of its tasks and
+// returns its number, which is that of the first task's attempts.
+func (p *placer) recordAttempt(pl *Placement) (attempt int32) {
+	j := p.job
+	for ordinal := range pl.tasks().All() {
+		r := model.Task{Job: j.ID, Group: p.set.Group, Ordinal: ordinal}
+		key := newTaskKey(j.Number, p.set.Group, ordinal)
+		if old, ok := p.tb.tasks.get(key); ok {
+			r = *old
+		}
+		r.Attempts++
+		if attempt == 0 {
+			attempt = r.Attempts
+		}
+		r.LastAllocation = model.AllocationID(j.ID, p.group.Name, pl.Ordinal, attempt)
+		p.tb.tasks.put(key, &r)
+	}
+	return attempt
+}
+
+// dropAttempt forgets an old attempt of a's first task, unless it is the last
+// one of another task.
+func (p *placer) dropAttempt(a *model.Allocation, attempt int32) {
 	if attempt < 1 {
 		return
 	}
-	if a, ok := p.tb.allocations.byID.get(model.AllocationID(r.Job, p.group.Name, r.Ordinal, attempt)); ok {
-		p.tb.allocations.remove(a)
-		p.noteAllocation(a)
+	old, ok := p.tb.allocations.byID.get(model.AllocationID(a.Job, p.group.Name, a.Ordinal, attempt))
+	if !ok {
+		return
 	}
+	for ordinal := range old.Chunk.All() {
+		if r, ok := p.tb.tasks.get(newTaskKey(p.job.Number, a.Group, ordinal)); ok && r.LastAllocation == old.ID {
+			return
+		}
+	}
+	p.tb.allocations.remove(old)
+	p.noteAllocation(old)
 }
 
 // plannedStop asks one allocation to stop and returns why not, or nothing.

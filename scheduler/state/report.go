@@ -7,15 +7,10 @@ import (
 	"caravan/scheduler/resource"
 )
 
-const (
-	// ExitTempFail is the exit code (EX_TEMPFAIL of sysexits.h) with which a task
-	// asks to be run again without using up a retry.
-	ExitTempFail = 75
-	// MaxFreeAttempts is how many attempts of a task may end without fault of its
-	// own (EX_TEMPFAIL, a lost node, a preemption). From then on each one counts
-	// as a failure, so that no task goes round for ever.
-	MaxFreeAttempts = 1000
-)
+// MaxFreeAttempts is how many attempts of a task may end without fault of its
+// own (EX_TEMPFAIL, a lost node, a preemption). From then on each one counts
+// as a failure, so that no task goes round for ever.
+const MaxFreeAttempts = 1000
 
 // Report is what an agent says of one of its allocations. State is Running or
 // a final one.
@@ -26,6 +21,10 @@ type Report struct {
 	EndedAt    model.Time
 	Exit       model.Exit
 	Usage      model.Usage
+	// Done and Failed tell of the tasks of a chunk, as positions in the list of
+	// its indices: those that are done whatever became of the rest, and those
+	// that failed; with none named, all that are not done did.
+	Done, Failed model.Set
 }
 
 // ReportAllocations takes in what a node's agent says. A report is ignored
@@ -97,7 +96,8 @@ func (t *Txn) finish(a *model.Allocation, r *Report) {
 	t.tb.allocations.replace(a, c)
 	t.noteAllocation(c)
 	t.giveBack(j, c)
-	t.taskEnded(j, c)
+	t.learn(j, c)
+	t.tasksEnded(j, c, r)
 	t.settle(j)
 }
 
@@ -113,64 +113,12 @@ func within(at, first, last model.Time) model.Time {
 // giveBack returns what an allocation that ended held.
 func (t *Txn) giveBack(j *model.Job, a *model.Allocation) {
 	t.tb.queues.charge(queueOf(j.Spec), allocationUsage(a), -1)
+	t.tb.limits.charge(j.Spec.Groups[a.Group].Limits, a.Node, a.Devices, -1)
 	n, ok := t.tb.nodes.byName.get(a.Node)
 	must(ok, "a live allocation has no node")
 	b, _ := t.editBook(a.Node)
 	b.live--
 	b.free.Give(n, resource.Of(a))
-}
-
-// taskEnded moves the task of an allocation that has ended to the set where it
-// belongs, and takes its gang along.
-func (t *Txn) taskEnded(j *model.Job, a *model.Allocation) {
-	spec, s := &j.Spec.Groups[a.Group], &j.Groups[a.Group]
-	s.Active.Remove(a.Ordinal)
-	message := describeExit(a)
-	switch {
-	case a.State == model.AllocationSucceeded:
-		s.Succeeded.Add(a.Ordinal)
-	case j.StopRequested:
-		s.Stopped.Add(a.Ordinal)
-	case spec.Gang:
-		s.Waiting.Add(a.Ordinal)
-		if charged(a) {
-			t.countFailure(j, a)
-		}
-	case !charged(a), t.countFailure(j, a) <= spec.Retries:
-		s.Waiting.Add(a.Ordinal)
-		message += "; will be tried again"
-	default:
-		s.Failed.Add(a.Ordinal)
-	}
-	t.event(Event{Type: "task." + a.State.String(), Job: j.ID, Group: spec.Name, Allocation: a.ID, Node: a.Node, Message: message})
-	if spec.Gang && !j.StopRequested {
-		t.gangEnded(j, a)
-	}
-	freeVariant(s)
-}
-
-// charged reports whether an attempt that has ended uses up a retry.
-func charged(a *model.Allocation) bool {
-	switch a.State {
-	case model.AllocationFailed:
-		free := a.Exit.Code == ExitTempFail && a.Exit.Reason == model.ReasonExited
-		return !free || a.Attempt >= MaxFreeAttempts
-	case model.AllocationStopped, model.AllocationLost:
-		return a.Attempt >= MaxFreeAttempts
-	default: // it succeeded
-		return false
-	}
-}
-
-// countFailure charges a failure to the task and returns its failures so far.
-func (t *Txn) countFailure(j *model.Job, a *model.Allocation) int32 {
-	key := newTaskKey(j.Number, a.Group, a.Ordinal)
-	old, ok := t.tb.tasks.get(key)
-	must(ok, "an active task has no record")
-	r := *old
-	r.Failures++
-	t.tb.tasks.put(key, &r)
-	return r.Failures
 }
 
 // freeVariant unbinds a group from its variant while nothing depends on it.

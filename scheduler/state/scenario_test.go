@@ -40,8 +40,9 @@ func (s *scenario) run(t *testing.T, d *datadriven.TestData) string {
 		return s.show(d)
 	}
 	change := map[string]func(*Txn, *datadriven.TestData) (Answer, *model.Error){
-		"node": s.node, "lose": s.lose, "drain": s.drain, "queue": s.queue, "submit": s.submit, "plan": s.plan,
+		"node": s.node, "lose": s.lose, "silence": s.silence, "drain": s.drain, "queue": s.queue, "submit": s.submit, "plan": s.plan,
 		"report": s.report, "stop": s.stop, "retry": s.retry, "sweep": s.sweep, "server": s.server, "order": s.order,
+		"act": s.act, "limit": s.limit,
 	}[d.Cmd]
 	if change == nil {
 		t.Fatalf("%s: unknown command %s", d.Pos, d.Cmd)
@@ -181,6 +182,10 @@ func (s *scenario) lose(t *Txn, d *datadriven.TestData) (Answer, *model.Error) {
 	return t.LoseNode(first(d), "no heartbeat")
 }
 
+func (s *scenario) silence(t *Txn, d *datadriven.TestData) (Answer, *model.Error) {
+	return t.SilenceNode(first(d), "no heartbeat")
+}
+
 func (s *scenario) drain(t *Txn, d *datadriven.TestData) (Answer, *model.Error) {
 	return t.DrainNode(first(d), !d.HasArg("off"))
 }
@@ -201,7 +206,13 @@ func (s *scenario) queue(t *Txn, d *datadriven.TestData) (Answer, *model.Error) 
 
 // submit reads one group per input line: NAME followed by words and key=value.
 func (s *scenario) submit(t *Txn, d *datadriven.TestData) (Answer, *model.Error) {
-	spec := &model.JobSpec{Name: first(d), Queue: text(d, "queue", "")}
+	spec := &model.JobSpec{Name: first(d), Queue: text(d, "queue", ""), Singleton: d.HasArg("singleton")}
+	for _, a := range d.CmdArgs {
+		if a.Key == "after" {
+			job, word, _ := strings.Cut(a.Vals[0], ":")
+			spec.After = append(spec.After, model.JobDependency{Job: job, Condition: condition(word)})
+		}
+	}
 	for line := range strings.Lines(d.Input) {
 		spec.Groups = append(spec.Groups, parseGroup(s.t, spec, strings.Fields(line)))
 	}
@@ -225,6 +236,8 @@ func parseGroup(t *testing.T, spec *model.JobSpec, words []string) model.TaskGro
 			g.MaxRunning = int32(parse(value))
 		case "gang":
 			g.Gang = true
+		case "at-most":
+			g.AtMostOnce = true
 		case "same-variant":
 			g.SameVariant = true
 		case "sim":
@@ -232,9 +245,12 @@ func parseGroup(t *testing.T, spec *model.JobSpec, words []string) model.TaskGro
 		case "variants":
 			variants = int(parse(value))
 		case "after", "each":
-			g.DependsOn = append(g.DependsOn, model.Dependency{Group: spec.GroupIndex(value), Each: key == "each"})
+			group, word, _ := strings.Cut(value, ":")
+			g.DependsOn = append(g.DependsOn, model.Dependency{Group: spec.GroupIndex(group), Each: key == "each", Condition: condition(word)})
 		default:
-			t.Fatalf("unknown word %s", w)
+			if !parseArrayWord(&g, key, value) {
+				t.Fatalf("unknown word %s", w)
+			}
 		}
 	}
 	for i := range variants {
@@ -272,7 +288,13 @@ func (s *scenario) parseSet(words []string) PlacementSet {
 		}
 		task, where, _ := strings.Cut(w, "@")
 		node, device, share := strings.Cut(where, ":")
-		p := Placement{Ordinal: parse(task), Node: node}
+		p := Placement{Node: node}
+		if chunk := parseSet(task); chunk.Len() > 1 {
+			p.Chunk = chunk
+			p.Ordinal, _ = chunk.Min()
+		} else {
+			p.Ordinal = parse(task)
+		}
 		if share {
 			p.Devices = []model.DeviceShare{{Device: device, Thousandths: 1000, MemoryMiB: 16384}}
 		}
@@ -300,6 +322,12 @@ func (s *scenario) report(t *Txn, d *datadriven.TestData) (Answer, *model.Error)
 				r.StartedAt = model.Time(1000 * parse(value))
 			case "ended":
 				r.EndedAt = model.Time(1000 * parse(value))
+			case "done":
+				r.Done = parseSet(value)
+			case "failed":
+				r.Failed = parseSet(value)
+			case "peak":
+				r.Usage.PeakMemoryBytes = parse(value) << 20
 			}
 		}
 		reports = append(reports, r)

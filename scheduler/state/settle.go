@@ -3,47 +3,100 @@ package state
 import "caravan/scheduler/model"
 
 // settle ends a job of which nothing runs and nothing can start. Tasks that
-// wait for a lost cause are stopped then, so that the sets tell the truth.
+// wait for a lost cause are stopped first, so that the sets tell the truth and
+// what was to run after them, however they end, can start; only when that is
+// nothing has the job ended.
 func (t *Txn) settle(j *model.Job) {
-	if j.State.Ended() || !settled(j) {
+	if j.State.Ended() {
 		return
 	}
+	for j.Settled() {
+		if !t.stopLost(j) {
+			t.setJobState(j, j.Outcome())
+			t.event(Event{Type: "job." + j.State.String(), Job: j.ID})
+			t.jobEnded(j)
+			return
+		}
+	}
+}
+
+// stopLost stops the tasks that what they depend on keeps from ever starting,
+// and reports whether there were any.
+func (t *Txn) stopLost(j *model.Job) bool {
+	any := false
 	for g := range j.Groups {
 		s := &j.Groups[g]
-		if s.Waiting.Empty() {
+		lost := model.DependencyLost(j.Spec, j.Groups, g)
+		if lost.Empty() {
 			continue
 		}
+		any = true
 		t.event(Event{
 			Type: "task.stopped", Job: j.ID, Group: j.Spec.Groups[g].Name,
-			Message: plural(s.Waiting.Len(), "task") + " can never start, because what they depend on failed or was stopped",
+			Message: plural(lost.Len(), "task") + " can never start, because what they depend on has ended otherwise",
 		})
+		s.Stopped = s.Stopped.Union(lost)
+		s.Waiting = s.Waiting.Subtract(lost)
+	}
+	return any
+}
+
+// jobEnded tells the jobs that waited for one that has just ended. Those that
+// can never start now are stopped, which may end them in turn; a chain of jobs
+// is followed without recursion.
+func (t *Txn) jobEnded(j *model.Job) {
+	t.ended = append(t.ended, j)
+	if len(t.ended) > 1 {
+		return // the loop below comes to it
+	}
+	for i := 0; i < len(t.ended); i++ {
+		t.tellWaiters(t.ended[i])
+	}
+	t.ended = t.ended[:0]
+}
+
+func (t *Txn) tellWaiters(j *model.Job) {
+	var waiters []uint64
+	for w := range t.tb.jobs.waiters.from(waiter{upstream: j.Number}) {
+		if w.upstream != j.Number {
+			break
+		}
+		waiters = append(waiters, w.number)
+	}
+	for _, number := range waiters {
+		w, ok := t.tb.jobs.byNumber.get(number)
+		must(ok, "the index of waiters names a job that is not there")
+		t.released(t.editJob(w), j)
+	}
+}
+
+// released takes a job that has ended off the list of what w waits for, or stops
+// w when the job has ended otherwise than w needs it.
+func (t *Txn) released(w, j *model.Job) {
+	var waits []model.JobDependency
+	met := true
+	for _, d := range w.Waits {
+		if d.Job != j.ID {
+			waits = append(waits, d)
+			continue
+		}
+		met = met && d.Condition.Met(j.State)
+	}
+	t.tb.jobs.unfile(w)
+	w.Waits = waits
+	t.tb.jobs.file(w)
+	if met {
+		if len(waits) == 0 {
+			t.event(Event{Type: "job.released", Job: w.ID, Message: j.ID + " was the last job that it waited for"})
+		}
+		return
+	}
+	t.event(Event{Type: "job.stopping", Job: w.ID, Message: "it can never start, because " + j.ID + " has " + j.State.String()})
+	w.StopRequested = true
+	for g := range w.Groups {
+		s := &w.Groups[g]
 		s.Stopped = s.Stopped.Union(s.Waiting)
 		s.Waiting = model.Set{}
 	}
-	t.setJobState(j, j.Outcome())
-	t.event(Event{Type: "job." + j.State.String(), Job: j.ID})
-}
-
-// settled is model.Job.Settled with one addition: a gang starts whole, so that
-// one member that is blocked for ever keeps all of them from starting.
-func settled(j *model.Job) bool {
-	for g := range j.Groups {
-		if !j.Groups[g].Active.Empty() {
-			return false
-		}
-	}
-	for g := range j.Groups {
-		w := j.Groups[g].Waiting
-		if w.Empty() {
-			continue
-		}
-		blocked := model.DependencyBlocked(j.Spec, j.Groups, g)
-		if j.Spec.Groups[g].Gang && !blocked.Empty() {
-			continue
-		}
-		if !w.Subtract(blocked).Empty() {
-			return false
-		}
-	}
-	return true
+	t.settle(w)
 }

@@ -36,6 +36,10 @@ func (s *scenario) show(d *datadriven.TestData) string {
 		for q := range snap.Queues() {
 			fmt.Fprintf(&b, "%s %+v\n", q.Name, snap.QueueUsage(q.Name))
 		}
+	case "limits":
+		for l := range snap.Limits() {
+			fmt.Fprintf(&b, "%s %d per %s, %d held\n", l.Name, l.Count, l.Scope, snap.LimitUsed(l.Name))
+		}
 	case "requests":
 		for r := range snap.Requests() {
 			fmt.Fprintf(&b, "%s at %s: %s%s\n", r.ID, clock(r.Time), r.JobID, r.ErrorMessage)
@@ -81,7 +85,17 @@ func clock(t model.Time) string {
 
 func showJobs(b *strings.Builder, snap *Snapshot) {
 	for j := range snap.Jobs() {
-		fmt.Fprintf(b, "%s %s submitted %s started %s ended %s\n", j.ID, j.State, clock(j.SubmittedAt), clock(j.StartedAt), clock(j.EndedAt))
+		fmt.Fprintf(b, "%s %s submitted %s started %s ended %s", j.ID, j.State, clock(j.SubmittedAt), clock(j.StartedAt), clock(j.EndedAt))
+		for _, d := range j.Waits {
+			fmt.Fprintf(b, ", waits for %s %s", d.Job, d.Condition)
+		}
+		for _, f := range j.NodeFailures {
+			fmt.Fprintf(b, ", %d failed on %s", f.Failures, f.Node)
+			if f.AvoidUntil != 0 {
+				fmt.Fprintf(b, " (avoided until %s)", clock(f.AvoidUntil))
+			}
+		}
+		b.WriteByte('\n')
 		for g := range j.Groups {
 			st := &j.Groups[g]
 			fmt.Fprintf(b, "  %s waiting [%s] active [%s] succeeded [%s] failed [%s] stopped [%s]", j.Spec.Groups[g].Name,
@@ -92,6 +106,7 @@ func showJobs(b *strings.Builder, snap *Snapshot) {
 			if st.VariantChosen != 0 {
 				fmt.Fprintf(b, " variant %d", st.VariantChosen-1)
 			}
+			b.WriteString(showMarks(st))
 			b.WriteByte('\n')
 		}
 	}

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"slices"
 	"strings"
 
 	"caravan/scheduler/model"
@@ -26,8 +27,8 @@ func (t *Txn) StopJob(id string) (Answer, *model.Error) {
 		n += s.Waiting.Len() + s.Active.Len()
 		s.Stopped = s.Stopped.Union(s.Waiting)
 		s.Waiting = model.Set{}
-		for ordinal := range s.Active.All() {
-			t.requestStop(j, t.running(j, g, ordinal), model.ReasonStopped)
+		for _, a := range t.liveOf(j, g, s.Active) {
+			t.requestStop(j, a, model.ReasonStopped)
 		}
 	}
 	t.settle(j)
@@ -43,10 +44,25 @@ func (t *Txn) running(j *model.Job, g int, ordinal int64) *model.Allocation {
 	return a
 }
 
+// liveOf returns the live allocations that any of a group's active tasks belong to.
+func (t *Txn) liveOf(j *model.Job, g int, tasks model.Set) []*model.Allocation {
+	var out []*model.Allocation
+	for ordinal := range tasks.All() {
+		if n := len(out); n > 0 && out[n-1].Chunk.Contains(ordinal) {
+			continue // as most of a chunk
+		}
+		a := t.running(j, g, ordinal)
+		if !slices.Contains(out, a) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
 // requestStop asks a live allocation to stop. The first reason counts, except
 // that the user's wish to stop the job overrides the others.
 func (t *Txn) requestStop(j *model.Job, a *model.Allocation, reason string) {
-	if a.StopRequested && !j.StopRequested {
+	if a.StopRequested && (!j.StopRequested || a.Exit.Reason == reason) {
 		return
 	}
 	c := a.Clone()
@@ -66,88 +82,6 @@ func (t *Txn) stopGang(j *model.Job, g int, except string) {
 	for ordinal := range j.Groups[g].Active.All() {
 		if a := t.running(j, g, ordinal); a.ID != except {
 			t.requestStop(j, a, model.ReasonGang)
-		}
-	}
-}
-
-// RetryJob gives the failed and stopped tasks of a job, or of one of its
-// groups, a new set of attempts. It is refused while a stop is under way. The
-// answer's Count is the number of tasks that wait again; 0 changes nothing.
-// With an empty group the tasks that could not run because of a failed one
-// come back too. A gang comes back whole.
-func (t *Txn) RetryJob(id, group string) (Answer, *model.Error) {
-	j, ok := t.tb.jobs.get(id)
-	if !ok {
-		return Answer{}, noJob(id)
-	}
-	if j.StopRequested && !j.State.Ended() {
-		return Answer{}, model.Conflict(id, "the job is still stopping", "retry once its last task has ended; caravan status "+id+" shows it")
-	}
-	only := -1
-	if group != "" {
-		if only = j.Spec.GroupIndex(group); only < 0 {
-			return Answer{}, model.NotFound("group", group, "the groups of "+id+" are "+groupNames(j.Spec))
-		}
-	}
-	c := j.Clone()
-	c.StopRequested = false
-	back := make([]model.Set, len(c.Groups))
-	var n int64
-	for g := range c.Groups {
-		if only < 0 || g == only {
-			back[g] = revive(&c.Spec.Groups[g], &c.Groups[g])
-			n += back[g].Len()
-		}
-	}
-	if n == 0 {
-		return Answer{JobID: id}, nil
-	}
-	if settled(c) {
-		return Answer{}, model.Conflict(id, "group "+group+" waits for tasks that failed or were stopped", "retry the whole job, or first the groups it depends on")
-	}
-	t.applyRetry(j, c, back)
-	t.event(Event{Type: "job.retried", Job: id, Group: group, Message: plural(n, "task") + " will be tried again"})
-	return Answer{JobID: id, Count: n}, nil
-}
-
-// revive moves the failed and stopped tasks of a group back to waiting and
-// returns them. A gang that has any is taken back whole.
-func revive(spec *model.TaskGroup, s *model.GroupStatus) model.Set {
-	back := s.Failed.Union(s.Stopped)
-	if back.Empty() {
-		return back
-	}
-	if spec.Gang {
-		back = back.Union(s.Succeeded)
-		s.Succeeded = model.Set{}
-	}
-	s.Waiting = s.Waiting.Union(back)
-	s.Failed, s.Stopped = model.Set{}, model.Set{}
-	s.Restarts = 0
-	freeVariant(s)
-	return back
-}
-
-// applyRetry puts the groups of c, a revived clone, in the place of j's, and
-// forgives the failures of the tasks that are back.
-func (t *Txn) applyRetry(j, c *model.Job, back []model.Set) {
-	j = t.editJob(j)
-	j.StopRequested = false
-	j.Groups = c.Groups
-	if j.State.Ended() {
-		state := model.JobPending
-		if t.placedOnce(j) {
-			state = model.JobRunning
-		}
-		t.setJobState(j, state)
-	}
-	for g := range back {
-		for _, r := range t.records(j.Number, g, back[g]) {
-			if r.Failures != 0 {
-				f := *r
-				f.Failures = 0
-				t.tb.tasks.put(newTaskKey(j.Number, g, f.Ordinal), &f)
-			}
 		}
 	}
 }

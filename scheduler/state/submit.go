@@ -33,6 +33,10 @@ func (t *Txn) SubmitJob(spec *model.JobSpec, owner string) (Answer, *model.Error
 	if t.tb.jobs.byNumber.len() >= MaxJobs || t.tb.meta.nextJob > maxJobNumber {
 		return Answer{}, overloaded("job "+spec.Name, "jobs", MaxJobs, "wait until ended jobs are dropped, or shorten how long they are kept")
 	}
+	waits, err := t.waitsOf(spec, owner)
+	if err != nil {
+		return Answer{}, err
+	}
 	number := t.tb.meta.nextJob
 	t.tb.meta.nextJob++
 	j := &model.Job{
@@ -44,6 +48,7 @@ func (t *Txn) SubmitJob(spec *model.JobSpec, owner string) (Answer, *model.Error
 		SubmittedAt: t.now,
 		Groups:      make([]model.GroupStatus, len(spec.Groups)),
 		Revision:    t.index,
+		Waits:       waits,
 	}
 	for g := range spec.Groups {
 		j.Groups[g].Waiting = model.NewSet(0, spec.Groups[g].Indices.Tasks())

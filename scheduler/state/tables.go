@@ -17,6 +17,7 @@ type tables struct {
 	allocations allocationTable
 	nodes       nodeTable
 	queues      queueTable
+	limits      limitTable
 	requests    requestTable
 
 	servers table[string, *model.Server]
@@ -45,6 +46,7 @@ func newTables() *tables {
 		allocations: newAllocationTable(),
 		nodes:       newNodeTable(),
 		queues:      newQueueTable(),
+		limits:      newLimitTable(),
 		requests:    newRequestTable(),
 		servers:     newTable[string, *model.Server](),
 		health:      newTable[string, *model.HealthRecord](),
@@ -63,6 +65,7 @@ func (t *tables) copy() *tables {
 		allocations: t.allocations.copy(),
 		nodes:       t.nodes.copy(),
 		queues:      t.queues.copy(),
+		limits:      t.limits.copy(),
 		requests:    t.requests.copy(),
 		servers:     t.servers.copy(),
 		health:      t.health.copy(),

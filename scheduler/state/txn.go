@@ -64,6 +64,8 @@ type Txn struct {
 	changedQueues btree.Set[string]
 	allocations   []AllocationKey
 	events        []Event
+	// ended are the jobs whose waiters are still to be told; see jobEnded.
+	ended []*model.Job
 }
 
 func newTxn(s *Store) *Txn {
@@ -163,7 +165,7 @@ func (t *Txn) setJobState(j *model.Job, s model.JobState) {
 	j.State = s
 	j.EndedAt = 0
 	if s.Ended() {
-		j.EndedAt = t.now
+		j.EndedAt, j.Waits = t.now, nil
 	}
 	t.tb.queues.charge(queue, jobUsage(s), 1)
 	t.tb.jobs.file(j)

@@ -13,11 +13,12 @@ func AllocationToProto(a *model.Allocation, spec *model.JobSpec) *pb.Allocation 
 		CpuMilli: a.CPUMilli, MemoryMib: a.MemoryMiB, DiskMib: a.DiskMiB, Devices: SharesToProto(a.Devices),
 		State: pb.AllocationState(a.State), StopRequested: a.StopRequested, PlacedMs: int64(a.PlacedAt),
 		Exclusive: a.Exclusive, StartedMs: int64(a.StartedAt), EndedMs: int64(a.EndedAt), Exit: ExitToProto(a.Exit), Usage: UsageToProto(a.Usage),
+		Tasks: a.Chunk.Pairs(),
 	}
 	if spec != nil && a.Group < len(spec.Groups) {
 		g := &spec.Groups[a.Group]
 		p.Group = g.Name
-		p.Indices = g.Indices.Of(a.Ordinal)
+		p.Indices = g.Indices.Of(a.Tasks())
 		if a.Variant < len(g.Variants) {
 			p.Variant = g.Variants[a.Variant].Name
 			p.Simulated = g.Variants[a.Variant].Driver == model.DriverSim

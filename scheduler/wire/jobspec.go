@@ -14,7 +14,8 @@ func JobSpecFromProto(p *pb.JobSpec) (*model.JobSpec, error) {
 	if p == nil {
 		return nil, &model.Error{Kind: model.KindInvalid, Message: "the request holds no job"}
 	}
-	s := &model.JobSpec{Name: p.Name, Queue: p.Queue, Priority: p.Priority, Labels: p.Labels}
+	s := &model.JobSpec{Name: p.Name, Queue: p.Queue, Priority: p.Priority, Labels: p.Labels, Singleton: p.Singleton}
+	s.After = JobDependenciesFromProto(p.After)
 	if s.Queue == "" {
 		s.Queue = model.DefaultQueue
 	}
@@ -24,6 +25,9 @@ func JobSpecFromProto(p *pb.JobSpec) (*model.JobSpec, error) {
 	}
 	var faults []model.FieldError
 	for i, g := range p.Groups {
+		if message := onceFault(g); message != "" {
+			faults = append(faults, model.FieldError{Path: fmt.Sprintf("groups[%d].once", i), Message: message, Hint: "leave it out, or say at_most"})
+		}
 		for k, d := range g.DependsOn {
 			at := s.GroupIndex(d.Group)
 			if at < 0 {
@@ -33,7 +37,9 @@ func JobSpecFromProto(p *pb.JobSpec) (*model.JobSpec, error) {
 				})
 				continue
 			}
-			s.Groups[i].DependsOn = append(s.Groups[i].DependsOn, model.Dependency{Group: at, Each: d.Each})
+			s.Groups[i].DependsOn = append(s.Groups[i].DependsOn, model.Dependency{
+				Group: at, Each: d.Each, Condition: model.Condition(max(d.Condition, pb.DependencyCondition_DEPENDENCY_CONDITION_SUCCEEDED)),
+			})
 		}
 	}
 	if len(faults) > 0 {
@@ -42,14 +48,33 @@ func JobSpecFromProto(p *pb.JobSpec) (*model.JobSpec, error) {
 	return s, nil
 }
 
+// Words of TaskGroup.once.
+const (
+	onceAtMost  = "at_most"
+	onceAtLeast = "at_least"
+)
+
+// onceFault says what is wrong with a group's once, if anything.
+func onceFault(g *pb.TaskGroup) string {
+	switch {
+	case g.Once != "" && g.Once != onceAtMost && g.Once != onceAtLeast:
+		return fmt.Sprintf("there is no once: %q", g.Once)
+	case g.Once == onceAtLeast && g.Gang:
+		return "two placements of one gang must not run at the same time"
+	}
+	return ""
+}
+
 func groupFromProto(p *pb.TaskGroup) model.TaskGroup {
 	g := model.TaskGroup{
 		Name: p.Name, MaxRunning: p.MaxRunning, Gang: p.Gang, Constraints: constraintsFromProto(p.Constraints),
 		Env: p.Env, Verify: p.Verify, TimeLimit: model.Duration(p.TimeLimitMs), Retries: p.Retries,
 		SameVariant: p.SameVariant, KillGrace: model.Duration(p.KillGraceMs), Workdir: p.Workdir,
 		Exclusive: p.Exclusive, Spread: spreadFromProto(p.Spread), Apart: apartFromProto(p.ApartFrom),
+		Isolation: p.Isolation, AtMostOnce: p.Once == onceAtMost || p.Gang,
 	}
-	g.Indices.Chunk = int64(max(1, p.Chunk))
+	g.Indices.Chunk, g.Indices.Auto = int64(max(1, p.Chunk)), p.AutoChunk
+	attemptsFromProto(&g, p)
 	for _, r := range p.Indices {
 		g.Indices.Ranges = append(g.Indices.Ranges, normalRange(r))
 	}
@@ -128,7 +153,8 @@ func constraintsFromProto(ps []*pb.Constraint) []model.Constraint {
 
 // JobSpecToProto is the inverse of JobSpecFromProto, with defaults written out.
 func JobSpecToProto(s *model.JobSpec) *pb.JobSpec {
-	p := &pb.JobSpec{Name: s.Name, Queue: s.Queue, Priority: s.Priority, Labels: s.Labels}
+	p := &pb.JobSpec{Name: s.Name, Queue: s.Queue, Priority: s.Priority, Labels: s.Labels, Singleton: s.Singleton}
+	p.After = JobDependenciesToProto(s.After)
 	for i := range s.Groups {
 		p.Groups = append(p.Groups, GroupToProto(s, i))
 	}
@@ -144,12 +170,19 @@ func GroupToProto(s *model.JobSpec, i int) *pb.TaskGroup {
 		TimeLimitMs: int64(g.TimeLimit), Retries: g.Retries, SameVariant: g.SameVariant,
 		KillGraceMs: int64(g.KillGrace), Workdir: g.Workdir,
 		Exclusive: g.Exclusive, Spread: spreadToProto(g.Spread), ApartFrom: apartToProto(g.Apart),
+		Isolation: g.Isolation, Once: onceAtLeast,
 	}
+	if g.AtMostOnce {
+		p.Once = onceAtMost
+	}
+	attemptsToProto(p, g)
 	for _, r := range g.Indices.Ranges {
 		p.Indices = append(p.Indices, &pb.IndexRange{First: r.First, Last: r.Last, Step: r.Step})
 	}
 	for _, d := range g.DependsOn {
-		p.DependsOn = append(p.DependsOn, &pb.Dependency{Group: s.Groups[d.Group].Name, Each: d.Each})
+		p.DependsOn = append(p.DependsOn, &pb.Dependency{
+			Group: s.Groups[d.Group].Name, Each: d.Each, Condition: conditionToProto(d.Condition),
+		})
 	}
 	for _, o := range g.Outputs {
 		p.Outputs = append(p.Outputs, &pb.Output{Path: o.Path, To: o.To})

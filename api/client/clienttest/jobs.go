@@ -124,6 +124,15 @@ func (c *Cluster) RetryJob(_ context.Context, r *pb.RetryJobRequest) (*pb.RetryJ
 	})
 }
 
+// ActOnTasks retries as RetryJob does, and knows no other action.
+func (c *Cluster) ActOnTasks(ctx context.Context, r *pb.ActOnTasksRequest) (*pb.ActOnTasksResponse, error) {
+	if r.Action != pb.TaskAction_TASK_ACTION_RETRY {
+		return nil, Refuse(codes.Unimplemented, "internal", "this cluster of examples only retries")
+	}
+	a, err := c.RetryJob(ctx, &pb.RetryJobRequest{RequestId: r.RequestId, JobId: r.JobId, Group: r.Group})
+	return &pb.ActOnTasksResponse{Job: a.GetJob(), Tasks: a.GetTasks()}, err
+}
+
 // ListTasks returns a page of a job's tasks.
 func (c *Cluster) ListTasks(_ context.Context, r *pb.ListTasksRequest) (*pb.ListTasksResponse, error) {
 	c.mu.Lock()

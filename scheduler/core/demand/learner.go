@@ -67,7 +67,7 @@ func (l *Learner) group(g *model.TaskGroup) {
 	if n == 0 {
 		return
 	}
-	arrivals := min(g.Indices.Tasks(), learnGroup)
+	arrivals := min(g.Indices.Allocations(), learnGroup)
 	for v := range g.Variants {
 		if share := (arrivals + n - 1 - int64(v)) / n; share > 0 {
 			l.Arrived(request.New(g, &g.Variants[v]), share)

@@ -21,6 +21,10 @@ const (
 	QueueLimit Code = "queue-limit"
 	// MaxRunning: the group's own bound on running tasks is reached.
 	MaxRunning Code = "max-running"
+	// Limit: a limit of the operator's leaves nothing.
+	Limit Code = "limit"
+	// Held: what could start is paused, or waits for the time of its next attempt.
+	Held Code = "held"
 	// NoRoom: nodes that would fit are full now.
 	NoRoom Code = "no-room"
 	// NeverFits: no node would fit, even empty, undrained and in good health.
@@ -41,10 +45,15 @@ type GroupTrace struct {
 	// Ready tasks could start when the cycle began, Blocked ones waited for
 	// other groups; Placed of the ready ones were placed.
 	Ready, Blocked, Placed int64
-	// WaitsFor names the groups that are not done with what this one needs.
+	// Held tasks are paused, or wait for the time of their next attempt.
+	Held int64
+	// WaitsFor names the groups, or the jobs, that are not done with what this
+	// one needs.
 	WaitsFor []string
-	// Limit describes the limit that binds, for QueueLimit and MaxRunning.
+	// Limit describes what binds, for QueueLimit, MaxRunning, Limit and Held.
 	Limit string
+	// Notes are what else keeps the group from nodes or changes what it asks for.
+	Notes []string
 	// Variants explains each variant, for NoRoom, NeverFits and NoNodes.
 	Variants []VariantTrace
 }

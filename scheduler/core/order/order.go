@@ -1,7 +1,9 @@
 // Package order says in which order jobs are served: higher priority first,
 // then the job submitted earlier. Groups of a job follow the order of its
 // file. A cycle that ended before every job had its turn is followed by one
-// that begins where it ended. core calls it once per cycle.
+// that begins where it ended. It also says in which order the tasks of a group
+// start, and which of them one allocation takes. core calls it once per cycle,
+// and once per group that has tasks to place.
 package order
 
 import (
@@ -26,7 +28,7 @@ type Turn struct {
 }
 
 // Of returns a job's turn.
-func Of(j *model.Job) Turn { return Turn{Priority: j.Spec.Priority, Number: j.Number} }
+func Of(j *model.Job) Turn { return Turn{Priority: j.Priority(), Number: j.Number} }
 
 func (a Turn) compare(b Turn) int {
 	return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(a.Number, b.Number))

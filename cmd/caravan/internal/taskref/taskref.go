@@ -1,7 +1,6 @@
 // Package taskref reads and writes the names that people use for tasks:
-// GROUP[INDEX] with the index of the job file, e.g. encode[3], or render[1-4]
-// for a task that holds a chunk of indices. A group of one task goes by its
-// group's name alone. The commands of the command line use it for arguments,
+// GROUP[INDEX] with the index of the job file, e.g. encode[3]. A group of one
+// task goes by its group's name alone. The commands of the command line use it for arguments,
 // log prefixes and tables.
 package taskref
 
@@ -86,18 +85,13 @@ func (n Names) Task(group string, ordinal int64) string {
 	if x.Tasks() <= 1 {
 		return group
 	}
-	indices := x.Of(ordinal)
-	switch len(indices) {
-	case 0:
-		return fmt.Sprintf("%s#%d", group, ordinal)
-	case 1:
-		return fmt.Sprintf("%s[%d]", group, indices[0])
-	default:
-		return fmt.Sprintf("%s[%d-%d]", group, indices[0], indices[len(indices)-1])
+	if index, ok := x.At(ordinal); ok {
+		return fmt.Sprintf("%s[%d]", group, index)
 	}
+	return fmt.Sprintf("%s#%d", group, ordinal)
 }
 
-// Allocation returns the name of the task that an allocation JOB.GROUP.ORDINAL.ATTEMPT
+// Allocation returns the name of the first task that an allocation JOB.GROUP.ORDINAL.ATTEMPT
 // is an attempt of; an id of another form is returned as it is.
 func (n Names) Allocation(id string) string {
 	parts := strings.Split(id, ".")

@@ -14,14 +14,14 @@ func TestTasksAreNamedByTheirIndices(t *testing.T) {
 		{Name: "mux", Indices: []*pb.IndexRange{{}}},
 	}})
 	for allocation, want := range map[string]string{
-		"l-1.encode.0.1": "encode[1]", "l-1.encode.4.2": "encode[9]", "l-1.render.1.1": "render[5-8]", "l-1.render.2.1": "render[9]",
+		"l-1.encode.0.1": "encode[1]", "l-1.encode.4.2": "encode[9]", "l-1.render.1.1": "render[2]", "l-1.render.8.1": "render[9]",
 		"l-1.mux.0.1": "mux", "l-1.encode.7.1": "encode#7", "l-1.other.3.1": "other#3", "strange": "strange", "a.b.c.d": "a.b.c.d",
 	} {
 		if got := names.Allocation(allocation); got != want {
 			t.Errorf("%s: got %s, want %s", allocation, got, want)
 		}
 	}
-	if names.Total() != 9 || names.Tasks("render") != 3 {
+	if names.Total() != 15 || names.Tasks("render") != 9 {
 		t.Errorf("total %d, render %d", names.Total(), names.Tasks("render"))
 	}
 }

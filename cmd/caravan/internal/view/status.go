@@ -18,7 +18,7 @@ func Status(w io.Writer, s Style, j *pb.Job, tasks []*pb.Task) {
 	if j.Owner != "" {
 		facts = append(facts, "owner "+j.Owner)
 	}
-	if p := j.Spec.GetPriority(); p != 0 {
+	if p := j.Spec.GetPriority() + j.PriorityChange; p != 0 {
 		facts = append(facts, fmt.Sprintf("priority %d", p))
 	}
 	facts = append(facts, "submitted "+or(s.ago(j.SubmittedMs), "at an unknown time"))
@@ -34,6 +34,7 @@ func Status(w io.Writer, s Style, j *pb.Job, tasks []*pb.Task) {
 	}
 	fmt.Fprintln(w)
 	groups(w, s, j)
+	marks(w, j)
 	if len(tasks) > 0 {
 		fmt.Fprintln(w)
 		Tasks(w, s, j, tasks)
@@ -49,6 +50,12 @@ func groups(w io.Writer, s Style, j *pb.Job) {
 			name := d.Group
 			if d.Each {
 				name += " (each)"
+			}
+			switch d.Condition {
+			case pb.DependencyCondition_DEPENDENCY_CONDITION_ENDED:
+				name += " ended"
+			case pb.DependencyCondition_DEPENDENCY_CONDITION_FAILED:
+				name += " failed"
 			}
 			names = append(names, name)
 		}

@@ -55,7 +55,7 @@ func deviceUsage(w io.Writer, s Style, usage []*pb.TaskUsage, byID map[string]st
 }
 
 // limitWords lists limits, those that are kept and those that are only booked.
-func limitWords(limits []*pb.Limit) string {
+func limitWords(limits []*pb.UsageLimit) string {
 	words := map[pb.Enforcement][]string{}
 	for _, l := range limits {
 		word := strings.TrimSpace(l.Name + " " + l.Value)

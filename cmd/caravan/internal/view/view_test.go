@@ -130,8 +130,8 @@ func TestUsageTellsWhatIsKeptAndWhatIsBooked(t *testing.T) {
 	j := &pb.Job{Id: "j-1", Spec: &pb.JobSpec{Name: "j", Groups: []*pb.TaskGroup{{Name: "g", Indices: []*pb.IndexRange{{Last: 1, Step: 1}}}}}}
 	tasks := []*pb.Task{{JobId: "j-1", Group: "g", Last: &pb.Allocation{Id: "a"}}, {JobId: "j-1", Group: "g", Ordinal: 1, Last: &pb.Allocation{Id: "b"}}}
 	usage := []*pb.TaskUsage{
-		{AllocationId: "b", Limits: []*pb.Limit{{Name: "memory_mib", Value: "64", Enforcement: pb.Enforcement_ENFORCEMENT_ACCOUNTED}}},
-		{AllocationId: "a", Notes: []string{"it runs anywhere"}, Limits: []*pb.Limit{
+		{AllocationId: "b", Limits: []*pb.UsageLimit{{Name: "memory_mib", Value: "64", Enforcement: pb.Enforcement_ENFORCEMENT_ACCOUNTED}}},
+		{AllocationId: "a", Notes: []string{"it runs anywhere"}, Limits: []*pb.UsageLimit{
 			{Name: "cpu_milli", Value: "500", Enforcement: pb.Enforcement_ENFORCEMENT_ENFORCED},
 			{Name: "memory_mib", Value: "3072", DeviceId: "d", Enforcement: pb.Enforcement_ENFORCEMENT_ACCOUNTED},
 		}, Devices: []*pb.DeviceUsage{{
