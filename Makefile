@@ -40,6 +40,11 @@ test: build
 	$(GO) vet -vettool=$(BIN)/caravan-vet ./...
 	CARAVAN_BIN=$(BIN)/caravan CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 30m ./...
 
+## e2e-full: the end-to-end tests that take a number, with large ones
+.PHONY: e2e-full
+e2e-full: build
+	CARAVAN_BIN=$(BIN)/caravan CARAVAN_KILLS=100 $(GO) test -count=1 -timeout 30m ./e2e/fencing
+
 ## scenarios: run the scenario tests; ARGS=-rewrite regenerates what they expect (then read the diff)
 .PHONY: scenarios
 scenarios:

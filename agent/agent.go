@@ -20,6 +20,7 @@ import (
 	"caravan/agent/driver/exec"
 	"caravan/agent/driver/sim"
 	"caravan/agent/fingerprint"
+	"caravan/agent/lease"
 	"caravan/agent/link"
 	"caravan/agent/runner"
 	"caravan/agent/shim"
@@ -93,36 +94,48 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	run, err = a.newRunner(devices, book, processes, func(r *pb.AllocationReport) { session.Report(r) }, func() { close(adopted) })
+	term, err := lease.NewWriter(a.leaseFile())
 	if err != nil {
 		return err
 	}
-	if session, err = a.newSession(servers, devices, run); err != nil {
+	defer term.Close()
+	run, err = a.newRunner(devices, book, processes, runner.Config{
+		Report: func(r *pb.AllocationReport) { session.Report(r) }, Ready: func() { close(adopted) },
+		LeaseHeld: func() bool { return session.LeaseHeld() }, LeaseWait: a.leaseLeft(),
+	})
+	if err != nil {
+		return err
+	}
+	if session, err = a.newSession(servers, devices, run, term); err != nil {
 		return err
 	}
 	return a.serve(ctx, listener, devices, run, session, adopted)
 }
 
-// newRunner makes what runs the allocations.
-func (a *Agent) newRunner(devices *devices, book *cpus.Book, processes *exec.Driver, report func(*pb.AllocationReport), ready func()) (*runner.Runner, error) {
+// newRunner makes what runs the allocations; what ties it to the session is in cfg already.
+func (a *Agent) newRunner(devices *devices, book *cpus.Book, processes *exec.Driver, cfg runner.Config) (*runner.Runner, error) {
 	open, err := openDevices(a.cfg.OpenDevices)
 	if err != nil {
 		return nil, err
 	}
-	return runner.New(runner.Config{
-		Dir:     filepath.Join(a.cfg.DataDir, allocsDir),
-		Drivers: map[string]driver.Driver{exec.Name: processes, sim.Name: sim.New()},
-		Report:  report, Ready: ready,
-		Devices: devices, CPUs: book, OpenDevices: open, Limits: a.limits(processes), OutputRoots: a.cfg.OutputRoots,
-		Launches: a.cfg.Launches, Publications: a.cfg.Publications, Retention: a.cfg.Retention,
-		Logger: a.cfg.Logger.Named("runner"),
-	})
+	cfg.Dir = filepath.Join(a.cfg.DataDir, allocsDir)
+	cfg.Drivers = map[string]driver.Driver{exec.Name: processes, sim.Name: sim.New()}
+	cfg.Devices, cfg.CPUs, cfg.OpenDevices, cfg.Limits = devices, book, open, a.limits(processes)
+	cfg.OutputRoots, cfg.OutputsToDirOwner = a.cfg.OutputRoots, processes.OwnUsers()
+	cfg.Launches, cfg.Publications, cfg.Retention = a.cfg.Launches, a.cfg.Publications, a.cfg.Retention
+	cfg.Logger = a.cfg.Logger.Named("runner")
+	return runner.New(cfg)
 }
 
 // newSession makes the link to the servers.
-func (a *Agent) newSession(servers *link.Servers, devices *devices, run *runner.Runner) (*link.Session, error) {
+func (a *Agent) newSession(servers *link.Servers, devices *devices, run *runner.Runner, term *lease.Writer) (*link.Session, error) {
 	node := Node{Name: devices.host.Name, Address: devices.host.Address}
 	return link.New(link.Config{
+		Note: func(t lease.Term) {
+			if err := term.Renew(t); err != nil {
+				a.cfg.Logger.Error("cannot pass the lease on: tasks that must not run twice will end with it", "error", err)
+			}
+		},
 		Servers: servers, Info: devices.info, Changed: devices.changed, Logger: a.cfg.Logger.Named("link"),
 		Handler: &handler{Runner: run, obey: devices.Obey, ready: func() {
 			a.cfg.Logger.Info("registered", "node", node.Name, "address", node.Address)
@@ -163,6 +176,19 @@ func (a *Agent) serve(ctx context.Context, listener net.Listener, devices *devic
 	return g.Wait()
 }
 
+// leaseFile is where shims find the node's lease.
+func (a *Agent) leaseFile() string { return filepath.Join(a.cfg.DataDir, "lease") }
+
+// leaseLeft is how long the lease of an earlier agent still lasts; the shims of what it left
+// count on it too. 0 when that is not known.
+func (a *Agent) leaseLeft() time.Duration {
+	t, err := lease.Read(a.leaseFile())
+	if err != nil {
+		return 0
+	}
+	return max(t.Until-(lease.BootClock{}).Now(), time.Millisecond)
+}
+
 // stopServer lets calls end for a while and then ends them.
 func stopServer(s *grpc.Server, timeout time.Duration) {
 	force := time.AfterFunc(timeout, s.Stop)
@@ -172,7 +198,15 @@ func stopServer(s *grpc.Server, timeout time.Duration) {
 
 // processes makes the driver for real processes, with limits if the host can enforce them.
 func (a *Agent) processes() (*exec.Driver, error) {
-	cfg := shim.Config{Command: a.cfg.ShimCommand, CgroupParent: a.cfg.CgroupParent, DeviceWall: !a.cfg.NoDeviceWall, Spares: a.cfg.SpareShims, Logger: a.cfg.Logger.Named("shim")}
+	users, err := exec.ParseUsers(a.cfg.TaskUser, os.Geteuid() == 0)
+	if err != nil {
+		return nil, err
+	}
+	cfg := exec.Config{Users: users, Config: shim.Config{
+		Command: a.cfg.ShimCommand, CgroupParent: a.cfg.CgroupParent, DeviceWall: !a.cfg.NoDeviceWall,
+		Isolation: a.cfg.Isolation, Lease: a.leaseFile(), Hide: []string{a.cfg.DataDir}, Share: a.cfg.Share, ScratchBytes: a.cfg.ScratchMiB << 20,
+		Spares: a.cfg.SpareShims, Logger: a.cfg.Logger.Named("shim"),
+	}}
 	d, err := exec.New(cfg)
 	switch {
 	case err != nil || d.Capabilities().Limits:
@@ -196,6 +230,14 @@ func (a *Agent) limits(d *exec.Driver) string {
 	return fingerprint.CgroupVersion(a.cfg.HostRoot)
 }
 
+// isolation is how far tasks are shut off at least.
+func (a *Agent) isolation(d *exec.Driver) driver.Isolation {
+	if !d.Capabilities().Sandbox {
+		return driver.IsolationHost
+	}
+	return a.cfg.Isolation
+}
+
 // fingerprint looks at the host and adds what only the agent knows.
 func (a *Agent) fingerprint(ctx context.Context, address string, processes *exec.Driver) (*pb.NodeInfo, error) {
 	wall := "none"
@@ -203,7 +245,7 @@ func (a *Agent) fingerprint(ctx context.Context, address string, processes *exec
 		wall = "cgroup"
 	}
 	attributes := map[string]model.Attribute{
-		"limits": model.Text(a.limits(processes)), "device_wall": model.Text(wall), "driver." + exec.Name: model.Text("true"),
+		"limits": model.Text(a.limits(processes)), "device_wall": model.Text(wall), "isolation": model.Text(string(a.isolation(processes))), "driver." + exec.Name: model.Text("true"),
 	}
 	maps.Copy(attributes, a.cfg.Attributes)
 	info, err := fingerprint.Take(ctx, fingerprint.Config{

@@ -14,6 +14,7 @@ import (
 	"caravan/agent/device"
 	"caravan/agent/device/health"
 	"caravan/agent/device/hook"
+	"caravan/agent/driver"
 	"caravan/agent/fingerprint"
 	"caravan/agent/runner"
 	"caravan/scheduler/family"
@@ -76,6 +77,18 @@ type Config struct {
 	// standard devices, OpenDevices and those it was given, wherever control groups can see to
 	// that. The node's attribute "device_wall" tells: cgroup or none.
 	NoDeviceWall bool
+	// TaskUser says who tasks run as; see exec.ParseUsers. Default auto: an agent that is root
+	// gives each task a user id of its own.
+	TaskUser string
+	// Isolation is how far tasks are shut off at least, and unless they ask for more; default
+	// standard where that can be had, else host. The node's attribute "isolation" tells.
+	Isolation driver.Isolation
+	// Share are directories that tasks find as the host has them although a sandbox would hide
+	// or protect them, such as one below /tmp, or the data of a fleet whose tasks run as root
+	// or strict; default none. Absolute.
+	Share []string
+	// ScratchMiB bounds the directories of a task that books no disk; default no bound.
+	ScratchMiB int64
 	// HostRoot is put before /proc, /sys and /etc when the host is looked at; default none.
 	// Tests show the agent another host by it.
 	HostRoot string
@@ -142,6 +155,7 @@ func (c Config) withDefaults() (Config, error) {
 	if !filepath.IsAbs(c.DataDir) {
 		return c, fmt.Errorf("agent: data directory %q must be absolute", c.DataDir)
 	}
+	c.DataDir = filepath.Clean(c.DataDir)
 	if len(c.Servers) == 0 {
 		return c, errors.New("agent: no servers: give at least one address as host:port")
 	}
@@ -154,6 +168,14 @@ func (c Config) withDefaults() (Config, error) {
 		}
 		if _, _, err := net.SplitHostPort(address); err != nil {
 			return c, fmt.Errorf("agent: %s address %q: %w (give it as host:port)", what, address, err)
+		}
+	}
+	if c.Isolation == "" {
+		c.Isolation = driver.IsolationStandard
+	}
+	for _, dir := range c.Share {
+		if !filepath.IsAbs(dir) || filepath.Clean(dir) != dir || dir == "/" {
+			return c, fmt.Errorf("agent: shared directory %q must be absolute, clean and not the root", dir)
 		}
 	}
 	if r := c.Reserved; r.CPUMilli < 0 || r.MemoryMiB < 0 || r.DiskMiB < 0 {

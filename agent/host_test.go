@@ -11,6 +11,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"caravan/agent"
+	"caravan/agent/driver"
+	"caravan/agent/driver/exec"
 	"caravan/agent/link/linktest"
 	pb "caravan/api/caravanv1"
 	"caravan/scheduler/model"
@@ -48,8 +50,10 @@ func (h *host) start(change ...func(*agent.Config)) (address string, stop func()
 	cfg := agent.Config{
 		DataDir: h.dataDir, Servers: []string{h.address}, Name: node,
 		ShimCommand: []string{os.Args[0], "shim"},
-		Ready:       func(n agent.Node) { ready <- n },
-		Logger:      hclog.New(&hclog.LoggerOptions{Output: testWriter{h.t}, Level: hclog.Debug}),
+		// Tasks of tests meet in the test's directory; that they are shut off is tested in e2e.
+		TaskUser: exec.UserAgent, Isolation: driver.IsolationHost,
+		Ready:  func(n agent.Node) { ready <- n },
+		Logger: hclog.New(&hclog.LoggerOptions{Output: testWriter{h.t}, Level: hclog.Debug}),
 	}
 	for _, f := range change {
 		f(&cfg)

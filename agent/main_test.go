@@ -11,6 +11,8 @@ import (
 
 	"caravan/agent"
 	"caravan/agent/cgroup"
+	"caravan/agent/driver"
+	"caravan/agent/driver/exec"
 	"caravan/agent/shim"
 	"caravan/plugins/device/amd"
 	"caravan/plugins/device/fpga"
@@ -57,6 +59,7 @@ func TestMain(m *testing.M) {
 func runAgent(dataDir, server string) error {
 	a, err := agent.New(agent.Config{
 		DataDir: dataDir, Servers: []string{server}, Name: node, ShimCommand: []string{os.Args[0], "shim"},
+		TaskUser: exec.UserAgent, Isolation: driver.IsolationHost,
 	})
 	if err != nil {
 		return err

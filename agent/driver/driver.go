@@ -60,6 +60,8 @@ type Capabilities struct {
 	Real   bool `json:"real"`   // runs processes; false for the simulated driver
 	// Devices that a task was not given cannot be opened by it.
 	Devices bool `json:"devices"`
+	// Sandbox says that tasks can be shut off from the host; see Isolation.
+	Sandbox bool `json:"sandbox"`
 }
 
 // ExecRequest is a command to run inside a running task.

@@ -13,6 +13,10 @@ const (
 	ReasonOOM Reason = "oom"
 	// ReasonTimeLimit: the time limit ended the command.
 	ReasonTimeLimit Reason = "time-limit"
+	// ReasonScratch: the command filled more of its own directories than it may.
+	ReasonScratch Reason = "scratch"
+	// ReasonLeaseEnded: the node's lease ended, and the command must not run twice.
+	ReasonLeaseEnded Reason = "lease-ended"
 	// ReasonStopped: a stop request ended the command. ExitCode still is the command's own,
 	// so that 75 (EX_TEMPFAIL) can mean "checkpointed".
 	ReasonStopped Reason = "stopped"
@@ -107,6 +111,9 @@ type Status struct {
 	// PID is the command's process, 0 when there is none.
 	PID       int   `json:"pid,omitempty"`
 	StartedMs int64 `json:"started_ms,omitempty"`
+	// SandboxPID is the first process of the task's sandbox, by which it is entered; 0 when
+	// there is none.
+	SandboxPID int `json:"sandbox_pid,omitempty"`
 	// Cgroup is the task's control group; "" when Limits is none.
 	Cgroup string      `json:"cgroup,omitempty"`
 	Limits LimitsState `json:"limits,omitempty"`

@@ -30,8 +30,12 @@ type AllocSpec struct {
 	Env []string `json:"env,omitempty"`
 	// WorkDir is where the command runs; "" means work/ in Dir.
 	WorkDir string `json:"work_dir,omitempty"`
-	// User switches to these ids; nil keeps the agent's.
+	// Owner is whose job it is, by name; who maps tasks to users reads it.
+	Owner string `json:"owner,omitempty"`
+	// User switches to these ids; nil leaves the choice to the driver.
 	User *User `json:"user,omitempty"`
+	// Isolation is how far the task is shut off; "" leaves the choice to the driver.
+	Isolation Isolation `json:"isolation,omitempty"`
 	// Umask of the command; nil means 022.
 	Umask *int `json:"umask,omitempty"`
 	// OOMScoreAdj orders victims when the host runs out of memory, -1000..1000.
@@ -44,6 +48,9 @@ type AllocSpec struct {
 	Devices []DeviceNode `json:"devices,omitempty"`
 	Logs    LogPolicy    `json:"logs"`
 
+	// AtMostOnce ends the command with StopSignal when the node's lease ends, with its agent
+	// or without: it may be started elsewhere soon after.
+	AtMostOnce bool `json:"at_most_once,omitempty"`
 	// TimeLimitMs ends the command with StopSignal after this long; 0 means never.
 	TimeLimitMs int64 `json:"time_limit_ms,omitempty"`
 	// StopSignal is sent first when a limit or a lease ends the task; 0 means SIGTERM.
@@ -94,8 +101,11 @@ type Resources struct {
 	CPUQuotaMilli int64 `json:"cpu_quota_milli,omitempty"`
 	// MemoryBytes includes page cache and excludes swap, which the task does not get.
 	MemoryBytes int64 `json:"memory_bytes,omitempty"`
-	// Pids bounds processes and threads.
+	// Pids bounds processes and threads; 0 leaves the bound to the driver.
 	Pids int64 `json:"pids,omitempty"`
+	// ScratchBytes bounds what lies in the task's own directories, its work directory and
+	// /tmp; 0 leaves the bound to the driver.
+	ScratchBytes int64 `json:"scratch_bytes,omitempty"`
 	// CPUs and MemoryNodes pin, in the kernel's list format ("0-3,8").
 	CPUs        string `json:"cpus,omitempty"`
 	MemoryNodes string `json:"memory_nodes,omitempty"`
@@ -177,10 +187,12 @@ func (s AllocSpec) Validate() error {
 func (s AllocSpec) validateRun() error {
 	r := s.Resources
 	switch {
-	case r.CPUMilli < 0 || r.CPUQuotaMilli < 0 || r.MemoryBytes < 0 || r.Pids < 0:
+	case r.CPUMilli < 0 || r.CPUQuotaMilli < 0 || r.MemoryBytes < 0 || r.Pids < 0 || r.ScratchBytes < 0:
 		return errors.New("resources must not be negative (0 means no limit)")
 	case slices.ContainsFunc(s.Devices, func(d DeviceNode) bool { return d.Type != "c" && d.Type != "b" }):
 		return errors.New("a device node is of type c or b")
+	case s.Isolation != "" && !s.Isolation.Valid():
+		return fmt.Errorf("there is no isolation %q: use host, standard or strict", s.Isolation)
 	case s.StopSignal < 0 || s.StopSignal > 64:
 		return fmt.Errorf("stop signal %d is outside 0..64", s.StopSignal)
 	case s.Umask != nil && (*s.Umask < 0 || *s.Umask > 0o777):

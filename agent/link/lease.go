@@ -4,32 +4,12 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"caravan/agent/lease"
 )
-
-// Clock reads a time that only grows. Leases are counted on it.
-type Clock interface {
-	// Now is the time since some fixed moment.
-	Now() time.Duration
-}
-
-// BootClock counts since boot and, unlike package time, also while the host is suspended
-// (CLOCK_BOOTTIME, clock_gettime(2)): a suspended host must not wake up with a valid lease.
-type BootClock struct{}
-
-// Now returns the time since boot.
-func (BootClock) Now() time.Duration {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		// The clock exists since Linux 2.6.39; without it no lease can be judged.
-		panic("clock_gettime(CLOCK_BOOTTIME): " + err.Error())
-	}
-	return time.Duration(ts.Nano())
-}
 
 // Lease is the node's right to start and to publish work. Safe for concurrent use.
 type Lease struct {
-	clock  Clock
+	clock  lease.Clock
 	notify func(held bool)
 
 	mu    sync.Mutex // guards what follows; held across notify, so that changes arrive in order
@@ -41,7 +21,7 @@ type Lease struct {
 
 // NewLease returns a lease that is not held. notify is called at each change, one call at a
 // time; it must return at once and must not call the lease.
-func NewLease(clock Clock, notify func(held bool)) *Lease {
+func NewLease(clock lease.Clock, notify func(held bool)) *Lease {
 	return &Lease{clock: clock, notify: notify}
 }
 

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"caravan/agent/lease"
 	pb "caravan/api/caravanv1"
 )
 
@@ -37,8 +38,11 @@ type Config struct {
 	// without disturbing anything else; nil means never.
 	Changed <-chan struct{}
 	Handler Handler
-	Clock   Clock // nil means BootClock
-	Logger  hclog.Logger
+	Clock   lease.Clock // nil means lease.BootClock
+	// Note is told of each grant before it counts, to put it where shims find it; nil does
+	// nothing.
+	Note   func(lease.Term)
+	Logger hclog.Logger
 
 	// CallTimeout bounds each call, so that a silent server is left early enough for others
 	// to renew the lease; 0 means 2 s.
@@ -71,6 +75,8 @@ type Session struct {
 	outbox   *Outbox
 	sequence uint64 // of heartbeats; used by the control loop alone
 	interval time.Duration
+	// killGrace is how long after the lease's end what must not run twice may live.
+	killGrace time.Duration
 	// registered is what the servers were told last, and untold that they have not taken what has
 	// changed since; used by the control loop alone.
 	registered *pb.NodeInfo
@@ -83,7 +89,7 @@ func New(cfg Config) (*Session, error) {
 		return nil, errors.New("link: Servers, Info, Handler and Logger must be set")
 	}
 	if cfg.Clock == nil {
-		cfg.Clock = BootClock{}
+		cfg.Clock = lease.BootClock{}
 	}
 	setDefault(&cfg.CallTimeout, 2*time.Second)
 	setDefault(&cfg.FirstUpdateTimeout, 10*time.Second)
@@ -190,12 +196,20 @@ func (s *Session) heartbeats(ctx context.Context) (again bool) {
 			return true
 		default:
 			retry.Reset()
-			s.lease.Granted(sent, orDefault(resp.LeaseTtlMs, DefaultLeaseTTL))
+			s.granted(sent, orDefault(resp.LeaseTtlMs, DefaultLeaseTTL))
 			if !s.rest(ctx, s.interval-(s.cfg.Clock.Now()-sent)) {
 				return false
 			}
 		}
 	}
+}
+
+// granted takes a grant in, which counts from when it was asked for.
+func (s *Session) granted(sent, ttl time.Duration) {
+	if s.cfg.Note != nil {
+		s.cfg.Note(lease.Term{Until: sent + ttl, Grace: s.killGrace})
+	}
+	s.lease.Granted(sent, ttl)
 }
 
 // rest waits for the next heartbeat and tells what changes meanwhile. It reports false when ctx
@@ -241,6 +255,7 @@ func (s *Session) tell(ctx context.Context, info *pb.NodeInfo) error {
 		return err
 	}
 	s.interval = max(minHeartbeatInterval, orDefault(resp.HeartbeatIntervalMs, DefaultHeartbeatInterval))
+	s.killGrace = time.Duration(resp.KillGraceMs) * time.Millisecond
 	s.registered, s.untold = info, false
 	return nil
 }

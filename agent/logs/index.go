@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -32,6 +33,9 @@ func (x Index) segment(offset int64) int64 { return offset / x.SegmentBytes }
 // start returns the offset of a segment's first byte.
 func (x Index) start(segment int64) int64 { return segment * x.SegmentBytes }
 
+// maxIndex bounds an index file, in bytes.
+const maxIndex = 4 << 10
+
 // ErrNoStream means that the directory holds no stream of that name (yet).
 var ErrNoStream = errors.New("no such log stream")
 
@@ -41,9 +45,15 @@ func segmentPath(dir, stream string, n int64) string {
 	return filepath.Join(dir, fmt.Sprintf("%s.%06d", stream, n))
 }
 
+// openSegmentFile opens a segment to read. No link leads it out of the directory, whoever put
+// it there.
+func openSegmentFile(dir, stream string, n int64) (*os.File, error) {
+	return os.OpenInRoot(dir, filepath.Base(segmentPath(dir, stream, n)))
+}
+
 // ReadIndex reads a stream's index. It wraps ErrNoStream when there is none.
 func ReadIndex(dir, stream string) (Index, error) {
-	raw, err := os.ReadFile(indexPath(dir, stream))
+	raw, err := readInRoot(dir, filepath.Base(indexPath(dir, stream)))
 	if errors.Is(err, os.ErrNotExist) {
 		return Index{}, fmt.Errorf("%w: %s in %s (the task has not started, or its logs were deleted)", ErrNoStream, stream, dir)
 	}
@@ -58,6 +68,16 @@ func ReadIndex(dir, stream string) (Index, error) {
 		return Index{}, fmt.Errorf("log index %s: segment_bytes is %d, must be at least 1", indexPath(dir, stream), x.SegmentBytes)
 	}
 	return x, nil
+}
+
+// readInRoot reads a small file of the directory.
+func readInRoot(dir, name string) ([]byte, error) {
+	f, err := os.OpenInRoot(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxIndex))
 }
 
 // writeIndex replaces the index, so that a reader sees the old one or the new one whole.

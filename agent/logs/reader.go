@@ -157,7 +157,7 @@ func (r *Reader) openSegment() error {
 	}
 	// Bounded: each further turn means that the segment was dropped between two system calls.
 	for range 100 {
-		f, err := os.Open(segmentPath(r.dir, r.stream, want))
+		f, err := openSegmentFile(r.dir, r.stream, want)
 		if err == nil {
 			r.file, r.number = f, want
 			return nil
@@ -234,7 +234,7 @@ func tailOffset(dir, stream string, x Index, n int) (int64, error) {
 // readSegmentAt fills p from one segment.
 func readSegmentAt(dir, stream string, x Index, p []byte, offset int64) error {
 	n := x.segment(offset)
-	f, err := os.Open(segmentPath(dir, stream, n))
+	f, err := openSegmentFile(dir, stream, n)
 	if err != nil {
 		return fmt.Errorf("log segment: %w", err)
 	}

@@ -57,11 +57,47 @@ func (p *publisher) move(src *os.File, source string, dir *os.File, name string)
 		return false, err
 	}
 	defer from.Close()
+	if same, err := sameFileSystem(src, dir); !same || err != nil {
+		return false, err
+	}
+	if err := p.hand(src, dir); err != nil {
+		return false, err
+	}
+	if !p.allowed() {
+		return false, ErrNotAllowed
+	}
 	err = unix.Renameat(int(from.Fd()), filepath.Base(source), int(dir.Fd()), name)
 	if errors.Is(err, syscall.EXDEV) {
-		return false, nil
+		return false, nil // two mounts of one file system
 	}
 	return err == nil, destError(name, err)
+}
+
+func (p *publisher) allowed() bool { return p.req.Allowed == nil || p.req.Allowed() }
+
+// hand gives a file to the owner of its directory, if that is asked for.
+func (p *publisher) hand(f, dir *os.File) error {
+	if !p.req.DirOwner {
+		return nil
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
+		return err
+	}
+	if err := f.Chown(int(st.Uid), int(st.Gid)); err != nil {
+		return err
+	}
+	own, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	return f.Chmod(own.Mode().Perm()) // no set-user-ID for its new owner
+}
+
+func sameFileSystem(a, b *os.File) (bool, error) {
+	var x, y unix.Stat_t
+	err := errors.Join(unix.Fstat(int(a.Fd()), &x), unix.Fstat(int(b.Fd()), &y))
+	return x.Dev == y.Dev, err
 }
 
 // copy writes a temporary file beside the destination and renames it. The temporary name is
@@ -84,8 +120,11 @@ func (p *publisher) copy(src *os.File, st fs.FileInfo, dir *os.File, name string
 	if err := fill(dst, src, st); err != nil {
 		return errors.Join(err, dst.Close())
 	}
-	if err := errors.Join(dst.Sync(), dst.Close()); err != nil {
+	if err := errors.Join(p.hand(dst, dir), dst.Sync(), dst.Close()); err != nil {
 		return err
+	}
+	if !p.allowed() {
+		return ErrNotAllowed
 	}
 	return destError(name, unix.Renameat(int(dir.Fd()), tmp, int(dir.Fd()), name))
 }

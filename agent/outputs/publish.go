@@ -28,9 +28,18 @@ type Request struct {
 	// Move allows files to be taken out of the work directory instead of copied. Set it when
 	// nobody needs the work directory afterwards.
 	Move bool
+	// Allowed is asked before each file is put in its place; once it says no, Publish stops
+	// with ErrNotAllowed, and may be called again. nil means always.
+	Allowed func() bool
+	// DirOwner gives what is published to the owner of its directory. Set it when the user who
+	// made it is somebody else tomorrow.
+	DirOwner bool
 	// Outputs are the declared outputs.
 	Outputs []driver.Output
 }
+
+// ErrNotAllowed means that Request.Allowed said no.
+var ErrNotAllowed = errors.New("publishing is not allowed any more")
 
 // Report says what Publish did over all its calls.
 type Report struct {

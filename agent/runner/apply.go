@@ -49,6 +49,15 @@ func Apply(s State, e Event) (State, []Effect) {
 		return s.end()
 	case PublishFailed:
 		return s.publishFailed(e.Message)
+	case PublishHeld:
+		if s.Phase != Publishing {
+			return s, nil
+		}
+		s.Phase = Held
+		if s.Word == Unwanted {
+			return s.unassigned()
+		}
+		return s.publishIfAllowed()
 	case Acknowledged:
 		if s.Phase != Ended {
 			return s, nil
@@ -117,7 +126,7 @@ func (s State) leaseChanged(held bool) (State, []Effect) {
 	if held {
 		return s.publishIfAllowed()
 	}
-	if !s.Gang || s.Fenced || s.Stopping || s.Evicted.Reason != "" || s.Phase != Launching && s.Phase != Running {
+	if !s.AtMostOnce || s.Fenced || s.Stopping || s.Evicted.Reason != "" || s.Phase != Launching && s.Phase != Running {
 		return s, nil
 	}
 	s.Fenced = true
@@ -194,13 +203,15 @@ func (s State) exited(e Exited) (State, []Effect) {
 		return s.publishIfAllowed()
 	case r.Exit.Reason == model.ReasonStopped && s.Stopping:
 		s.Result.State = model.AllocationStopped
+	case r.Exit.Reason == string(driver.ReasonLeaseEnded):
+		s.Result = lostResult(r, r.Exit.Message)
 	case r.State != model.AllocationSucceeded && s.Evicted.Reason != "":
 		s.Result = faultResult(r, s.Evicted)
 	case r.State != model.AllocationSucceeded && e.Fault != nil && r.Exit.Reason != model.ReasonStopped:
 		s.Result = faultResult(r, *e.Fault)
 	case r.Exit.Reason != model.ReasonStopped:
 	case s.Fenced:
-		s.Result = lostResult(r, "the node's lease ended, and a gang must not run twice (the servers were out of reach for longer than the lease)")
+		s.Result = lostResult(r, "the node's lease ended, and the task must not run twice (the servers were out of reach for longer than the lease)")
 	default:
 		// Nobody asked for it: the host is shutting down.
 		s.Result = lostResult(r, r.Exit.Message)

@@ -24,7 +24,7 @@ func TestStateMachine(t *testing.T) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			switch d.Cmd {
 			case "new", "adopt":
-				s = State{Gang: d.HasArg("gang"), Publishes: d.HasArg("publishes")}
+				s = State{AtMostOnce: d.HasArg("gang"), Publishes: d.HasArg("publishes")}
 				if d.Cmd == "adopt" {
 					s.Phase = Launching
 					s, _ = Apply(s, Launched{})
@@ -111,6 +111,8 @@ func parseEvent(f []string) (Event, error) {
 		return Published{}, nil
 	case "publish-failed":
 		return PublishFailed{Message: "destination is full"}, nil
+	case "publish-held":
+		return PublishHeld{}, nil
 	case "acknowledged":
 		return Acknowledged{}, nil
 	}

@@ -64,9 +64,6 @@ func prepareDir(dir string, a *pb.Assignment) error {
 	if err := os.Mkdir(dir, 0o711); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	if err := os.Mkdir(filepath.Join(dir, tmpDir), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
 	raw, err := protojson.Marshal(a)
 	if err != nil {
 		return err

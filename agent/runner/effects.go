@@ -231,7 +231,9 @@ func (r *Runner) stop(ctx context.Context, a *allocation) {
 
 // publishOutputs puts the outputs in their places.
 func (r *Runner) publishOutputs(ctx context.Context, a *allocation) {
-	_, err := outputs.Publish(ctx, publication(a.spec, r.cfg.OutputRoots))
+	req := publication(a.spec, r.cfg.OutputRoots)
+	req.DirOwner, req.Allowed = r.cfg.OutputsToDirOwner, r.cfg.LeaseHeld
+	_, err := outputs.Publish(ctx, req)
 	r.inbox.put(func() {
 		r.slots.publishing--
 		switch {
@@ -239,6 +241,8 @@ func (r *Runner) publishOutputs(ctx context.Context, a *allocation) {
 			r.apply(a, Published{})
 		case errors.Is(err, context.Canceled):
 			// The agent ends. The next one goes on where this one stopped.
+		case errors.Is(err, outputs.ErrNotAllowed):
+			r.apply(a, PublishHeld{})
 		default:
 			r.apply(a, PublishFailed{Message: err.Error()})
 		}

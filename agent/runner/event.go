@@ -44,6 +44,8 @@ type (
 	Published struct{}
 	// PublishFailed: they are not, and trying again would not help.
 	PublishFailed struct{ Message string }
+	// PublishHeld: the lease ended before they were; what is missing waits for the next.
+	PublishHeld struct{}
 	// Acknowledged: the servers know the result.
 	Acknowledged struct{}
 )
@@ -60,6 +62,7 @@ func (Exited) event()        {}
 func (Evicted) event()       {}
 func (Published) event()     {}
 func (PublishFailed) event() {}
+func (PublishHeld) event()   {}
 func (Acknowledged) event()  {}
 
 // Effect is something to carry out. Effects of one event are carried out in order.

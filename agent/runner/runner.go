@@ -37,11 +37,17 @@ type Config struct {
 	// OutputRoots are the directories below which outputs may be published; empty allows
 	// any that the agent may write to.
 	OutputRoots []string
+	// OutputsToDirOwner gives published files to the owner of their directory rather than to
+	// the task's user.
+	OutputsToDirOwner bool
 	// Launches and Publications bound how many are under way at once, so that a burst of
 	// starts does not take the host from what runs; 0 means 8 and 2.
 	Launches, Publications int
 	// Retention says how long the directories of ended allocations stay.
 	Retention Retention
+	// LeaseHeld reads the clock to tell whether the node may publish at this very moment; nil
+	// means always.
+	LeaseHeld func() bool
 	// LeaseWait is how long what was adopted may run before the first lease, as if an earlier
 	// agent had just renewed it; 0 means 15 s, the servers' usual lease.
 	LeaseWait time.Duration
@@ -195,7 +201,7 @@ func (r *Runner) Lease(held bool) {
 	r.inbox.put(func() {
 		r.lease = held
 		if !held {
-			r.cfg.Logger.Warn("the lease ended: nothing is started or published, and gangs are stopped, until the servers answer again")
+			r.cfg.Logger.Warn("the lease ended: nothing is started or published, and what must not run twice is stopped, until the servers answer again")
 		}
 		r.applyAll(LeaseChanged{Held: held})
 	})
@@ -314,7 +320,7 @@ func (r *Runner) add(id string, as *pb.Assignment) *allocation {
 	spec := specOf(as, dir)
 	a := &allocation{
 		id: id, dir: dir, assignment: as, spec: spec, ended: make(chan struct{}),
-		state: State{Lease: r.lease, Gang: as.Group.GetGang(), Publishes: publishes(spec)},
+		state: State{Lease: r.lease, AtMostOnce: spec.AtMostOnce, Publishes: publishes(spec)},
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

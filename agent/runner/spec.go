@@ -10,10 +10,6 @@ import (
 	"caravan/scheduler/model"
 )
 
-// tmpDir is the command's TMPDIR within the allocation's directory, outside of its work
-// directory so that no glob of an output finds it.
-const tmpDir = "tmp"
-
 // specOf translates an assignment for the drivers. dir is the allocation's directory.
 // ${CARAVAN_...} is expanded in the command, verify command, outputs and work directory.
 func specOf(a *pb.Assignment, dir string) driver.AllocSpec {
@@ -27,12 +23,16 @@ func specOf(a *pb.Assignment, dir string) driver.AllocSpec {
 		ID:      a.Allocation.Id,
 		Dir:     dir,
 		Argv:    expandAll(a.Variant.GetCommand(), described),
-		Env:     environment(a, home, filepath.Join(dir, tmpDir)),
+		Env:     environment(a, home, filepath.Join(dir, shim.TmpDir)),
 		WorkDir: workDir,
+		Owner:   a.Owner,
 		Resources: driver.Resources{
-			CPUMilli:    a.Allocation.CpuMilli,
-			MemoryBytes: a.Allocation.MemoryMib << 20,
+			CPUMilli:     a.Allocation.CpuMilli,
+			MemoryBytes:  a.Allocation.MemoryMib << 20,
+			ScratchBytes: a.Allocation.DiskMib << 20,
 		},
+		Isolation:   driver.Isolation(a.Group.GetIsolation()),
+		AtMostOnce:  a.Group.GetGang() || a.Group.GetOnce() == "at_most",
 		TimeLimitMs: a.Group.GetTimeLimitMs(),
 		GraceMs:     graceMs(a),
 	}

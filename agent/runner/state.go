@@ -74,8 +74,8 @@ type State struct {
 	Word  Word
 	// Lease says whether the node's lease is held.
 	Lease bool
-	// Gang members are stopped when the lease ends.
-	Gang bool
+	// AtMostOnce tasks are stopped when the lease ends.
+	AtMostOnce bool
 	// Publishes says that outputs have to be put in place before it counts as succeeded.
 	Publishes bool
 	// Stopping: the servers want it to end, or do not list it.

@@ -27,6 +27,19 @@ type Config struct {
 	// DeviceWall lets tasks open the standard devices and those of their spec alone. It needs
 	// CgroupParent.
 	DeviceWall bool
+	// Isolation is how far tasks are shut off at least, and unless they ask for more; "" means
+	// host. Anything else needs root.
+	Isolation driver.Isolation
+	// NoSandbox refuses tasks that ask for a sandbox, because none can be made here.
+	NoSandbox bool
+	// Hide are directories that tasks in a sandbox find empty, the agent's above all; Share
+	// are those that they find as the host has them, also where they would not, because a
+	// sandbox covers or protects what is above them.
+	Hide, Share []string
+	// Lease is the file that holds the node's lease; "" refuses tasks that must not run twice.
+	Lease string
+	// ScratchBytes bounds a task's own directories unless its spec does; 0 means no bound.
+	ScratchBytes int64
 	// Spares is how many idle shims to keep ready, 0 to 16. A launch that finds one saves the
 	// start of the program: tens of milliseconds where page faults are slow. More than one
 	// helps only if launches come in bursts.
@@ -55,6 +68,12 @@ func NewLauncher(cfg Config) (*Launcher, error) {
 	if p := cfg.CgroupParent; p != "" && (!filepath.IsAbs(p) || filepath.Clean(p) != p || p == "/") {
 		return nil, fmt.Errorf("cgroup parent %q must be absolute, clean and below the root, for example /caravan", p)
 	}
+	if cfg.Isolation == "" {
+		cfg.Isolation = driver.IsolationHost
+	}
+	if !cfg.Isolation.Valid() {
+		return nil, fmt.Errorf("there is no isolation %q: use host, standard or strict", cfg.Isolation)
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = hclog.NewNullLogger()
 	}
@@ -78,6 +97,9 @@ func (l *Launcher) Launch(ctx context.Context, spec driver.AllocSpec) (*Handle, 
 	if err := driver.ValidateCommand(spec.Argv); err != nil {
 		return nil, fmt.Errorf("allocation %s: %w", spec.ID, err)
 	}
+	if err := l.bound(&spec); err != nil {
+		return nil, fmt.Errorf("allocation %s: %w", spec.ID, err)
+	}
 	if err := makeDirs(spec); err != nil {
 		return nil, fmt.Errorf("allocation %s: %w", spec.ID, err)
 	}
@@ -93,7 +115,11 @@ func (l *Launcher) Launch(ctx context.Context, spec driver.AllocSpec) (*Handle, 
 	if begun(spec.Dir) {
 		return Attach(spec.Dir)
 	}
-	if err := l.start(specFile{AllocSpec: spec, CgroupParent: l.cfg.CgroupParent, DeviceWall: l.cfg.DeviceWall}, lock); err != nil {
+	file := specFile{
+		AllocSpec: spec, CgroupParent: l.cfg.CgroupParent, DeviceWall: l.cfg.DeviceWall, Hide: l.cfg.Hide, Share: l.cfg.Share,
+		Lease: l.cfg.Lease,
+	}
+	if err := l.start(file, lock); err != nil {
 		return nil, fmt.Errorf("allocation %s: %w", spec.ID, err)
 	}
 	return newHandle(spec.Dir), nil
@@ -135,8 +161,8 @@ func (l *Launcher) lockOrAttach(ctx context.Context, dir string) (*os.File, erro
 	}
 }
 
-// makeDirs makes the allocation's directories. Others may pass through to work/, which is
-// the user's; what the agent keeps is for the agent alone.
+// makeDirs makes the allocation's directories. Others may pass through to work/ and tmp/, which
+// are the user's; what the agent keeps is for the agent alone.
 func makeDirs(spec driver.AllocSpec) error {
 	if err := os.Mkdir(spec.Dir, 0o711); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
@@ -144,7 +170,7 @@ func makeDirs(spec driver.AllocSpec) error {
 	for _, d := range []struct {
 		name string
 		mode os.FileMode
-	}{{LogDir, 0o700}, {OutDir, 0o700}, {WorkDir, 0o750}} {
+	}{{LogDir, 0o700}, {OutDir, 0o700}, {WorkDir, 0o750}, {TmpDir, 0o700}} {
 		if err := os.Mkdir(filepath.Join(spec.Dir, d.name), d.mode); err != nil && !errors.Is(err, os.ErrExist) {
 			return err
 		}
@@ -152,9 +178,11 @@ func makeDirs(spec driver.AllocSpec) error {
 	if spec.User == nil {
 		return nil
 	}
-	// Lchown: a link put there by an earlier attempt must not give away another file.
-	if err := os.Lchown(filepath.Join(spec.Dir, WorkDir), int(spec.User.UID), int(spec.User.GID)); err != nil {
-		return fmt.Errorf("give the work directory to user %d: %w (running as other users needs root)", spec.User.UID, err)
+	for _, name := range []string{WorkDir, TmpDir} {
+		// Lchown: a link put there by an earlier attempt must not give away another file.
+		if err := os.Lchown(filepath.Join(spec.Dir, name), int(spec.User.UID), int(spec.User.GID)); err != nil {
+			return fmt.Errorf("give directory %s to user %d: %w (running as other users needs root)", name, spec.User.UID, err)
+		}
 	}
 	return nil
 }

@@ -23,8 +23,10 @@ const (
 	statusName = "status.json"
 	exitName   = "exit.json"
 
-	// WorkDir, LogDir and OutDir are the directories within an allocation's directory.
+	// WorkDir, TmpDir, LogDir and OutDir are the directories within an allocation's directory.
+	// The first two are the task's.
 	WorkDir = "work"
+	TmpDir  = "tmp"
 	LogDir  = "logs"
 	OutDir  = "out"
 )
@@ -41,6 +43,11 @@ type specFile struct {
 	CgroupParent string `json:"cgroup_parent,omitempty"`
 	// DeviceWall keeps the task from devices that it was not given.
 	DeviceWall bool `json:"device_wall,omitempty"`
+	// Lease is the file that holds the node's lease; see package lease.
+	Lease string `json:"lease,omitempty"`
+	// Hide and Share are what a sandbox hides of the host, and what it keeps.
+	Hide  []string `json:"hide,omitempty"`
+	Share []string `json:"share,omitempty"`
 }
 
 // taskGroup is the task's control group. It follows from the spec alone, so that it can be

@@ -16,6 +16,7 @@ import (
 	"caravan/agent/driver"
 	"caravan/agent/logs"
 	"caravan/agent/outputs"
+	"caravan/agent/sandbox"
 	"caravan/agent/shim/spawn"
 )
 
@@ -32,7 +33,8 @@ const (
 type shim struct {
 	spec    specFile
 	control *control
-	group   *cgroup.Group // nil without limits
+	group   *cgroup.Group    // nil without limits
+	sandbox *sandbox.Sandbox // nil without one
 	stdout  *capture
 	stderr  *capture
 	null    *os.File
@@ -164,11 +166,16 @@ func (s *shim) runTask() driver.Exit {
 	if err := s.setUp(); err != nil {
 		return launchFailed(err)
 	}
+	if err := s.checkLease(); err != nil {
+		return driver.Exit{Reason: driver.ReasonLeaseEnded, ExitCode: -1, Detail: err.Error()}
+	}
 	p, err := s.spawn(s.spec.Argv)
 	if err != nil {
 		return launchFailed(err)
 	}
 	s.enter(driver.PhaseRunning, p)
+	go s.watchScratch()
+	go s.watchLease()
 	cause := s.supervise(p, s.limitEnding("the command"), time.Duration(s.spec.TimeLimitMs)*time.Millisecond)
 	s.control.setProcess(nil)
 	exit := s.exitOf(p, cause)
@@ -181,9 +188,12 @@ func (s *shim) runTask() driver.Exit {
 	return exit
 }
 
-// setUp makes the control group and the log streams.
+// setUp makes the control group, the sandbox and the log streams.
 func (s *shim) setUp() (err error) {
 	if err := s.makeGroup(); err != nil {
+		return err
+	}
+	if err := s.isolate(); err != nil {
 		return err
 	}
 	if s.stdout, err = newCapture(s.spec.Dir, logs.Stdout, s.spec.Logs); err != nil {
@@ -220,6 +230,9 @@ func (s *shim) spawn(argv []string) (*spawn.Process, error) {
 	}
 	if s.group != nil {
 		c.Place = s.group.Add
+	}
+	if s.sandbox != nil {
+		c.Sandbox = s.sandbox.PID()
 	}
 	return spawn.Start(c)
 }
@@ -309,7 +322,7 @@ func (s *shim) verify(exit *driver.Exit) {
 	r := p.Result()
 	exit.EndedMs = r.Ended.UnixMilli()
 	switch {
-	case cause != nil && cause.reason == driver.ReasonStopped:
+	case cause != nil && cause.reason != driver.ReasonTimeLimit:
 		exit.Reason, exit.Detail = cause.reason, cause.detail
 	case cause != nil:
 		exit.Reason, exit.Detail = driver.ReasonVerify, cause.detail
@@ -330,6 +343,9 @@ func (s *shim) checkOutputs(exit *driver.Exit) {
 func (s *shim) finish(exit driver.Exit) error {
 	s.enter(driver.PhaseCleaning, nil)
 	close(s.control.over)
+	if s.sandbox != nil {
+		s.sandbox.Close()
+	}
 	if err := s.clean(&exit); err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // ending is a reason to end the task early. Whatever wants to end tasks sends one: stop
-// requests, time limits, SIGTERM to the shim. A lease that is not renewed belongs here too.
+// requests, time limits, SIGTERM to the shim, a lease that is not renewed, full directories.
 type ending struct {
 	reason driver.Reason
 	detail string

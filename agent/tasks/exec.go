@@ -29,8 +29,8 @@ func (s *Server) ExecTask(stream grpc.BidiStreamingServer[pb.ExecRequest, pb.Exe
 		return err
 	}
 	start := first.GetStart()
-	if start == nil || len(start.Command) == 0 {
-		return invalid("start", "the first message must name a command", "send ExecStart with allocation_id and command")
+	if start == nil || (len(start.Command) == 0) == (start.Port == 0) {
+		return invalid("start", "the first message must name a command or a port", "send ExecStart with allocation_id, and command or port")
 	}
 	a, err := s.find(start.AllocationId)
 	if err != nil {
@@ -38,6 +38,9 @@ func (s *Server) ExecTask(stream grpc.BidiStreamingServer[pb.ExecRequest, pb.Exe
 	}
 	if a.Task == nil {
 		return notRunning(start.AllocationId)
+	}
+	if start.Port != 0 {
+		return s.forward(stream, start)
 	}
 	session, err := a.Task.Exec(stream.Context(), driver.ExecRequest{
 		Argv: start.Command, Terminal: start.Tty, Size: terminalSize(start.Size),

@@ -500,7 +500,13 @@ type TaskGroup struct {
 	// How evenly the group's tasks are spread; every entry holds.
 	Spread []*Spread `protobuf:"bytes,18,rep,name=spread,proto3" json:"spread,omitempty"`
 	// Tasks that the group's tasks are kept apart from, and that are kept apart from them.
-	ApartFrom     []*Apart `protobuf:"bytes,19,rep,name=apart_from,json=apartFrom,proto3" json:"apart_from,omitempty"`
+	ApartFrom []*Apart `protobuf:"bytes,19,rep,name=apart_from,json=apartFrom,proto3" json:"apart_from,omitempty"`
+	// How far tasks are shut off from their host: "host", "standard" or "strict"; empty leaves
+	// it to each node's agent.
+	Isolation string `protobuf:"bytes,30,opt,name=isolation,proto3" json:"isolation,omitempty"`
+	// "at_most" or "at_least": whether a task waits until its lost attempt is known to be dead,
+	// or only until its node's lease has ended. Empty means at_most for a gang, else at_least.
+	Once          string `protobuf:"bytes,31,opt,name=once,proto3" json:"once,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -666,6 +672,20 @@ func (x *TaskGroup) GetApartFrom() []*Apart {
 		return x.ApartFrom
 	}
 	return nil
+}
+
+func (x *TaskGroup) GetIsolation() string {
+	if x != nil {
+		return x.Isolation
+	}
+	return ""
+}
+
+func (x *TaskGroup) GetOnce() string {
+	if x != nil {
+		return x.Once
+	}
+	return ""
 }
 
 // Spread bounds how unevenly a group's running tasks lie over domains.
@@ -2048,7 +2068,7 @@ type Exit struct {
 	Code   int32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
 	Signal int32 `protobuf:"varint,2,opt,name=signal,proto3" json:"signal,omitempty"`
 	// One of exited, signaled, oom, time-limit, stopped, launch-failed, verify,
-	// output-missing, publish-failed, shim-lost, node-lost, gang, device-fault, host-fault.
+	// output-missing, scratch, publish-failed, shim-lost, node-lost, gang, device-fault, host-fault.
 	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	Message       string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2445,7 +2465,7 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x06labels\x18\x05 \x03(\v2\x1f.caravan.v1.JobSpec.LabelsEntryR\x06labels\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x89\x06\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbb\x06\n" +
 	"\tTaskGroup\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x120\n" +
 	"\aindices\x18\x02 \x03(\v2\x16.caravan.v1.IndexRangeR\aindices\x12\x14\n" +
@@ -2469,7 +2489,9 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\texclusive\x18\x11 \x01(\bR\texclusive\x12*\n" +
 	"\x06spread\x18\x12 \x03(\v2\x12.caravan.v1.SpreadR\x06spread\x120\n" +
 	"\n" +
-	"apart_from\x18\x13 \x03(\v2\x11.caravan.v1.ApartR\tapartFrom\x1a6\n" +
+	"apart_from\x18\x13 \x03(\v2\x11.caravan.v1.ApartR\tapartFrom\x12\x1c\n" +
+	"\tisolation\x18\x1e \x01(\tR\tisolation\x12\x12\n" +
+	"\x04once\x18\x1f \x01(\tR\x04once\x1a6\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"K\n" +

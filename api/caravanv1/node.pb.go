@@ -148,6 +148,9 @@ const (
 	NodeState_NODE_STATE_READY       NodeState = 1
 	// No heartbeat within the lease; its allocations are lost.
 	NodeState_NODE_STATE_LOST NodeState = 2
+	// Its lease has ended, and what runs there may not be dead yet: only its at_most
+	// allocations still count.
+	NodeState_NODE_STATE_SILENT NodeState = 3
 )
 
 // Enum value maps for NodeState.
@@ -156,11 +159,13 @@ var (
 		0: "NODE_STATE_UNSPECIFIED",
 		1: "NODE_STATE_READY",
 		2: "NODE_STATE_LOST",
+		3: "NODE_STATE_SILENT",
 	}
 	NodeState_value = map[string]int32{
 		"NODE_STATE_UNSPECIFIED": 0,
 		"NODE_STATE_READY":       1,
 		"NODE_STATE_LOST":        2,
+		"NODE_STATE_SILENT":      3,
 	}
 )
 
@@ -1166,11 +1171,12 @@ const file_caravan_v1_node_proto_rawDesc = "" +
 	"\x17HEALTH_VERB_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16HEALTH_VERB_QUARANTINE\x10\x01\x12\x16\n" +
 	"\x12HEALTH_VERB_RETURN\x10\x02\x12\x15\n" +
-	"\x11HEALTH_VERB_FAULT\x10\x03*R\n" +
+	"\x11HEALTH_VERB_FAULT\x10\x03*i\n" +
 	"\tNodeState\x12\x1a\n" +
 	"\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10NODE_STATE_READY\x10\x01\x12\x13\n" +
-	"\x0fNODE_STATE_LOST\x10\x02B!Z\x1fcaravan/api/caravanv1;caravanv1b\x06proto3"
+	"\x0fNODE_STATE_LOST\x10\x02\x12\x15\n" +
+	"\x11NODE_STATE_SILENT\x10\x03B!Z\x1fcaravan/api/caravanv1;caravanv1b\x06proto3"
 
 var (
 	file_caravan_v1_node_proto_rawDescOnce sync.Once

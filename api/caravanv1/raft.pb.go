@@ -47,6 +47,7 @@ type Command struct {
 	//	*Command_RemoveServer
 	//	*Command_Sweep
 	//	*Command_OrderHealth
+	//	*Command_SilenceNode
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -227,6 +228,15 @@ func (x *Command) GetOrderHealth() *OrderHealth {
 	return nil
 }
 
+func (x *Command) GetSilenceNode() *SilenceNode {
+	if x != nil {
+		if x, ok := x.Op.(*Command_SilenceNode); ok {
+			return x.SilenceNode
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -283,6 +293,10 @@ type Command_OrderHealth struct {
 	OrderHealth *OrderHealth `protobuf:"bytes,22,opt,name=order_health,json=orderHealth,proto3,oneof"`
 }
 
+type Command_SilenceNode struct {
+	SilenceNode *SilenceNode `protobuf:"bytes,30,opt,name=silence_node,json=silenceNode,proto3,oneof"`
+}
+
 func (*Command_SubmitJob) isCommand_Op() {}
 
 func (*Command_StopJob) isCommand_Op() {}
@@ -308,6 +322,8 @@ func (*Command_RemoveServer) isCommand_Op() {}
 func (*Command_Sweep) isCommand_Op() {}
 
 func (*Command_OrderHealth) isCommand_Op() {}
+
+func (*Command_SilenceNode) isCommand_Op() {}
 
 type SubmitJob struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -850,6 +866,59 @@ func (x *LoseNode) GetReason() string {
 	return ""
 }
 
+// SilenceNode says that a node's lease has ended: what may run twice waits again.
+type SilenceNode struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SilenceNode) Reset() {
+	*x = SilenceNode{}
+	mi := &file_caravan_v1_raft_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SilenceNode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SilenceNode) ProtoMessage() {}
+
+func (x *SilenceNode) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_raft_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SilenceNode.ProtoReflect.Descriptor instead.
+func (*SilenceNode) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *SilenceNode) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *SilenceNode) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 type DrainNode struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -860,7 +929,7 @@ type DrainNode struct {
 
 func (x *DrainNode) Reset() {
 	*x = DrainNode{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[11]
+	mi := &file_caravan_v1_raft_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -872,7 +941,7 @@ func (x *DrainNode) String() string {
 func (*DrainNode) ProtoMessage() {}
 
 func (x *DrainNode) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[11]
+	mi := &file_caravan_v1_raft_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -885,7 +954,7 @@ func (x *DrainNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainNode.ProtoReflect.Descriptor instead.
 func (*DrainNode) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{11}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DrainNode) GetNode() string {
@@ -914,7 +983,7 @@ type OrderHealth struct {
 
 func (x *OrderHealth) Reset() {
 	*x = OrderHealth{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[12]
+	mi := &file_caravan_v1_raft_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -926,7 +995,7 @@ func (x *OrderHealth) String() string {
 func (*OrderHealth) ProtoMessage() {}
 
 func (x *OrderHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[12]
+	mi := &file_caravan_v1_raft_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -939,7 +1008,7 @@ func (x *OrderHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderHealth.ProtoReflect.Descriptor instead.
 func (*OrderHealth) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{12}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *OrderHealth) GetNode() string {
@@ -965,7 +1034,7 @@ type PutQueue struct {
 
 func (x *PutQueue) Reset() {
 	*x = PutQueue{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[13]
+	mi := &file_caravan_v1_raft_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -977,7 +1046,7 @@ func (x *PutQueue) String() string {
 func (*PutQueue) ProtoMessage() {}
 
 func (x *PutQueue) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[13]
+	mi := &file_caravan_v1_raft_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -990,7 +1059,7 @@ func (x *PutQueue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutQueue.ProtoReflect.Descriptor instead.
 func (*PutQueue) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{13}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PutQueue) GetQueue() *Queue {
@@ -1011,7 +1080,7 @@ type PutServer struct {
 
 func (x *PutServer) Reset() {
 	*x = PutServer{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[14]
+	mi := &file_caravan_v1_raft_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1023,7 +1092,7 @@ func (x *PutServer) String() string {
 func (*PutServer) ProtoMessage() {}
 
 func (x *PutServer) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[14]
+	mi := &file_caravan_v1_raft_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1036,7 +1105,7 @@ func (x *PutServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutServer.ProtoReflect.Descriptor instead.
 func (*PutServer) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{14}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PutServer) GetId() string {
@@ -1069,7 +1138,7 @@ type RemoveServerRecord struct {
 
 func (x *RemoveServerRecord) Reset() {
 	*x = RemoveServerRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[15]
+	mi := &file_caravan_v1_raft_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1081,7 +1150,7 @@ func (x *RemoveServerRecord) String() string {
 func (*RemoveServerRecord) ProtoMessage() {}
 
 func (x *RemoveServerRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[15]
+	mi := &file_caravan_v1_raft_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1094,7 +1163,7 @@ func (x *RemoveServerRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRecord.ProtoReflect.Descriptor instead.
 func (*RemoveServerRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{15}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RemoveServerRecord) GetId() string {
@@ -1119,7 +1188,7 @@ type Sweep struct {
 
 func (x *Sweep) Reset() {
 	*x = Sweep{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[16]
+	mi := &file_caravan_v1_raft_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1131,7 +1200,7 @@ func (x *Sweep) String() string {
 func (*Sweep) ProtoMessage() {}
 
 func (x *Sweep) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[16]
+	mi := &file_caravan_v1_raft_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1144,7 +1213,7 @@ func (x *Sweep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sweep.ProtoReflect.Descriptor instead.
 func (*Sweep) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{16}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Sweep) GetRequestsBeforeMs() int64 {
@@ -1198,7 +1267,7 @@ type SnapshotFrame struct {
 
 func (x *SnapshotFrame) Reset() {
 	*x = SnapshotFrame{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[17]
+	mi := &file_caravan_v1_raft_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1210,7 +1279,7 @@ func (x *SnapshotFrame) String() string {
 func (*SnapshotFrame) ProtoMessage() {}
 
 func (x *SnapshotFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[17]
+	mi := &file_caravan_v1_raft_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1223,7 +1292,7 @@ func (x *SnapshotFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotFrame.ProtoReflect.Descriptor instead.
 func (*SnapshotFrame) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{17}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SnapshotFrame) GetFrame() isSnapshotFrame_Frame {
@@ -1400,7 +1469,7 @@ type SnapshotHeader struct {
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[18]
+	mi := &file_caravan_v1_raft_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1412,7 +1481,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[18]
+	mi := &file_caravan_v1_raft_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1425,7 +1494,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{18}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SnapshotHeader) GetFormat() uint32 {
@@ -1466,7 +1535,7 @@ type SnapshotFooter struct {
 
 func (x *SnapshotFooter) Reset() {
 	*x = SnapshotFooter{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[19]
+	mi := &file_caravan_v1_raft_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1478,7 +1547,7 @@ func (x *SnapshotFooter) String() string {
 func (*SnapshotFooter) ProtoMessage() {}
 
 func (x *SnapshotFooter) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[19]
+	mi := &file_caravan_v1_raft_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1491,7 +1560,7 @@ func (x *SnapshotFooter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotFooter.ProtoReflect.Descriptor instead.
 func (*SnapshotFooter) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{19}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SnapshotFooter) GetRecords() uint64 {
@@ -1527,7 +1596,7 @@ type JobRecord struct {
 
 func (x *JobRecord) Reset() {
 	*x = JobRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[20]
+	mi := &file_caravan_v1_raft_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1539,7 +1608,7 @@ func (x *JobRecord) String() string {
 func (*JobRecord) ProtoMessage() {}
 
 func (x *JobRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[20]
+	mi := &file_caravan_v1_raft_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1552,7 +1621,7 @@ func (x *JobRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRecord.ProtoReflect.Descriptor instead.
 func (*JobRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{20}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *JobRecord) GetId() string {
@@ -1650,7 +1719,7 @@ type GroupRecord struct {
 
 func (x *GroupRecord) Reset() {
 	*x = GroupRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[21]
+	mi := &file_caravan_v1_raft_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1662,7 +1731,7 @@ func (x *GroupRecord) String() string {
 func (*GroupRecord) ProtoMessage() {}
 
 func (x *GroupRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[21]
+	mi := &file_caravan_v1_raft_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1675,7 +1744,7 @@ func (x *GroupRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupRecord.ProtoReflect.Descriptor instead.
 func (*GroupRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{21}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GroupRecord) GetWaiting() []int64 {
@@ -1749,7 +1818,7 @@ type TaskRecord struct {
 
 func (x *TaskRecord) Reset() {
 	*x = TaskRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[22]
+	mi := &file_caravan_v1_raft_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1761,7 +1830,7 @@ func (x *TaskRecord) String() string {
 func (*TaskRecord) ProtoMessage() {}
 
 func (x *TaskRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[22]
+	mi := &file_caravan_v1_raft_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1774,7 +1843,7 @@ func (x *TaskRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskRecord.ProtoReflect.Descriptor instead.
 func (*TaskRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{22}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *TaskRecord) GetJobId() string {
@@ -1832,7 +1901,7 @@ type NodeRecord struct {
 
 func (x *NodeRecord) Reset() {
 	*x = NodeRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[23]
+	mi := &file_caravan_v1_raft_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1844,7 +1913,7 @@ func (x *NodeRecord) String() string {
 func (*NodeRecord) ProtoMessage() {}
 
 func (x *NodeRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[23]
+	mi := &file_caravan_v1_raft_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1857,7 +1926,7 @@ func (x *NodeRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRecord.ProtoReflect.Descriptor instead.
 func (*NodeRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{23}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *NodeRecord) GetInfo() *NodeInfo {
@@ -1912,7 +1981,7 @@ type RequestRecord struct {
 
 func (x *RequestRecord) Reset() {
 	*x = RequestRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[24]
+	mi := &file_caravan_v1_raft_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1924,7 +1993,7 @@ func (x *RequestRecord) String() string {
 func (*RequestRecord) ProtoMessage() {}
 
 func (x *RequestRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[24]
+	mi := &file_caravan_v1_raft_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1937,7 +2006,7 @@ func (x *RequestRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRecord.ProtoReflect.Descriptor instead.
 func (*RequestRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{24}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RequestRecord) GetId() string {
@@ -2012,7 +2081,7 @@ type HealthRecord struct {
 
 func (x *HealthRecord) Reset() {
 	*x = HealthRecord{}
-	mi := &file_caravan_v1_raft_proto_msgTypes[25]
+	mi := &file_caravan_v1_raft_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2024,7 +2093,7 @@ func (x *HealthRecord) String() string {
 func (*HealthRecord) ProtoMessage() {}
 
 func (x *HealthRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_raft_proto_msgTypes[25]
+	mi := &file_caravan_v1_raft_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2037,7 +2106,7 @@ func (x *HealthRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthRecord.ProtoReflect.Descriptor instead.
 func (*HealthRecord) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{25}
+	return file_caravan_v1_raft_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *HealthRecord) GetIdentity() string {
@@ -2080,7 +2149,7 @@ var File_caravan_v1_raft_proto protoreflect.FileDescriptor
 const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\n" +
 	"\x15caravan/v1/raft.proto\x12\n" +
-	"caravan.v1\x1a\x14caravan/v1/job.proto\x1a\x15caravan/v1/node.proto\x1a\x18caravan/v1/service.proto\"\xcf\x06\n" +
+	"caravan.v1\x1a\x14caravan/v1/job.proto\x1a\x15caravan/v1/node.proto\x1a\x18caravan/v1/service.proto\"\x8d\a\n" +
 	"\aCommand\x12\x17\n" +
 	"\atime_ms\x18\x01 \x01(\x03R\x06timeMs\x12\x1d\n" +
 	"\n" +
@@ -2103,7 +2172,8 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"put_server\x18\x13 \x01(\v2\x15.caravan.v1.PutServerH\x00R\tputServer\x12E\n" +
 	"\rremove_server\x18\x14 \x01(\v2\x1e.caravan.v1.RemoveServerRecordH\x00R\fremoveServer\x12)\n" +
 	"\x05sweep\x18\x15 \x01(\v2\x11.caravan.v1.SweepH\x00R\x05sweep\x12<\n" +
-	"\forder_health\x18\x16 \x01(\v2\x17.caravan.v1.OrderHealthH\x00R\vorderHealthB\x04\n" +
+	"\forder_health\x18\x16 \x01(\v2\x17.caravan.v1.OrderHealthH\x00R\vorderHealth\x12<\n" +
+	"\fsilence_node\x18\x1e \x01(\v2\x17.caravan.v1.SilenceNodeH\x00R\vsilenceNodeB\x04\n" +
 	"\x02op\"J\n" +
 	"\tSubmitJob\x12'\n" +
 	"\x04spec\x18\x01 \x01(\v2\x13.caravan.v1.JobSpecR\x04spec\x12\x14\n" +
@@ -2137,6 +2207,9 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\fRegisterNode\x12(\n" +
 	"\x04info\x18\x01 \x01(\v2\x14.caravan.v1.NodeInfoR\x04info\"6\n" +
 	"\bLoseNode\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"9\n" +
+	"\vSilenceNode\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"5\n" +
 	"\tDrainNode\x12\x12\n" +
@@ -2251,7 +2324,7 @@ func file_caravan_v1_raft_proto_rawDescGZIP() []byte {
 	return file_caravan_v1_raft_proto_rawDescData
 }
 
-var file_caravan_v1_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_caravan_v1_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_caravan_v1_raft_proto_goTypes = []any{
 	(*Command)(nil),            // 0: caravan.v1.Command
 	(*SubmitJob)(nil),          // 1: caravan.v1.SubmitJob
@@ -2264,31 +2337,32 @@ var file_caravan_v1_raft_proto_goTypes = []any{
 	(*ReportAllocations)(nil),  // 8: caravan.v1.ReportAllocations
 	(*RegisterNode)(nil),       // 9: caravan.v1.RegisterNode
 	(*LoseNode)(nil),           // 10: caravan.v1.LoseNode
-	(*DrainNode)(nil),          // 11: caravan.v1.DrainNode
-	(*OrderHealth)(nil),        // 12: caravan.v1.OrderHealth
-	(*PutQueue)(nil),           // 13: caravan.v1.PutQueue
-	(*PutServer)(nil),          // 14: caravan.v1.PutServer
-	(*RemoveServerRecord)(nil), // 15: caravan.v1.RemoveServerRecord
-	(*Sweep)(nil),              // 16: caravan.v1.Sweep
-	(*SnapshotFrame)(nil),      // 17: caravan.v1.SnapshotFrame
-	(*SnapshotHeader)(nil),     // 18: caravan.v1.SnapshotHeader
-	(*SnapshotFooter)(nil),     // 19: caravan.v1.SnapshotFooter
-	(*JobRecord)(nil),          // 20: caravan.v1.JobRecord
-	(*GroupRecord)(nil),        // 21: caravan.v1.GroupRecord
-	(*TaskRecord)(nil),         // 22: caravan.v1.TaskRecord
-	(*NodeRecord)(nil),         // 23: caravan.v1.NodeRecord
-	(*RequestRecord)(nil),      // 24: caravan.v1.RequestRecord
-	(*HealthRecord)(nil),       // 25: caravan.v1.HealthRecord
-	(*JobSpec)(nil),            // 26: caravan.v1.JobSpec
-	(*DeviceShare)(nil),        // 27: caravan.v1.DeviceShare
-	(*AllocationReport)(nil),   // 28: caravan.v1.AllocationReport
-	(*NodeInfo)(nil),           // 29: caravan.v1.NodeInfo
-	(*HealthOrder)(nil),        // 30: caravan.v1.HealthOrder
-	(*Queue)(nil),              // 31: caravan.v1.Queue
-	(*Allocation)(nil),         // 32: caravan.v1.Allocation
-	(JobState)(0),              // 33: caravan.v1.JobState
-	(NodeState)(0),             // 34: caravan.v1.NodeState
-	(*HealthEntry)(nil),        // 35: caravan.v1.HealthEntry
+	(*SilenceNode)(nil),        // 11: caravan.v1.SilenceNode
+	(*DrainNode)(nil),          // 12: caravan.v1.DrainNode
+	(*OrderHealth)(nil),        // 13: caravan.v1.OrderHealth
+	(*PutQueue)(nil),           // 14: caravan.v1.PutQueue
+	(*PutServer)(nil),          // 15: caravan.v1.PutServer
+	(*RemoveServerRecord)(nil), // 16: caravan.v1.RemoveServerRecord
+	(*Sweep)(nil),              // 17: caravan.v1.Sweep
+	(*SnapshotFrame)(nil),      // 18: caravan.v1.SnapshotFrame
+	(*SnapshotHeader)(nil),     // 19: caravan.v1.SnapshotHeader
+	(*SnapshotFooter)(nil),     // 20: caravan.v1.SnapshotFooter
+	(*JobRecord)(nil),          // 21: caravan.v1.JobRecord
+	(*GroupRecord)(nil),        // 22: caravan.v1.GroupRecord
+	(*TaskRecord)(nil),         // 23: caravan.v1.TaskRecord
+	(*NodeRecord)(nil),         // 24: caravan.v1.NodeRecord
+	(*RequestRecord)(nil),      // 25: caravan.v1.RequestRecord
+	(*HealthRecord)(nil),       // 26: caravan.v1.HealthRecord
+	(*JobSpec)(nil),            // 27: caravan.v1.JobSpec
+	(*DeviceShare)(nil),        // 28: caravan.v1.DeviceShare
+	(*AllocationReport)(nil),   // 29: caravan.v1.AllocationReport
+	(*NodeInfo)(nil),           // 30: caravan.v1.NodeInfo
+	(*HealthOrder)(nil),        // 31: caravan.v1.HealthOrder
+	(*Queue)(nil),              // 32: caravan.v1.Queue
+	(*Allocation)(nil),         // 33: caravan.v1.Allocation
+	(JobState)(0),              // 34: caravan.v1.JobState
+	(NodeState)(0),             // 35: caravan.v1.NodeState
+	(*HealthEntry)(nil),        // 36: caravan.v1.HealthEntry
 }
 var file_caravan_v1_raft_proto_depIdxs = []int32{
 	1,  // 0: caravan.v1.Command.submit_job:type_name -> caravan.v1.SubmitJob
@@ -2298,43 +2372,44 @@ var file_caravan_v1_raft_proto_depIdxs = []int32{
 	8,  // 4: caravan.v1.Command.report_allocations:type_name -> caravan.v1.ReportAllocations
 	9,  // 5: caravan.v1.Command.register_node:type_name -> caravan.v1.RegisterNode
 	10, // 6: caravan.v1.Command.lose_node:type_name -> caravan.v1.LoseNode
-	11, // 7: caravan.v1.Command.drain_node:type_name -> caravan.v1.DrainNode
-	13, // 8: caravan.v1.Command.put_queue:type_name -> caravan.v1.PutQueue
-	14, // 9: caravan.v1.Command.put_server:type_name -> caravan.v1.PutServer
-	15, // 10: caravan.v1.Command.remove_server:type_name -> caravan.v1.RemoveServerRecord
-	16, // 11: caravan.v1.Command.sweep:type_name -> caravan.v1.Sweep
-	12, // 12: caravan.v1.Command.order_health:type_name -> caravan.v1.OrderHealth
-	26, // 13: caravan.v1.SubmitJob.spec:type_name -> caravan.v1.JobSpec
-	5,  // 14: caravan.v1.ApplyPlan.sets:type_name -> caravan.v1.PlacementSet
-	7,  // 15: caravan.v1.ApplyPlan.stops:type_name -> caravan.v1.PlannedStop
-	6,  // 16: caravan.v1.PlacementSet.placements:type_name -> caravan.v1.Placement
-	27, // 17: caravan.v1.Placement.devices:type_name -> caravan.v1.DeviceShare
-	28, // 18: caravan.v1.ReportAllocations.reports:type_name -> caravan.v1.AllocationReport
-	29, // 19: caravan.v1.RegisterNode.info:type_name -> caravan.v1.NodeInfo
-	30, // 20: caravan.v1.OrderHealth.order:type_name -> caravan.v1.HealthOrder
-	31, // 21: caravan.v1.PutQueue.queue:type_name -> caravan.v1.Queue
-	18, // 22: caravan.v1.SnapshotFrame.header:type_name -> caravan.v1.SnapshotHeader
-	20, // 23: caravan.v1.SnapshotFrame.job:type_name -> caravan.v1.JobRecord
-	22, // 24: caravan.v1.SnapshotFrame.task:type_name -> caravan.v1.TaskRecord
-	32, // 25: caravan.v1.SnapshotFrame.allocation:type_name -> caravan.v1.Allocation
-	23, // 26: caravan.v1.SnapshotFrame.node:type_name -> caravan.v1.NodeRecord
-	31, // 27: caravan.v1.SnapshotFrame.queue:type_name -> caravan.v1.Queue
-	24, // 28: caravan.v1.SnapshotFrame.request:type_name -> caravan.v1.RequestRecord
-	14, // 29: caravan.v1.SnapshotFrame.server:type_name -> caravan.v1.PutServer
-	19, // 30: caravan.v1.SnapshotFrame.footer:type_name -> caravan.v1.SnapshotFooter
-	25, // 31: caravan.v1.SnapshotFrame.health:type_name -> caravan.v1.HealthRecord
-	26, // 32: caravan.v1.JobRecord.spec:type_name -> caravan.v1.JobSpec
-	33, // 33: caravan.v1.JobRecord.state:type_name -> caravan.v1.JobState
-	21, // 34: caravan.v1.JobRecord.groups:type_name -> caravan.v1.GroupRecord
-	29, // 35: caravan.v1.NodeRecord.info:type_name -> caravan.v1.NodeInfo
-	34, // 36: caravan.v1.NodeRecord.state:type_name -> caravan.v1.NodeState
-	35, // 37: caravan.v1.HealthRecord.history:type_name -> caravan.v1.HealthEntry
-	30, // 38: caravan.v1.HealthRecord.order:type_name -> caravan.v1.HealthOrder
-	39, // [39:39] is the sub-list for method output_type
-	39, // [39:39] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	12, // 7: caravan.v1.Command.drain_node:type_name -> caravan.v1.DrainNode
+	14, // 8: caravan.v1.Command.put_queue:type_name -> caravan.v1.PutQueue
+	15, // 9: caravan.v1.Command.put_server:type_name -> caravan.v1.PutServer
+	16, // 10: caravan.v1.Command.remove_server:type_name -> caravan.v1.RemoveServerRecord
+	17, // 11: caravan.v1.Command.sweep:type_name -> caravan.v1.Sweep
+	13, // 12: caravan.v1.Command.order_health:type_name -> caravan.v1.OrderHealth
+	11, // 13: caravan.v1.Command.silence_node:type_name -> caravan.v1.SilenceNode
+	27, // 14: caravan.v1.SubmitJob.spec:type_name -> caravan.v1.JobSpec
+	5,  // 15: caravan.v1.ApplyPlan.sets:type_name -> caravan.v1.PlacementSet
+	7,  // 16: caravan.v1.ApplyPlan.stops:type_name -> caravan.v1.PlannedStop
+	6,  // 17: caravan.v1.PlacementSet.placements:type_name -> caravan.v1.Placement
+	28, // 18: caravan.v1.Placement.devices:type_name -> caravan.v1.DeviceShare
+	29, // 19: caravan.v1.ReportAllocations.reports:type_name -> caravan.v1.AllocationReport
+	30, // 20: caravan.v1.RegisterNode.info:type_name -> caravan.v1.NodeInfo
+	31, // 21: caravan.v1.OrderHealth.order:type_name -> caravan.v1.HealthOrder
+	32, // 22: caravan.v1.PutQueue.queue:type_name -> caravan.v1.Queue
+	19, // 23: caravan.v1.SnapshotFrame.header:type_name -> caravan.v1.SnapshotHeader
+	21, // 24: caravan.v1.SnapshotFrame.job:type_name -> caravan.v1.JobRecord
+	23, // 25: caravan.v1.SnapshotFrame.task:type_name -> caravan.v1.TaskRecord
+	33, // 26: caravan.v1.SnapshotFrame.allocation:type_name -> caravan.v1.Allocation
+	24, // 27: caravan.v1.SnapshotFrame.node:type_name -> caravan.v1.NodeRecord
+	32, // 28: caravan.v1.SnapshotFrame.queue:type_name -> caravan.v1.Queue
+	25, // 29: caravan.v1.SnapshotFrame.request:type_name -> caravan.v1.RequestRecord
+	15, // 30: caravan.v1.SnapshotFrame.server:type_name -> caravan.v1.PutServer
+	20, // 31: caravan.v1.SnapshotFrame.footer:type_name -> caravan.v1.SnapshotFooter
+	26, // 32: caravan.v1.SnapshotFrame.health:type_name -> caravan.v1.HealthRecord
+	27, // 33: caravan.v1.JobRecord.spec:type_name -> caravan.v1.JobSpec
+	34, // 34: caravan.v1.JobRecord.state:type_name -> caravan.v1.JobState
+	22, // 35: caravan.v1.JobRecord.groups:type_name -> caravan.v1.GroupRecord
+	30, // 36: caravan.v1.NodeRecord.info:type_name -> caravan.v1.NodeInfo
+	35, // 37: caravan.v1.NodeRecord.state:type_name -> caravan.v1.NodeState
+	36, // 38: caravan.v1.HealthRecord.history:type_name -> caravan.v1.HealthEntry
+	31, // 39: caravan.v1.HealthRecord.order:type_name -> caravan.v1.HealthOrder
+	40, // [40:40] is the sub-list for method output_type
+	40, // [40:40] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_raft_proto_init() }
@@ -2359,8 +2434,9 @@ func file_caravan_v1_raft_proto_init() {
 		(*Command_RemoveServer)(nil),
 		(*Command_Sweep)(nil),
 		(*Command_OrderHealth)(nil),
+		(*Command_SilenceNode)(nil),
 	}
-	file_caravan_v1_raft_proto_msgTypes[17].OneofWrappers = []any{
+	file_caravan_v1_raft_proto_msgTypes[18].OneofWrappers = []any{
 		(*SnapshotFrame_Header)(nil),
 		(*SnapshotFrame_Job)(nil),
 		(*SnapshotFrame_Task)(nil),
@@ -2378,7 +2454,7 @@ func file_caravan_v1_raft_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_raft_proto_rawDesc), len(file_caravan_v1_raft_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1967,7 +1967,10 @@ type ExecStart struct {
 	Tty     bool                   `protobuf:"varint,5,opt,name=tty,proto3" json:"tty,omitempty"`
 	Size    *TerminalSize          `protobuf:"bytes,6,opt,name=size,proto3" json:"size,omitempty"`
 	// Filled in by the server for the agent.
-	AllocationId  string `protobuf:"bytes,7,opt,name=allocation_id,json=allocationId,proto3" json:"allocation_id,omitempty"`
+	AllocationId string `protobuf:"bytes,7,opt,name=allocation_id,json=allocationId,proto3" json:"allocation_id,omitempty"`
+	// Instead of a command: connect to this TCP port of the task's loopback, 1 to 65535. Stdin
+	// and stdout are the connection's bytes, and the exit code is 0 once the task has closed it.
+	Port          int32 `protobuf:"varint,30,opt,name=port,proto3" json:"port,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2049,6 +2052,13 @@ func (x *ExecStart) GetAllocationId() string {
 		return x.AllocationId
 	}
 	return ""
+}
+
+func (x *ExecStart) GetPort() int32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
 }
 
 type TerminalSize struct {
@@ -3279,8 +3289,10 @@ type RegisterNodeResponse struct {
 	state               protoimpl.MessageState `protogen:"open.v1"`
 	LeaseTtlMs          int64                  `protobuf:"varint,1,opt,name=lease_ttl_ms,json=leaseTtlMs,proto3" json:"lease_ttl_ms,omitempty"`
 	HeartbeatIntervalMs int64                  `protobuf:"varint,2,opt,name=heartbeat_interval_ms,json=heartbeatIntervalMs,proto3" json:"heartbeat_interval_ms,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// How long an at_most task may take to end once the lease has.
+	KillGraceMs   int64 `protobuf:"varint,3,opt,name=kill_grace_ms,json=killGraceMs,proto3" json:"kill_grace_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RegisterNodeResponse) Reset() {
@@ -3323,6 +3335,13 @@ func (x *RegisterNodeResponse) GetLeaseTtlMs() int64 {
 func (x *RegisterNodeResponse) GetHeartbeatIntervalMs() int64 {
 	if x != nil {
 		return x.HeartbeatIntervalMs
+	}
+	return 0
+}
+
+func (x *RegisterNodeResponse) GetKillGraceMs() int64 {
+	if x != nil {
+		return x.KillGraceMs
 	}
 	return 0
 }
@@ -4191,7 +4210,7 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\x05stdin\x18\x02 \x01(\fH\x00R\x05stdin\x12#\n" +
 	"\fstdin_closed\x18\x03 \x01(\bH\x00R\vstdinClosed\x122\n" +
 	"\x06resize\x18\x04 \x01(\v2\x18.caravan.v1.TerminalSizeH\x00R\x06resizeB\t\n" +
-	"\amessage\"\xdc\x01\n" +
+	"\amessage\"\xf0\x01\n" +
 	"\tExecStart\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\x12\x19\n" +
@@ -4199,7 +4218,8 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\acommand\x18\x04 \x03(\tR\acommand\x12\x10\n" +
 	"\x03tty\x18\x05 \x01(\bR\x03tty\x12,\n" +
 	"\x04size\x18\x06 \x01(\v2\x18.caravan.v1.TerminalSizeR\x04size\x12#\n" +
-	"\rallocation_id\x18\a \x01(\tR\fallocationIdB\b\n" +
+	"\rallocation_id\x18\a \x01(\tR\fallocationId\x12\x12\n" +
+	"\x04port\x18\x1e \x01(\x05R\x04portB\b\n" +
 	"\x06_index\"<\n" +
 	"\fTerminalSize\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\x05R\x04rows\x12\x18\n" +
@@ -4278,11 +4298,12 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\x13RegisterNodeRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12(\n" +
-	"\x04info\x18\x02 \x01(\v2\x14.caravan.v1.NodeInfoR\x04info\"l\n" +
+	"\x04info\x18\x02 \x01(\v2\x14.caravan.v1.NodeInfoR\x04info\"\x90\x01\n" +
 	"\x14RegisterNodeResponse\x12 \n" +
 	"\flease_ttl_ms\x18\x01 \x01(\x03R\n" +
 	"leaseTtlMs\x122\n" +
-	"\x15heartbeat_interval_ms\x18\x02 \x01(\x03R\x13heartbeatIntervalMs\"[\n" +
+	"\x15heartbeat_interval_ms\x18\x02 \x01(\x03R\x13heartbeatIntervalMs\x12\"\n" +
+	"\rkill_grace_ms\x18\x03 \x01(\x03R\vkillGraceMs\"[\n" +
 	"\x10HeartbeatRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x17\n" +
 	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x12\x1a\n" +

@@ -122,6 +122,8 @@ func (b *builder) group(v *value, path string) *caravanv1.TaskGroup {
 		SameVariant: take(b, f, "same_variant", path+".same_variant", false),
 		KillGraceMs: take[int64](b, f, "kill_grace", path+".kill_grace_ms", defaultKillGrace),
 		Workdir:     take(b, f, "workdir", path+".workdir", ""),
+		Once:        take(b, f, "once", path+".once", ""),
+		Isolation:   take(b, f, "isolation", path+".isolation", ""),
 		DependsOn:   b.dependencies(f.get("depends_on"), path+".depends_on"),
 		Exclusive:   take(b, f, "exclusive", path+".exclusive", false),
 		Spread:      b.spread(f.get("spread"), path+".spread"),

@@ -65,6 +65,10 @@ func (w *writer) group(g *caravanv1.TaskGroup) {
 		w.duration("kill_grace", grace, defaultKillGrace)
 	}
 	w.text("workdir", g.GetWorkdir())
+	if once := g.GetOnce(); once != "" && (once == "at_most") != g.GetGang() {
+		w.text("once", once)
+	}
+	w.text("isolation", g.GetIsolation())
 	w.flag("same_variant", g.GetSameVariant())
 }
 

@@ -184,6 +184,8 @@ func groupGen(name string, before []*caravanv1.TaskGroup) *rapid.Generator[*cara
 			KillGraceMs: rapid.Int64Range(1, maxGrace).Draw(t, "kill grace"),
 			SameVariant: rapid.Bool().Draw(t, "same variant"),
 			Workdir:     rapid.SampledFrom([]string{"", "/", "/data/a b", "/x: y"}).Draw(t, "workdir"),
+			Isolation:   rapid.SampledFrom([]string{"", "host", "standard", "strict"}).Draw(t, "isolation"),
+			Once:        rapid.SampledFrom([]string{"", "at_most"}).Draw(t, "once"),
 		}
 		g.Constraints = append(g.Constraints, whereGen("node.cpu >= 4 &&\n  node.zone == \"a\"", `node.rack == "#: x"`).Draw(t, "where")...)
 		g.Exclusive = rapid.Bool().Draw(t, "exclusive")
@@ -198,7 +200,7 @@ func groupGen(name string, before []*caravanv1.TaskGroup) *rapid.Generator[*cara
 			})
 		}
 		if rapid.Bool().Draw(t, "gang") {
-			g.Gang, g.Chunk, g.MaxRunning = true, 1, 0
+			g.Gang, g.Chunk, g.MaxRunning, g.Once = true, 1, 0, ""
 		}
 		if rapid.Bool().Draw(t, "verify") {
 			g.Verify = commandGen().Draw(t, "verify")

@@ -215,6 +215,16 @@ func careFields() []field {
 			doc:       "Time between SIGTERM and SIGKILL when a task is stopped.",
 			elsewhere: []string{"kill_timeout", "grace", "grace_period", "terminationgraceperiodseconds"},
 		},
+		{
+			name: "once", is: choice{"at_least", "at_most"}, unset: "at_most for a gang, else at_least", example: "at_most",
+			doc:       "What happens when a node falls silent. at_most waits until the task there is dead for certain; at_least starts it elsewhere as soon as the node's lease has ended, both may run for some seconds, and only one publishes its outputs.",
+			elsewhere: []string{"exactly_once", "semantics"},
+		},
+		{
+			name: "isolation", is: choice{"standard", "strict", "host"}, unset: "what the node's agent says", example: "strict",
+			doc:       "How far tasks are shut off. standard: own processes, /tmp, /dev and shared memory, no privileges. strict: the host's files are read-only too, but for the working directory of a task without workdir, /tmp and what the operator shares. host: none of that, where the operator allows it.",
+			elsewhere: []string{"sandbox", "security", "privileged", "securitycontext", "container"},
+		},
 	}
 }
 

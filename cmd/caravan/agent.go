@@ -15,6 +15,8 @@ import (
 	"caravan/agent/cpus"
 	"caravan/agent/device/health"
 	"caravan/agent/device/hook"
+	"caravan/agent/driver"
+	"caravan/agent/driver/exec"
 	"caravan/cmd/caravan/internal/version"
 	"caravan/scheduler/family"
 )
@@ -28,6 +30,7 @@ const maxPrice = 1e6
 // agentFlags describe one agent. Its servers are the global --server.
 type agentFlags struct {
 	daemonFlags
+	tasks                            taskFlags
 	name, listen, advertise          string
 	dataDir, cgroupParent            string
 	instanceType, family, zone, rack string
@@ -63,6 +66,7 @@ Tasks outlive the agent: after a restart, or a kill -9, it finds them again.
 	fl.StringVar(&f.advertise, "advertise", "", "address servers reach the agent at (default: the listening address)")
 	fl.StringVar(&f.dataDir, "data-dir", "/var/lib/caravan/agent", "where allocations live")
 	fl.StringVar(&f.cgroupParent, "cgroup-parent", defaultCgroupParent, "control group for the tasks; empty for none, without limits")
+	f.tasks.add(fl, exec.UserAuto, string(driver.IsolationStandard))
 	fl.StringVar(&f.instanceType, "instance-type", autoType, "what machine this is, e.g. ecs.gn4-c8g1.4xlarge; auto for what its cores, memory and devices say; none for unknown")
 	fl.StringVar(&f.family, "family", "", "the instance family, e.g. gn4 (default: that of the instance type)")
 	fl.StringVar(&f.catalogue, "catalogue", "", "YAML file with further instance families, as for the servers")
@@ -118,7 +122,7 @@ func (f *agentFlags) run(ctx context.Context, s *session) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	a, err := agent.New(agent.Config{
+	cfg := agent.Config{
 		DataDir: dir, Servers: s.addresses(), Name: f.name, Listen: f.listen, Advertise: f.advertise,
 		Catalogue: catalogue, InstanceType: instanceType, Family: f.family, Zone: f.zone, Rack: f.rack, PriceMicroPerHour: int64(math.Round(f.price * 1e6)),
 		DevicePlugins: plugins, HealthPolicy: policy, OpenDevices: f.openDevices, NoDeviceWall: f.noDeviceWall,
@@ -130,7 +134,9 @@ func (f *agentFlags) run(ctx context.Context, s *session) error {
 				cancel(err)
 			}
 		},
-	})
+	}
+	f.tasks.apply(&cfg)
+	a, err := agent.New(cfg)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"caravan/agent"
+	"caravan/agent/driver"
+	"caravan/agent/driver/exec"
 	"caravan/agent/shim"
 	"caravan/agent/simfleet"
 	pb "caravan/api/caravanv1"
@@ -37,6 +39,7 @@ const devStopGrace = 5 * time.Second
 // devFlags describe a cluster of one process.
 type devFlags struct {
 	daemonFlags
+	tasks          taskFlags
 	fleet, dataDir string
 	port           int
 	priceWeight    int64
@@ -67,6 +70,8 @@ Nothing runs on those: they take tasks of the sim driver alone and pretend.
 	f.logLevel = "warn"
 	fl.StringVar(&f.fleet, "fleet", "", "simulated nodes by family, e.g. gn4=2,ga1=1,f1=1,c4=4")
 	fl.StringVar(&f.dataDir, "data-dir", "", "keep state and allocations here (default: forget all at the end)")
+	// It is for trying things out, with one's own files.
+	f.tasks.add(fl, exec.UserAgent, string(driver.IsolationHost))
 	fl.IntVar(&f.port, "port", 7300, "port of the API on 127.0.0.1; 0 for any")
 	addPriceWeight(fl, &f.priceWeight)
 	return cmd
@@ -153,11 +158,13 @@ func (d *dev) run(ctx context.Context, srv *server.Server, nodes []*pb.NodeInfo)
 	g, ctx := errgroup.WithContext(ctx)
 	agentReady, fleetReady := make(chan struct{}), make(chan struct{})
 	g.Go(func() error { return srv.Run(ctx) })
-	a, err := agent.New(agent.Config{
+	cfg := agent.Config{
 		DataDir: filepath.Join(d.dir, "agent"), Servers: []string{d.addr}, Name: "dev", Version: version.Version,
 		CgroupParent: defaultCgroupParent, Logger: d.log.Named("agent"),
 		Ready: func(agent.Node) { close(agentReady) },
-	})
+	}
+	d.flags.tasks.apply(&cfg)
+	a, err := agent.New(cfg)
 	if err != nil {
 		return err
 	}

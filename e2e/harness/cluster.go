@@ -99,6 +99,8 @@ func (c *Cluster) addServer(ctx context.Context, i int) error {
 func (c *Cluster) addAgent(ctx context.Context, i int) error {
 	name := fmt.Sprintf("a%d", i+1)
 	args := []string{"--name", name, "--listen", "127.0.0.1:0", "--data-dir", filepath.Join(c.opt.Dir, name)}
+	// Tasks of tests meet in the cluster's directory, which lies below /tmp and is root's.
+	args = append(args, "--task-user", "agent", "--share", c.opt.Dir)
 	args = append(args, c.ServerArgs()...)
 	args = append(args, c.opt.AgentFlags...)
 	if c.opt.FlagsOfAgent != nil {

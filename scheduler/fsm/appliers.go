@@ -36,6 +36,7 @@ func appliers() map[protoreflect.FieldNumber]applier {
 		20: {true, removeServer},
 		21: {false, sweep},
 		22: {true, orderHealth},
+		30: {false, silenceNode},
 	}
 }
 
@@ -104,6 +105,10 @@ func registerNode(t *state.Txn, c *pb.Command) (state.Answer, *model.Error) {
 		info = &pb.NodeInfo{}
 	}
 	return t.RegisterNode(wire.NodeFromInfo(info))
+}
+
+func silenceNode(t *state.Txn, c *pb.Command) (state.Answer, *model.Error) {
+	return t.SilenceNode(c.GetSilenceNode().GetNode(), c.GetSilenceNode().GetReason())
 }
 
 func loseNode(t *state.Txn, c *pb.Command) (state.Answer, *model.Error) {

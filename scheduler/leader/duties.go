@@ -10,28 +10,41 @@ import (
 	"caravan/scheduler/state"
 )
 
-// readyNodes returns the names of the nodes that are believed to be alive.
+// readyNodes returns the names of the nodes that are not known to be dead.
 func readyNodes(snap *state.Snapshot) []string {
 	var names []string
 	for n := range snap.Nodes() {
-		if n.State == model.NodeReady {
+		if n.State != model.NodeLost {
 			names = append(names, n.Name)
 		}
 	}
 	return names
 }
 
-// watchLeases declares nodes lost whose lease has run out.
+// watchLeases declares nodes silent whose lease has run out, and lost once what ran there must
+// be dead.
 func (l *Leader) watchLeases(ctx context.Context) {
 	every(ctx, l.cfg.LeaseCheck, func() {
+		silent := l.cfg.Leases.Silent(time.Now())
+		slices.Sort(silent)
+		for _, name := range silent {
+			l.cfg.Logger.Warn("no heartbeat within the lease", "node", name)
+			_, err := l.cfg.Proposer.Propose(ctx, &pb.Command{Op: &pb.Command_SilenceNode{
+				SilenceNode: &pb.SilenceNode{Node: name, Reason: "no heartbeat within the lease"},
+			}})
+			if err != nil {
+				return // still silent at the next look
+			}
+			l.cfg.Leases.Silenced(name)
+		}
 		expired := l.cfg.Leases.Expired(time.Now())
 		slices.Sort(expired)
 		for _, name := range expired {
 			n, ok := l.cfg.State().Node(name)
-			if ok && n.State == model.NodeReady {
-				l.cfg.Logger.Warn("no heartbeat within the lease; the node is lost", "node", name)
+			if ok && n.State != model.NodeLost {
+				l.cfg.Logger.Warn("no heartbeat within the lease and the grace after it; the node is lost", "node", name)
 				_, err := l.cfg.Proposer.Propose(ctx, &pb.Command{Op: &pb.Command_LoseNode{
-					LoseNode: &pb.LoseNode{Node: name, Reason: "no heartbeat within the lease"},
+					LoseNode: &pb.LoseNode{Node: name, Reason: "no heartbeat within the lease and the grace after it"},
 				}})
 				if err != nil {
 					return // still expired at the next look

@@ -74,7 +74,20 @@ type TaskGroup struct {
 	Exclusive bool
 	Spread    []Spread
 	Apart     []Apart
+	// Isolation is how far tasks are shut off from their host; "" leaves it to the agents.
+	Isolation string
+	// AtMostOnce keeps two attempts of a task from ever running at the same time: the task
+	// waits until a lost one is known to be dead. Otherwise it waits only until the lease of
+	// the lost one's node has ended; both may run for a while, and one alone publishes.
+	AtMostOnce bool
 }
+
+// Levels of isolation that a group may ask for; see the agent.
+const (
+	IsolationHost     = "host"
+	IsolationStandard = "standard"
+	IsolationStrict   = "strict"
+)
 
 // Dependency makes a group wait for another group of its job: for all of it,
 // or, with Each, index by index.
@@ -162,6 +175,10 @@ func (g *GroupStatus) Clone() GroupStatus {
 	c.Stopped = g.Stopped.Clone()
 	return c
 }
+
+// MayRunTwice reports whether a task may be started again before its lost attempt is known to
+// be dead. A gang's never may.
+func (g *TaskGroup) MayRunTwice() bool { return !g.AtMostOnce && !g.Gang }
 
 // GroupIndex returns the position of the named group, or -1.
 func (s *JobSpec) GroupIndex(name string) int {

@@ -88,12 +88,14 @@ type NodeState uint8
 const (
 	NodeReady NodeState = iota + 1
 	NodeLost
+	// NodeSilent: its lease has ended, and what runs there may not be dead yet.
+	NodeSilent
 )
 
 // String returns the state's word.
 func (s NodeState) String() string { return word(nodeWords[:], int(s)) }
 
-var nodeWords = [...]string{"", "ready", "lost"}
+var nodeWords = [...]string{"", "ready", "lost", "silent"}
 
 func word(words []string, i int) string {
 	if i <= 0 || i >= len(words) {

@@ -95,6 +95,9 @@ func (v *validator) group(path string, s *JobSpec, i int) {
 	v.duration(path+".time_limit_ms", g.TimeLimit, 366*Day)
 	v.duration(path+".kill_grace_ms", g.KillGrace, Day)
 	v.workdir(path+".workdir", g.Workdir)
+	if !slices.Contains([]string{"", IsolationHost, IsolationStandard, IsolationStrict}, g.Isolation) {
+		v.fault(path+".isolation", fmt.Sprintf("there is no isolation %q", g.Isolation), "use host, standard or strict")
+	}
 	for k, o := range g.Outputs {
 		v.output(fmt.Sprintf("%s.outputs[%d]", path, k), o)
 	}

@@ -41,7 +41,7 @@ func (s *agents) RegisterNode(ctx context.Context, r *pb.RegisterNodeRequest) (*
 		return nil, err
 	}
 	s.leases.Renew(r.Info.Name, arrived)
-	return &pb.RegisterNodeResponse{LeaseTtlMs: s.cfg.Lease.Milliseconds(), HeartbeatIntervalMs: s.cfg.Heartbeat.Milliseconds()}, nil
+	return &pb.RegisterNodeResponse{LeaseTtlMs: s.cfg.Lease.Milliseconds(), HeartbeatIntervalMs: s.cfg.Heartbeat.Milliseconds(), KillGraceMs: s.cfg.KillGrace.Milliseconds()}, nil
 }
 
 // maxBeat is how long heartbeats wait at most for others to share a

@@ -71,7 +71,7 @@ func (c *checker) jobOf(id string) (*model.Job, bool) {
 
 func (c *checker) node(name string, n *model.Node) {
 	c.demand(n.Name == name, "node %s is filed under %s", n.Name, name)
-	c.demand(n.State == model.NodeReady || n.State == model.NodeLost, "node %s is in state %d", name, n.State)
+	c.demand(n.State >= model.NodeReady && n.State <= model.NodeSilent, "node %s is in state %d", name, n.State)
 	sorted := slices.IsSortedFunc(n.Devices, func(a, b model.Device) int { return strings.Compare(a.ID, b.ID) })
 	c.demand(sorted, "node %s: devices are not sorted", name)
 }
@@ -191,7 +191,8 @@ func (c *checker) allocations() {
 			continue
 		}
 		n, ok := c.t.nodes.byName.get(a.Node)
-		c.demand(ok && n.State == model.NodeReady, "allocation %s lives on node %s, which is lost or gone", id, a.Node)
+		c.demand(ok && n.State != model.NodeLost, "allocation %s lives on node %s, which is lost or gone", id, a.Node)
+		c.demand(!ok || n.State != model.NodeSilent || !j.Spec.Groups[a.Group].MayRunTwice(), "allocation %s lives on node %s, which is silent, and may run twice", id, a.Node)
 		c.demand(r.LastAllocation == id && j.Groups[a.Group].Active.Contains(a.Ordinal), "allocation %s lives, its task is not active with it", id)
 	}
 }

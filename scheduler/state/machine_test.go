@@ -25,6 +25,7 @@ func TestRandomOperationsKeepEveryInvariant(t *testing.T) {
 			"finish":   w.finish,
 			"register": w.register,
 			"lose":     w.lose,
+			"silence":  w.silence,
 			"stop":     w.stop,
 			"retry":    w.retry,
 			"other":    w.other,
@@ -94,6 +95,7 @@ func (w *walk) submit(t *rapid.T) {
 			Gang:        rapid.Bool().Draw(t, "gang"),
 			Retries:     rapid.Int32Range(0, 2).Draw(t, "retries"),
 			SameVariant: rapid.Bool().Draw(t, "same"),
+			AtMostOnce:  rapid.Bool().Draw(t, "at most"),
 		}
 		if !group.Gang {
 			group.MaxRunning = rapid.Int32Range(0, 3).Draw(t, "max running")
@@ -232,6 +234,11 @@ func (w *walk) lose(t *rapid.T) {
 	if n := w.store.Snapshot().LiveCount(name); n != 0 {
 		t.Fatalf("%d allocations live on lost node %s", n, name)
 	}
+}
+
+func (w *walk) silence(t *rapid.T) {
+	name := names.Draw(t, "node")
+	_, _ = w.do(func(x *Txn) (Answer, *model.Error) { return x.SilenceNode(name, "test") })
 }
 
 func (w *walk) stop(t *rapid.T) {

@@ -225,7 +225,7 @@ func (p *placer) reserve(pl *Placement) string {
 	}
 	switch n := p.node; {
 	case n.State != model.NodeReady:
-		return "the node is lost"
+		return "the node is " + n.State.String()
 	case n.Draining:
 		return "the node is draining"
 	case n.HealthReason != "":

@@ -21,7 +21,7 @@ const (
 // new, has changed, or comes back.
 //
 //   - With the boot id known already, what runs there runs on, and a node held
-//     for lost is ready again.
+//     for silent or lost is ready again.
 //   - With another boot id, what ran there is lost at once.
 //   - A ready node that registers from another address and with another boot id
 //     is refused: two hosts of one name would go on killing each other's work.
@@ -47,7 +47,7 @@ func (t *Txn) RegisterNode(info *model.Node) (Answer, *model.Error) {
 		t.event(Event{Type: "node.registered", Node: n.Name, Message: describeNode(n)})
 		return Answer{}, nil
 	}
-	if old.State == model.NodeReady && old.BootID != n.BootID && old.Address != n.Address {
+	if old.State != model.NodeLost && old.BootID != n.BootID && old.Address != n.Address {
 		return Answer{}, model.Conflict("node "+n.Name,
 			"a node of this name is alive at "+old.Address,
 			"give one of the hosts another name, or wait half a minute if this host was rebooted under a new address")
@@ -56,11 +56,11 @@ func (t *Txn) RegisterNode(info *model.Node) (Answer, *model.Error) {
 	var lost int64
 	// A host that turns simulated, or real, is another one too.
 	if old.BootID != n.BootID || old.Simulated != n.Simulated {
-		lost = t.loseAll(n.Name, "the host was started anew")
+		lost = t.loseEach(n.Name, "the host was started anew", all)
 	}
 	t.putNode(n)
 	kind, message := "node.changed", describeNode(n)
-	if old.State == model.NodeLost {
+	if old.State != model.NodeReady {
 		kind = "node.returned"
 	} else if old.BootID != n.BootID {
 		kind = "node.rebooted"
@@ -76,10 +76,18 @@ func (t *Txn) putNode(n *model.Node) {
 	t.putBook(n.Name, newBook(n, live))
 }
 
-// loseAll ends every live allocation of a node as lost.
-func (t *Txn) loseAll(node, message string) int64 {
-	live := slices.Collect(t.tb.allocations.liveOn(node))
-	for _, a := range live {
+// all chooses the allocations of every group.
+func all(*model.TaskGroup) bool { return true }
+
+// loseEach ends the live allocations of a node whose group is chosen as lost, and counts them.
+func (t *Txn) loseEach(node, message string, chosen func(*model.TaskGroup) bool) (n int64) {
+	for _, a := range slices.Collect(t.tb.allocations.liveOn(node)) {
+		j, ok := t.tb.jobs.get(a.Job)
+		must(ok, "a live allocation has no job")
+		if !chosen(&j.Spec.Groups[a.Group]) {
+			continue
+		}
+		n++
 		// The end of one may have marked the next, its gang's member.
 		a, _ = t.tb.allocations.byID.get(a.ID)
 		t.finish(a, &Report{
@@ -88,12 +96,38 @@ func (t *Txn) loseAll(node, message string) int64 {
 			Usage: a.Usage,
 		})
 	}
-	return int64(len(live))
+	return n
+}
+
+// SilenceNode notes that a ready node's lease has ended. Allocations that may run twice are
+// lost and their tasks wait again, at no charge; the others live until the node is lost or
+// proves their end. The answer's Count is the number of allocations lost; silencing a node
+// that is not ready changes nothing.
+func (t *Txn) SilenceNode(name, reason string) (Answer, *model.Error) {
+	n, ok := t.tb.nodes.byName.get(name)
+	if !ok {
+		return Answer{}, noNode(name)
+	}
+	if n.State != model.NodeReady {
+		return Answer{}, nil
+	}
+	lost := t.loseEach(name, reason, (*model.TaskGroup).MayRunTwice)
+	t.turn(n, model.NodeSilent, "node.silent", reason)
+	return Answer{Count: lost}, nil
+}
+
+// turn changes a node's state and says why.
+func (t *Txn) turn(n *model.Node, to model.NodeState, event, reason string) {
+	c := n.Clone()
+	c.State, c.ChangedAt = to, t.now
+	t.tb.nodes.byName.put(n.Name, c)
+	t.changedNodes.Insert(n.Name)
+	t.event(Event{Type: event, Node: n.Name, Message: reason})
 }
 
 // LoseNode declares a node lost: its allocations are lost and their tasks wait
-// again, at no charge. It must not be called before the node's lease has run
-// out. The answer's Count is the number of allocations lost; losing a lost
+// again, at no charge. It must not be called before what ran there is dead: its
+// lease has run out, and the grace after it. The answer's Count is the number of allocations lost; losing a lost
 // node changes nothing.
 func (t *Txn) LoseNode(name, reason string) (Answer, *model.Error) {
 	n, ok := t.tb.nodes.byName.get(name)
@@ -103,12 +137,8 @@ func (t *Txn) LoseNode(name, reason string) (Answer, *model.Error) {
 	if n.State == model.NodeLost {
 		return Answer{}, nil
 	}
-	lost := t.loseAll(name, reason)
-	c := n.Clone()
-	c.State, c.ChangedAt = model.NodeLost, t.now
-	t.tb.nodes.byName.put(name, c)
-	t.changedNodes.Insert(name)
-	t.event(Event{Type: "node.lost", Node: name, Message: reason})
+	lost := t.loseEach(name, reason, all)
+	t.turn(n, model.NodeLost, "node.lost", reason)
 	return Answer{Count: lost}, nil
 }
 

@@ -40,7 +40,7 @@ func (s *scenario) run(t *testing.T, d *datadriven.TestData) string {
 		return s.show(d)
 	}
 	change := map[string]func(*Txn, *datadriven.TestData) (Answer, *model.Error){
-		"node": s.node, "lose": s.lose, "drain": s.drain, "queue": s.queue, "submit": s.submit, "plan": s.plan,
+		"node": s.node, "lose": s.lose, "silence": s.silence, "drain": s.drain, "queue": s.queue, "submit": s.submit, "plan": s.plan,
 		"report": s.report, "stop": s.stop, "retry": s.retry, "sweep": s.sweep, "server": s.server, "order": s.order,
 	}[d.Cmd]
 	if change == nil {
@@ -181,6 +181,10 @@ func (s *scenario) lose(t *Txn, d *datadriven.TestData) (Answer, *model.Error) {
 	return t.LoseNode(first(d), "no heartbeat")
 }
 
+func (s *scenario) silence(t *Txn, d *datadriven.TestData) (Answer, *model.Error) {
+	return t.SilenceNode(first(d), "no heartbeat")
+}
+
 func (s *scenario) drain(t *Txn, d *datadriven.TestData) (Answer, *model.Error) {
 	return t.DrainNode(first(d), !d.HasArg("off"))
 }
@@ -225,6 +229,8 @@ func parseGroup(t *testing.T, spec *model.JobSpec, words []string) model.TaskGro
 			g.MaxRunning = int32(parse(value))
 		case "gang":
 			g.Gang = true
+		case "at-most":
+			g.AtMostOnce = true
 		case "same-variant":
 			g.SameVariant = true
 		case "sim":

@@ -24,6 +24,9 @@ func JobSpecFromProto(p *pb.JobSpec) (*model.JobSpec, error) {
 	}
 	var faults []model.FieldError
 	for i, g := range p.Groups {
+		if message := onceFault(g); message != "" {
+			faults = append(faults, model.FieldError{Path: fmt.Sprintf("groups[%d].once", i), Message: message, Hint: "leave it out, or say at_most"})
+		}
 		for k, d := range g.DependsOn {
 			at := s.GroupIndex(d.Group)
 			if at < 0 {
@@ -42,12 +45,30 @@ func JobSpecFromProto(p *pb.JobSpec) (*model.JobSpec, error) {
 	return s, nil
 }
 
+// Words of TaskGroup.once.
+const (
+	onceAtMost  = "at_most"
+	onceAtLeast = "at_least"
+)
+
+// onceFault says what is wrong with a group's once, if anything.
+func onceFault(g *pb.TaskGroup) string {
+	switch {
+	case g.Once != "" && g.Once != onceAtMost && g.Once != onceAtLeast:
+		return fmt.Sprintf("there is no once: %q", g.Once)
+	case g.Once == onceAtLeast && g.Gang:
+		return "two placements of one gang must not run at the same time"
+	}
+	return ""
+}
+
 func groupFromProto(p *pb.TaskGroup) model.TaskGroup {
 	g := model.TaskGroup{
 		Name: p.Name, MaxRunning: p.MaxRunning, Gang: p.Gang, Constraints: constraintsFromProto(p.Constraints),
 		Env: p.Env, Verify: p.Verify, TimeLimit: model.Duration(p.TimeLimitMs), Retries: p.Retries,
 		SameVariant: p.SameVariant, KillGrace: model.Duration(p.KillGraceMs), Workdir: p.Workdir,
 		Exclusive: p.Exclusive, Spread: spreadFromProto(p.Spread), Apart: apartFromProto(p.ApartFrom),
+		Isolation: p.Isolation, AtMostOnce: p.Once == onceAtMost || p.Gang,
 	}
 	g.Indices.Chunk = int64(max(1, p.Chunk))
 	for _, r := range p.Indices {
@@ -144,6 +165,10 @@ func GroupToProto(s *model.JobSpec, i int) *pb.TaskGroup {
 		TimeLimitMs: int64(g.TimeLimit), Retries: g.Retries, SameVariant: g.SameVariant,
 		KillGraceMs: int64(g.KillGrace), Workdir: g.Workdir,
 		Exclusive: g.Exclusive, Spread: spreadToProto(g.Spread), ApartFrom: apartToProto(g.Apart),
+		Isolation: g.Isolation, Once: onceAtLeast,
+	}
+	if g.AtMostOnce {
+		p.Once = onceAtMost
 	}
 	for _, r := range g.Indices.Ranges {
 		p.Indices = append(p.Indices, &pb.IndexRange{First: r.First, Last: r.Last, Step: r.Step})

@@ -46,7 +46,7 @@ func patient(t *testing.T) context.Context {
 // start runs a script as a task that cannot outlive the test.
 func start(t *testing.T, script string) (driver.Task, driver.AllocSpec) {
 	t.Helper()
-	d, err := exec.New(shim.Config{Command: []string{os.Args[0], "shim"}, CgroupParent: testGroup})
+	d, err := exec.New(exec.Config{Config: shim.Config{Command: []string{os.Args[0], "shim"}, CgroupParent: testGroup}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func shell(script string) driver.ExecRequest {
 
 func TestDriverRunsAndAttaches(t *testing.T) {
 	task, spec := start(t, "exit 3")
-	d, err := exec.New(shim.Config{})
+	d, err := exec.New(exec.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

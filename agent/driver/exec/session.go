@@ -16,8 +16,8 @@ import (
 	"caravan/agent/shim/spawn"
 )
 
-// Exec starts a command in the running task's control group, with its environment, user and
-// work directory.
+// Exec starts a command in the running task's control group and sandbox, with its environment,
+// user and work directory.
 func (t *Task) Exec(ctx context.Context, req driver.ExecRequest) (driver.Session, error) {
 	if err := driver.ValidateCommand(req.Argv); err != nil {
 		return nil, err
@@ -53,12 +53,16 @@ func (t *Task) command(status driver.Status, req driver.ExecRequest) (spawn.Comm
 		Argv: req.Argv, Env: append(env[:len(env):len(env)], req.Env...), Dir: dir,
 		Umask: driver.DefaultUmask, OOMScoreAdj: spec.OOMScoreAdj,
 	}
+	for _, r := range spec.Rlimits {
+		c.Rlimits = append(c.Rlimits, spawn.Rlimit{Resource: r.Resource, Soft: r.Soft, Hard: r.Hard})
+	}
 	if req.Dir != "" {
 		c.Dir = req.Dir
 	}
 	if spec.Umask != nil {
 		c.Umask = *spec.Umask
 	}
+	c.Sandbox = status.SandboxPID
 	if u := spec.User; u != nil {
 		c.Credential = &syscall.Credential{Uid: u.UID, Gid: u.GID, Groups: u.Groups}
 	}

@@ -9,7 +9,8 @@
 //
 // Invariants: a process that could not be placed is killed before it runs; the thread that
 // forked lives as long as the child, because the parent-death signal follows that thread
-// (prctl(2), PR_SET_PDEATHSIG).
+// (prctl(2), PR_SET_PDEATHSIG). A child in a sandbox has no such signal: it dies with the
+// sandbox.
 //
 // The shim uses it for the task and its verify command, the exec driver for commands beside
 // a running task.
@@ -30,6 +31,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"caravan/agent/sandbox"
 )
 
 // Rlimit is a bound set with prlimit(2) before the program runs.
@@ -54,6 +57,9 @@ type Command struct {
 	Rlimits     []Rlimit
 	// Terminal makes descriptor 0 the controlling terminal of the child's session.
 	Terminal bool
+	// Sandbox is the PID of the first process of a sandbox to run in, without privileges; 0
+	// leaves the child where we are, with what we may do.
+	Sandbox int
 	// Place is called with the PID of the stopped child, for example to move it into a
 	// control group. An error kills the child. May be nil.
 	Place func(pid int) error
@@ -123,16 +129,12 @@ func (e *LaunchError) Unwrap() error { return e.Err }
 // Start starts the command and returns once it is placed and runs. All errors are
 // *LaunchError; none leaves a process behind.
 func Start(c Command) (*Process, error) {
-	file, err := lookPath(c.Argv[0], c.Dir, c.Env)
-	if err != nil {
-		return nil, err
-	}
 	p := &Process{done: make(chan struct{})}
 	started := make(chan error, 1)
 	go func() {
 		// Never unlocked: the thread was made special by unshare and must die with its child.
 		runtime.LockOSThread()
-		err := p.fork(file, c)
+		err := p.fork(c)
 		started <- err
 		if err == nil {
 			p.wait(c.ReapOrphans)
@@ -146,10 +148,13 @@ func Start(c Command) (*Process, error) {
 }
 
 // fork runs on the locked thread: starts the child stopped, places it, lets it go.
-func (p *Process) fork(file string, c Command) error {
-	// A thread of its own file system attributes, so that the umask is not everybody's.
-	if err := syscall.Unshare(syscall.CLONE_FS); err != nil {
-		return &LaunchError{126, fmt.Errorf("unshare(CLONE_FS): %w", err)}
+func (p *Process) fork(c Command) error {
+	if err := shutIn(c.Sandbox); err != nil {
+		return &LaunchError{126, err}
+	}
+	file, err := lookPath(c.Argv[0], c.Dir, c.Env)
+	if err != nil {
+		return err
 	}
 	syscall.Umask(c.Umask)
 	// The program gets its Files and nothing that we inherited from whoever started us. Best
@@ -159,12 +164,13 @@ func (p *Process) fork(file string, c Command) error {
 	for i, f := range c.Files {
 		fds[i] = f.Fd()
 	}
-	pid, err := syscall.ForkExec(file, c.Argv, &syscall.ProcAttr{
-		Dir: c.Dir, Env: c.Env, Files: fds,
-		Sys: &syscall.SysProcAttr{
-			Setsid: true, Setctty: c.Terminal, Ptrace: true, Pdeathsig: syscall.SIGKILL, Credential: c.Credential,
-		},
-	})
+	sys := &syscall.SysProcAttr{Setsid: true, Setctty: c.Terminal, Ptrace: true, Credential: c.Credential}
+	if c.Sandbox == 0 {
+		// Package syscall compares process ids to see that we live, which fails across PID
+		// namespaces; there the end of the sandbox is the end of the child.
+		sys.Pdeathsig = syscall.SIGKILL
+	}
+	pid, err := syscall.ForkExec(file, c.Argv, &syscall.ProcAttr{Dir: c.Dir, Env: c.Env, Files: fds, Sys: sys})
 	runtime.KeepAlive(c.Files)
 	if err != nil {
 		return forkError(file, c, err)
@@ -176,6 +182,21 @@ func (p *Process) fork(file string, c Command) error {
 		return &LaunchError{126, err}
 	}
 	return nil
+}
+
+// shutIn gives the locked thread file system attributes of its own, so that the umask is not
+// everybody's, and takes it into the sandbox.
+func shutIn(pid int) error {
+	if pid == 0 {
+		if err := syscall.Unshare(syscall.CLONE_FS); err != nil {
+			return fmt.Errorf("unshare(CLONE_FS): %w", err)
+		}
+		return nil
+	}
+	if err := sandbox.Enter(pid); err != nil {
+		return err
+	}
+	return sandbox.Confine()
 }
 
 // release waits for the child's stop at execve, places it, and detaches from it.
@@ -197,17 +218,21 @@ func (p *Process) release(pid int, c Command) error {
 	return nil
 }
 
+// place runs on the locked thread, but what needs the host's files goes to another: the locked
+// one may be in a sandbox.
 func place(pid int, c Command) error {
-	if c.Place != nil {
-		if err := c.Place(pid); err != nil {
-			return err
+	placed := make(chan error, 1)
+	go func() {
+		if c.Place != nil {
+			if err := c.Place(pid); err != nil {
+				placed <- err
+				return
+			}
 		}
-	}
-	if err := setOOMScore(pid, c.OOMScoreAdj); err != nil {
+		placed <- setOOMScore(pid, c.OOMScoreAdj)
+	}()
+	if err := <-placed; err != nil || len(c.Rlimits) == 0 {
 		return err
-	}
-	if len(c.Rlimits) == 0 {
-		return nil
 	}
 	return withRealUser(c.Credential, func() error { return setRlimits(pid, c.Rlimits) })
 }

@@ -37,7 +37,7 @@ func (t *tally) restore(n *fleet.Node) string {
 	name := n.Node.Name
 	switch {
 	case n.Node.State != model.NodeReady:
-		return "bring back " + name + ": it is lost, and would fit"
+		return "bring back " + name + ": it is " + n.Node.State.String() + ", and would fit"
 	case n.Node.Draining:
 		return "end the drain of " + name + ": it would fit"
 	case !n.Usable:
