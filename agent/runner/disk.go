@@ -67,6 +67,11 @@ func prepareDir(dir string, a *pb.Assignment) error {
 	if err := os.Mkdir(filepath.Join(dir, tmpDir), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
+	if hosts := hostfile(a); hosts != nil {
+		if err := os.WriteFile(filepath.Join(dir, hostfileName), hosts, 0o644); err != nil {
+			return err
+		}
+	}
 	raw, err := protojson.Marshal(a)
 	if err != nil {
 		return err

@@ -19,7 +19,8 @@ func (r *Runner) perform(a *allocation, e Effect) {
 		r.slots.launching++
 		r.work(func(ctx context.Context) { r.launch(ctx, a) })
 	case Stop:
-		r.work(func(ctx context.Context) { r.stop(ctx, a) })
+		grace := a.grace()
+		r.work(func(ctx context.Context) { r.stop(ctx, a, grace) })
 	case Publish:
 		r.publish = append(r.publish, a)
 	case Save:
@@ -173,8 +174,7 @@ func (r *Runner) limitsOf(ctx context.Context, task driver.Task) string {
 }
 
 // stop asks for the end of the task until the driver has taken the request.
-func (r *Runner) stop(ctx context.Context, a *allocation) {
-	grace := time.Duration(graceMs(a.assignment)) * time.Millisecond
+func (r *Runner) stop(ctx context.Context, a *allocation, grace time.Duration) {
 	for wait := retryMin; ; wait = min(2*wait, retryMax) {
 		err := a.task.Stop(ctx, syscall.SIGTERM, grace)
 		if err == nil || ctx.Err() != nil {

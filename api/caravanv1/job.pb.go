@@ -286,7 +286,9 @@ type JobSpec struct {
 	Priority int32        `protobuf:"varint,3,opt,name=priority,proto3" json:"priority,omitempty"`
 	Groups   []*TaskGroup `protobuf:"bytes,4,rep,name=groups,proto3" json:"groups,omitempty"`
 	// Free key/value pairs for the user's own filing.
-	Labels        map[string]string `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Labels map[string]string `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Files that every task finds in its working directory.
+	Workspace     *Workspace `protobuf:"bytes,20,opt,name=workspace,proto3" json:"workspace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -356,6 +358,78 @@ func (x *JobSpec) GetLabels() map[string]string {
 	return nil
 }
 
+func (x *JobSpec) GetWorkspace() *Workspace {
+	if x != nil {
+		return x.Workspace
+	}
+	return nil
+}
+
+// Workspace is a directory that was packed and sent along with a job.
+type Workspace struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 of the packed directory, in lower-case hexadecimal digits: its name
+	// in BlobService.
+	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Size of the packed directory.
+	Bytes int64 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// The directory as its user wrote it, for people.
+	Path          string `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Workspace) Reset() {
+	*x = Workspace{}
+	mi := &file_caravan_v1_job_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Workspace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Workspace) ProtoMessage() {}
+
+func (x *Workspace) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_job_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Workspace.ProtoReflect.Descriptor instead.
+func (*Workspace) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Workspace) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *Workspace) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Workspace) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
 // TaskGroup is a set of alike tasks.
 type TaskGroup struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -386,14 +460,20 @@ type TaskGroup struct {
 	// Time between SIGTERM and SIGKILL when a task is stopped.
 	KillGraceMs int64 `protobuf:"varint,15,opt,name=kill_grace_ms,json=killGraceMs,proto3" json:"kill_grace_ms,omitempty"`
 	// Working directory of the command; empty means a fresh private directory.
-	Workdir       string `protobuf:"bytes,16,opt,name=workdir,proto3" json:"workdir,omitempty"`
+	Workdir string `protobuf:"bytes,16,opt,name=workdir,proto3" json:"workdir,omitempty"`
+	// Of a gang: no two tasks share a node, and the command starts the ranks of its
+	// node itself. Otherwise each task is one rank.
+	PerNode bool `protobuf:"varint,40,opt,name=per_node,json=perNode,proto3" json:"per_node,omitempty"`
+	// Axes of a sweep. Index i stands for the i-th combination of their values;
+	// the last axis varies fastest. The indices are then 0 to combinations - 1.
+	Matrix        []*Axis `protobuf:"bytes,41,rep,name=matrix,proto3" json:"matrix,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TaskGroup) Reset() {
 	*x = TaskGroup{}
-	mi := &file_caravan_v1_job_proto_msgTypes[1]
+	mi := &file_caravan_v1_job_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -405,7 +485,7 @@ func (x *TaskGroup) String() string {
 func (*TaskGroup) ProtoMessage() {}
 
 func (x *TaskGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[1]
+	mi := &file_caravan_v1_job_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -418,7 +498,7 @@ func (x *TaskGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskGroup.ProtoReflect.Descriptor instead.
 func (*TaskGroup) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{1}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *TaskGroup) GetName() string {
@@ -533,6 +613,83 @@ func (x *TaskGroup) GetWorkdir() string {
 	return ""
 }
 
+func (x *TaskGroup) GetPerNode() bool {
+	if x != nil {
+		return x.PerNode
+	}
+	return false
+}
+
+func (x *TaskGroup) GetMatrix() []*Axis {
+	if x != nil {
+		return x.Matrix
+	}
+	return nil
+}
+
+// Axis is one parameter of a sweep: a list of texts, or a range of numbers.
+type Axis struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Letters, digits and '_', beginning with a letter.
+	Name   string   `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Values []string `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty"`
+	// Stands instead of values.
+	Range         *IndexRange `protobuf:"bytes,3,opt,name=range,proto3" json:"range,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Axis) Reset() {
+	*x = Axis{}
+	mi := &file_caravan_v1_job_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Axis) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Axis) ProtoMessage() {}
+
+func (x *Axis) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_job_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Axis.ProtoReflect.Descriptor instead.
+func (*Axis) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Axis) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Axis) GetValues() []string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *Axis) GetRange() *IndexRange {
+	if x != nil {
+		return x.Range
+	}
+	return nil
+}
+
 // IndexRange holds first, first+step, ... up to and including last.
 type IndexRange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -546,7 +703,7 @@ type IndexRange struct {
 
 func (x *IndexRange) Reset() {
 	*x = IndexRange{}
-	mi := &file_caravan_v1_job_proto_msgTypes[2]
+	mi := &file_caravan_v1_job_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -558,7 +715,7 @@ func (x *IndexRange) String() string {
 func (*IndexRange) ProtoMessage() {}
 
 func (x *IndexRange) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[2]
+	mi := &file_caravan_v1_job_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -571,7 +728,7 @@ func (x *IndexRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IndexRange.ProtoReflect.Descriptor instead.
 func (*IndexRange) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{2}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *IndexRange) GetFirst() int64 {
@@ -607,7 +764,7 @@ type Dependency struct {
 
 func (x *Dependency) Reset() {
 	*x = Dependency{}
-	mi := &file_caravan_v1_job_proto_msgTypes[3]
+	mi := &file_caravan_v1_job_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -619,7 +776,7 @@ func (x *Dependency) String() string {
 func (*Dependency) ProtoMessage() {}
 
 func (x *Dependency) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[3]
+	mi := &file_caravan_v1_job_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -632,7 +789,7 @@ func (x *Dependency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dependency.ProtoReflect.Descriptor instead.
 func (*Dependency) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{3}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Dependency) GetGroup() string {
@@ -671,7 +828,7 @@ type Variant struct {
 
 func (x *Variant) Reset() {
 	*x = Variant{}
-	mi := &file_caravan_v1_job_proto_msgTypes[4]
+	mi := &file_caravan_v1_job_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -683,7 +840,7 @@ func (x *Variant) String() string {
 func (*Variant) ProtoMessage() {}
 
 func (x *Variant) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[4]
+	mi := &file_caravan_v1_job_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -696,7 +853,7 @@ func (x *Variant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Variant.ProtoReflect.Descriptor instead.
 func (*Variant) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{4}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Variant) GetName() string {
@@ -782,7 +939,7 @@ type Resources struct {
 
 func (x *Resources) Reset() {
 	*x = Resources{}
-	mi := &file_caravan_v1_job_proto_msgTypes[5]
+	mi := &file_caravan_v1_job_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -794,7 +951,7 @@ func (x *Resources) String() string {
 func (*Resources) ProtoMessage() {}
 
 func (x *Resources) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[5]
+	mi := &file_caravan_v1_job_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -807,7 +964,7 @@ func (x *Resources) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resources.ProtoReflect.Descriptor instead.
 func (*Resources) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{5}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Resources) GetCpuMilli() int64 {
@@ -856,7 +1013,7 @@ type DeviceRequest struct {
 
 func (x *DeviceRequest) Reset() {
 	*x = DeviceRequest{}
-	mi := &file_caravan_v1_job_proto_msgTypes[6]
+	mi := &file_caravan_v1_job_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -868,7 +1025,7 @@ func (x *DeviceRequest) String() string {
 func (*DeviceRequest) ProtoMessage() {}
 
 func (x *DeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[6]
+	mi := &file_caravan_v1_job_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -881,7 +1038,7 @@ func (x *DeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceRequest.ProtoReflect.Descriptor instead.
 func (*DeviceRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{6}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DeviceRequest) GetKind() string {
@@ -932,7 +1089,7 @@ type Constraint struct {
 
 func (x *Constraint) Reset() {
 	*x = Constraint{}
-	mi := &file_caravan_v1_job_proto_msgTypes[7]
+	mi := &file_caravan_v1_job_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -944,7 +1101,7 @@ func (x *Constraint) String() string {
 func (*Constraint) ProtoMessage() {}
 
 func (x *Constraint) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[7]
+	mi := &file_caravan_v1_job_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -957,7 +1114,7 @@ func (x *Constraint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Constraint.ProtoReflect.Descriptor instead.
 func (*Constraint) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{7}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Constraint) GetAttribute() string {
@@ -995,7 +1152,7 @@ type AttributeValue struct {
 
 func (x *AttributeValue) Reset() {
 	*x = AttributeValue{}
-	mi := &file_caravan_v1_job_proto_msgTypes[8]
+	mi := &file_caravan_v1_job_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1007,7 +1164,7 @@ func (x *AttributeValue) String() string {
 func (*AttributeValue) ProtoMessage() {}
 
 func (x *AttributeValue) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[8]
+	mi := &file_caravan_v1_job_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1020,7 +1177,7 @@ func (x *AttributeValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttributeValue.ProtoReflect.Descriptor instead.
 func (*AttributeValue) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{8}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AttributeValue) GetValue() isAttributeValue_Value {
@@ -1076,7 +1233,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_caravan_v1_job_proto_msgTypes[9]
+	mi := &file_caravan_v1_job_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1088,7 +1245,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[9]
+	mi := &file_caravan_v1_job_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1101,7 +1258,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{9}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Output) GetPath() string {
@@ -1139,7 +1296,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_caravan_v1_job_proto_msgTypes[10]
+	mi := &file_caravan_v1_job_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1151,7 +1308,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[10]
+	mi := &file_caravan_v1_job_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,7 +1321,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{10}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Job) GetId() string {
@@ -1254,7 +1411,7 @@ type GroupStatus struct {
 
 func (x *GroupStatus) Reset() {
 	*x = GroupStatus{}
-	mi := &file_caravan_v1_job_proto_msgTypes[11]
+	mi := &file_caravan_v1_job_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1266,7 +1423,7 @@ func (x *GroupStatus) String() string {
 func (*GroupStatus) ProtoMessage() {}
 
 func (x *GroupStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[11]
+	mi := &file_caravan_v1_job_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1279,7 +1436,7 @@ func (x *GroupStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupStatus.ProtoReflect.Descriptor instead.
 func (*GroupStatus) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{11}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GroupStatus) GetName() string {
@@ -1357,7 +1514,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_caravan_v1_job_proto_msgTypes[12]
+	mi := &file_caravan_v1_job_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1369,7 +1526,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[12]
+	mi := &file_caravan_v1_job_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1382,7 +1539,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{12}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Task) GetJobId() string {
@@ -1465,7 +1622,7 @@ type Allocation struct {
 
 func (x *Allocation) Reset() {
 	*x = Allocation{}
-	mi := &file_caravan_v1_job_proto_msgTypes[13]
+	mi := &file_caravan_v1_job_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1477,7 +1634,7 @@ func (x *Allocation) String() string {
 func (*Allocation) ProtoMessage() {}
 
 func (x *Allocation) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[13]
+	mi := &file_caravan_v1_job_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1490,7 +1647,7 @@ func (x *Allocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Allocation.ProtoReflect.Descriptor instead.
 func (*Allocation) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{13}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Allocation) GetId() string {
@@ -1652,7 +1809,7 @@ type DeviceShare struct {
 
 func (x *DeviceShare) Reset() {
 	*x = DeviceShare{}
-	mi := &file_caravan_v1_job_proto_msgTypes[14]
+	mi := &file_caravan_v1_job_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1664,7 +1821,7 @@ func (x *DeviceShare) String() string {
 func (*DeviceShare) ProtoMessage() {}
 
 func (x *DeviceShare) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[14]
+	mi := &file_caravan_v1_job_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1677,7 +1834,7 @@ func (x *DeviceShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceShare.ProtoReflect.Descriptor instead.
 func (*DeviceShare) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{14}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DeviceShare) GetDeviceId() string {
@@ -1717,7 +1874,7 @@ type Exit struct {
 
 func (x *Exit) Reset() {
 	*x = Exit{}
-	mi := &file_caravan_v1_job_proto_msgTypes[15]
+	mi := &file_caravan_v1_job_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1729,7 +1886,7 @@ func (x *Exit) String() string {
 func (*Exit) ProtoMessage() {}
 
 func (x *Exit) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[15]
+	mi := &file_caravan_v1_job_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1742,7 +1899,7 @@ func (x *Exit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exit.ProtoReflect.Descriptor instead.
 func (*Exit) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{15}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Exit) GetCode() int32 {
@@ -1786,7 +1943,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_caravan_v1_job_proto_msgTypes[16]
+	mi := &file_caravan_v1_job_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1798,7 +1955,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[16]
+	mi := &file_caravan_v1_job_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1811,7 +1968,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{16}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Usage) GetCpuMs() int64 {
@@ -1840,16 +1997,21 @@ var File_caravan_v1_job_proto protoreflect.FileDescriptor
 const file_caravan_v1_job_proto_rawDesc = "" +
 	"\n" +
 	"\x14caravan/v1/job.proto\x12\n" +
-	"caravan.v1\"\xf2\x01\n" +
+	"caravan.v1\"\xa7\x02\n" +
 	"\aJobSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x1a\n" +
 	"\bpriority\x18\x03 \x01(\x05R\bpriority\x12-\n" +
 	"\x06groups\x18\x04 \x03(\v2\x15.caravan.v1.TaskGroupR\x06groups\x127\n" +
-	"\x06labels\x18\x05 \x03(\v2\x1f.caravan.v1.JobSpec.LabelsEntryR\x06labels\x1a9\n" +
+	"\x06labels\x18\x05 \x03(\v2\x1f.caravan.v1.JobSpec.LabelsEntryR\x06labels\x123\n" +
+	"\tworkspace\x18\x14 \x01(\v2\x15.caravan.v1.WorkspaceR\tworkspace\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8d\x05\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"M\n" +
+	"\tWorkspace\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x03R\x05bytes\x12\x12\n" +
+	"\x04path\x18\x03 \x01(\tR\x04path\"\xd2\x05\n" +
 	"\tTaskGroup\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x120\n" +
 	"\aindices\x18\x02 \x03(\v2\x16.caravan.v1.IndexRangeR\aindices\x12\x14\n" +
@@ -1869,10 +2031,16 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\aretries\x18\r \x01(\x05R\aretries\x12!\n" +
 	"\fsame_variant\x18\x0e \x01(\bR\vsameVariant\x12\"\n" +
 	"\rkill_grace_ms\x18\x0f \x01(\x03R\vkillGraceMs\x12\x18\n" +
-	"\aworkdir\x18\x10 \x01(\tR\aworkdir\x1a6\n" +
+	"\aworkdir\x18\x10 \x01(\tR\aworkdir\x12\x19\n" +
+	"\bper_node\x18( \x01(\bR\aperNode\x12(\n" +
+	"\x06matrix\x18) \x03(\v2\x10.caravan.v1.AxisR\x06matrix\x1a6\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"J\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"`\n" +
+	"\x04Axis\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06values\x18\x02 \x03(\tR\x06values\x12,\n" +
+	"\x05range\x18\x03 \x01(\v2\x16.caravan.v1.IndexRangeR\x05range\"J\n" +
 	"\n" +
 	"IndexRange\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\x03R\x05first\x12\x12\n" +
@@ -2038,63 +2206,68 @@ func file_caravan_v1_job_proto_rawDescGZIP() []byte {
 }
 
 var file_caravan_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_caravan_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_caravan_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_caravan_v1_job_proto_goTypes = []any{
 	(Operator)(0),          // 0: caravan.v1.Operator
 	(JobState)(0),          // 1: caravan.v1.JobState
 	(TaskState)(0),         // 2: caravan.v1.TaskState
 	(AllocationState)(0),   // 3: caravan.v1.AllocationState
 	(*JobSpec)(nil),        // 4: caravan.v1.JobSpec
-	(*TaskGroup)(nil),      // 5: caravan.v1.TaskGroup
-	(*IndexRange)(nil),     // 6: caravan.v1.IndexRange
-	(*Dependency)(nil),     // 7: caravan.v1.Dependency
-	(*Variant)(nil),        // 8: caravan.v1.Variant
-	(*Resources)(nil),      // 9: caravan.v1.Resources
-	(*DeviceRequest)(nil),  // 10: caravan.v1.DeviceRequest
-	(*Constraint)(nil),     // 11: caravan.v1.Constraint
-	(*AttributeValue)(nil), // 12: caravan.v1.AttributeValue
-	(*Output)(nil),         // 13: caravan.v1.Output
-	(*Job)(nil),            // 14: caravan.v1.Job
-	(*GroupStatus)(nil),    // 15: caravan.v1.GroupStatus
-	(*Task)(nil),           // 16: caravan.v1.Task
-	(*Allocation)(nil),     // 17: caravan.v1.Allocation
-	(*DeviceShare)(nil),    // 18: caravan.v1.DeviceShare
-	(*Exit)(nil),           // 19: caravan.v1.Exit
-	(*Usage)(nil),          // 20: caravan.v1.Usage
-	nil,                    // 21: caravan.v1.JobSpec.LabelsEntry
-	nil,                    // 22: caravan.v1.TaskGroup.EnvEntry
-	nil,                    // 23: caravan.v1.Variant.EnvEntry
+	(*Workspace)(nil),      // 5: caravan.v1.Workspace
+	(*TaskGroup)(nil),      // 6: caravan.v1.TaskGroup
+	(*Axis)(nil),           // 7: caravan.v1.Axis
+	(*IndexRange)(nil),     // 8: caravan.v1.IndexRange
+	(*Dependency)(nil),     // 9: caravan.v1.Dependency
+	(*Variant)(nil),        // 10: caravan.v1.Variant
+	(*Resources)(nil),      // 11: caravan.v1.Resources
+	(*DeviceRequest)(nil),  // 12: caravan.v1.DeviceRequest
+	(*Constraint)(nil),     // 13: caravan.v1.Constraint
+	(*AttributeValue)(nil), // 14: caravan.v1.AttributeValue
+	(*Output)(nil),         // 15: caravan.v1.Output
+	(*Job)(nil),            // 16: caravan.v1.Job
+	(*GroupStatus)(nil),    // 17: caravan.v1.GroupStatus
+	(*Task)(nil),           // 18: caravan.v1.Task
+	(*Allocation)(nil),     // 19: caravan.v1.Allocation
+	(*DeviceShare)(nil),    // 20: caravan.v1.DeviceShare
+	(*Exit)(nil),           // 21: caravan.v1.Exit
+	(*Usage)(nil),          // 22: caravan.v1.Usage
+	nil,                    // 23: caravan.v1.JobSpec.LabelsEntry
+	nil,                    // 24: caravan.v1.TaskGroup.EnvEntry
+	nil,                    // 25: caravan.v1.Variant.EnvEntry
 }
 var file_caravan_v1_job_proto_depIdxs = []int32{
-	5,  // 0: caravan.v1.JobSpec.groups:type_name -> caravan.v1.TaskGroup
-	21, // 1: caravan.v1.JobSpec.labels:type_name -> caravan.v1.JobSpec.LabelsEntry
-	6,  // 2: caravan.v1.TaskGroup.indices:type_name -> caravan.v1.IndexRange
-	7,  // 3: caravan.v1.TaskGroup.depends_on:type_name -> caravan.v1.Dependency
-	8,  // 4: caravan.v1.TaskGroup.variants:type_name -> caravan.v1.Variant
-	11, // 5: caravan.v1.TaskGroup.constraints:type_name -> caravan.v1.Constraint
-	22, // 6: caravan.v1.TaskGroup.env:type_name -> caravan.v1.TaskGroup.EnvEntry
-	13, // 7: caravan.v1.TaskGroup.outputs:type_name -> caravan.v1.Output
-	9,  // 8: caravan.v1.Variant.resources:type_name -> caravan.v1.Resources
-	11, // 9: caravan.v1.Variant.constraints:type_name -> caravan.v1.Constraint
-	23, // 10: caravan.v1.Variant.env:type_name -> caravan.v1.Variant.EnvEntry
-	10, // 11: caravan.v1.Resources.devices:type_name -> caravan.v1.DeviceRequest
-	11, // 12: caravan.v1.DeviceRequest.constraints:type_name -> caravan.v1.Constraint
-	0,  // 13: caravan.v1.Constraint.operator:type_name -> caravan.v1.Operator
-	12, // 14: caravan.v1.Constraint.values:type_name -> caravan.v1.AttributeValue
-	4,  // 15: caravan.v1.Job.spec:type_name -> caravan.v1.JobSpec
-	1,  // 16: caravan.v1.Job.state:type_name -> caravan.v1.JobState
-	15, // 17: caravan.v1.Job.groups:type_name -> caravan.v1.GroupStatus
-	2,  // 18: caravan.v1.Task.state:type_name -> caravan.v1.TaskState
-	17, // 19: caravan.v1.Task.last:type_name -> caravan.v1.Allocation
-	18, // 20: caravan.v1.Allocation.devices:type_name -> caravan.v1.DeviceShare
-	3,  // 21: caravan.v1.Allocation.state:type_name -> caravan.v1.AllocationState
-	19, // 22: caravan.v1.Allocation.exit:type_name -> caravan.v1.Exit
-	20, // 23: caravan.v1.Allocation.usage:type_name -> caravan.v1.Usage
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	6,  // 0: caravan.v1.JobSpec.groups:type_name -> caravan.v1.TaskGroup
+	23, // 1: caravan.v1.JobSpec.labels:type_name -> caravan.v1.JobSpec.LabelsEntry
+	5,  // 2: caravan.v1.JobSpec.workspace:type_name -> caravan.v1.Workspace
+	8,  // 3: caravan.v1.TaskGroup.indices:type_name -> caravan.v1.IndexRange
+	9,  // 4: caravan.v1.TaskGroup.depends_on:type_name -> caravan.v1.Dependency
+	10, // 5: caravan.v1.TaskGroup.variants:type_name -> caravan.v1.Variant
+	13, // 6: caravan.v1.TaskGroup.constraints:type_name -> caravan.v1.Constraint
+	24, // 7: caravan.v1.TaskGroup.env:type_name -> caravan.v1.TaskGroup.EnvEntry
+	15, // 8: caravan.v1.TaskGroup.outputs:type_name -> caravan.v1.Output
+	7,  // 9: caravan.v1.TaskGroup.matrix:type_name -> caravan.v1.Axis
+	8,  // 10: caravan.v1.Axis.range:type_name -> caravan.v1.IndexRange
+	11, // 11: caravan.v1.Variant.resources:type_name -> caravan.v1.Resources
+	13, // 12: caravan.v1.Variant.constraints:type_name -> caravan.v1.Constraint
+	25, // 13: caravan.v1.Variant.env:type_name -> caravan.v1.Variant.EnvEntry
+	12, // 14: caravan.v1.Resources.devices:type_name -> caravan.v1.DeviceRequest
+	13, // 15: caravan.v1.DeviceRequest.constraints:type_name -> caravan.v1.Constraint
+	0,  // 16: caravan.v1.Constraint.operator:type_name -> caravan.v1.Operator
+	14, // 17: caravan.v1.Constraint.values:type_name -> caravan.v1.AttributeValue
+	4,  // 18: caravan.v1.Job.spec:type_name -> caravan.v1.JobSpec
+	1,  // 19: caravan.v1.Job.state:type_name -> caravan.v1.JobState
+	17, // 20: caravan.v1.Job.groups:type_name -> caravan.v1.GroupStatus
+	2,  // 21: caravan.v1.Task.state:type_name -> caravan.v1.TaskState
+	19, // 22: caravan.v1.Task.last:type_name -> caravan.v1.Allocation
+	20, // 23: caravan.v1.Allocation.devices:type_name -> caravan.v1.DeviceShare
+	3,  // 24: caravan.v1.Allocation.state:type_name -> caravan.v1.AllocationState
+	21, // 25: caravan.v1.Allocation.exit:type_name -> caravan.v1.Exit
+	22, // 26: caravan.v1.Allocation.usage:type_name -> caravan.v1.Usage
+	27, // [27:27] is the sub-list for method output_type
+	27, // [27:27] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_job_proto_init() }
@@ -2102,7 +2275,7 @@ func file_caravan_v1_job_proto_init() {
 	if File_caravan_v1_job_proto != nil {
 		return
 	}
-	file_caravan_v1_job_proto_msgTypes[8].OneofWrappers = []any{
+	file_caravan_v1_job_proto_msgTypes[10].OneofWrappers = []any{
 		(*AttributeValue_Text)(nil),
 		(*AttributeValue_Milli)(nil),
 	}
@@ -2112,7 +2285,7 @@ func file_caravan_v1_job_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_job_proto_rawDesc), len(file_caravan_v1_job_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   20,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1548,6 +1548,8 @@ type GroupRecord struct {
 	Epoch         int32                  `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	VariantChosen int32                  `protobuf:"varint,7,opt,name=variant_chosen,json=variantChosen,proto3" json:"variant_chosen,omitempty"`
 	Restarts      int32                  `protobuf:"varint,8,opt,name=restarts,proto3" json:"restarts,omitempty"`
+	// Where the gang's present epoch meets, 0 for none yet.
+	Port          int32 `protobuf:"varint,30,opt,name=port,proto3" json:"port,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1634,6 +1636,13 @@ func (x *GroupRecord) GetVariantChosen() int32 {
 func (x *GroupRecord) GetRestarts() int32 {
 	if x != nil {
 		return x.Restarts
+	}
+	return 0
+}
+
+func (x *GroupRecord) GetPort() int32 {
+	if x != nil {
+		return x.Port
 	}
 	return 0
 }
@@ -2013,7 +2022,7 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\brevision\x18\t \x01(\x04R\brevision\x12%\n" +
 	"\x0estop_requested\x18\n" +
 	" \x01(\bR\rstopRequested\x12/\n" +
-	"\x06groups\x18\v \x03(\v2\x17.caravan.v1.GroupRecordR\x06groups\"\xe8\x01\n" +
+	"\x06groups\x18\v \x03(\v2\x17.caravan.v1.GroupRecordR\x06groups\"\xfc\x01\n" +
 	"\vGroupRecord\x12\x18\n" +
 	"\awaiting\x18\x01 \x03(\x03R\awaiting\x12\x16\n" +
 	"\x06active\x18\x02 \x03(\x03R\x06active\x12\x1c\n" +
@@ -2022,7 +2031,8 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\astopped\x18\x05 \x03(\x03R\astopped\x12\x14\n" +
 	"\x05epoch\x18\x06 \x01(\x05R\x05epoch\x12%\n" +
 	"\x0evariant_chosen\x18\a \x01(\x05R\rvariantChosen\x12\x1a\n" +
-	"\brestarts\x18\b \x01(\x05R\brestarts\"\xb4\x01\n" +
+	"\brestarts\x18\b \x01(\x05R\brestarts\x12\x12\n" +
+	"\x04port\x18\x1e \x01(\x05R\x04port\"\xb4\x01\n" +
 	"\n" +
 	"TaskRecord\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +

@@ -2644,9 +2644,13 @@ type Assignment struct {
 	Variant    *Variant               `protobuf:"bytes,3,opt,name=variant,proto3" json:"variant,omitempty"`
 	JobName    string                 `protobuf:"bytes,4,opt,name=job_name,json=jobName,proto3" json:"job_name,omitempty"`
 	Tasks      int64                  `protobuf:"varint,5,opt,name=tasks,proto3" json:"tasks,omitempty"`
-	// Gang members in order of rank, as node names; empty otherwise.
-	GangNodes     []string `protobuf:"bytes,6,rep,name=gang_nodes,json=gangNodes,proto3" json:"gang_nodes,omitempty"`
-	Owner         string   `protobuf:"bytes,7,opt,name=owner,proto3" json:"owner,omitempty"`
+	Owner      string                 `protobuf:"bytes,7,opt,name=owner,proto3" json:"owner,omitempty"`
+	// Set for a member of a gang.
+	Gang      *Gang      `protobuf:"bytes,20,opt,name=gang,proto3" json:"gang,omitempty"`
+	Workspace *Workspace `protobuf:"bytes,21,opt,name=workspace,proto3" json:"workspace,omitempty"`
+	// How long past the end of the lease a task that must not run twice may take to
+	// die, whatever grace its job asks for; 0 means that grace.
+	LeaseGraceMs  int64 `protobuf:"varint,22,opt,name=lease_grace_ms,json=leaseGraceMs,proto3" json:"lease_grace_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2716,18 +2720,183 @@ func (x *Assignment) GetTasks() int64 {
 	return 0
 }
 
-func (x *Assignment) GetGangNodes() []string {
-	if x != nil {
-		return x.GangNodes
-	}
-	return nil
-}
-
 func (x *Assignment) GetOwner() string {
 	if x != nil {
 		return x.Owner
 	}
 	return ""
+}
+
+func (x *Assignment) GetGang() *Gang {
+	if x != nil {
+		return x.Gang
+	}
+	return nil
+}
+
+func (x *Assignment) GetWorkspace() *Workspace {
+	if x != nil {
+		return x.Workspace
+	}
+	return nil
+}
+
+func (x *Assignment) GetLeaseGraceMs() int64 {
+	if x != nil {
+		return x.LeaseGraceMs
+	}
+	return 0
+}
+
+// Gang tells a member of a gang where it stands and where all meet.
+type Gang struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Nodes in order of the lowest rank on each; the first is that of rank 0.
+	Nodes     []*GangNode `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	Rank      int32       `protobuf:"varint,2,opt,name=rank,proto3" json:"rank,omitempty"`
+	WorldSize int32       `protobuf:"varint,3,opt,name=world_size,json=worldSize,proto3" json:"world_size,omitempty"`
+	// Position among the members on its node.
+	LocalRank int32 `protobuf:"varint,4,opt,name=local_rank,json=localRank,proto3" json:"local_rank,omitempty"`
+	// Position of its node in nodes.
+	NodeRank int32 `protobuf:"varint,5,opt,name=node_rank,json=nodeRank,proto3" json:"node_rank,omitempty"`
+	// Port on the first node for this epoch alone.
+	Port          int32 `protobuf:"varint,6,opt,name=port,proto3" json:"port,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Gang) Reset() {
+	*x = Gang{}
+	mi := &file_caravan_v1_service_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Gang) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Gang) ProtoMessage() {}
+
+func (x *Gang) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Gang.ProtoReflect.Descriptor instead.
+func (*Gang) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *Gang) GetNodes() []*GangNode {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *Gang) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *Gang) GetWorldSize() int32 {
+	if x != nil {
+		return x.WorldSize
+	}
+	return 0
+}
+
+func (x *Gang) GetLocalRank() int32 {
+	if x != nil {
+		return x.LocalRank
+	}
+	return 0
+}
+
+func (x *Gang) GetNodeRank() int32 {
+	if x != nil {
+		return x.NodeRank
+	}
+	return 0
+}
+
+func (x *Gang) GetPort() int32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+// GangNode is a node with members of a gang.
+type GangNode struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The host of the address that its agent advertises.
+	Host          string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	Members       int32  `protobuf:"varint,3,opt,name=members,proto3" json:"members,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GangNode) Reset() {
+	*x = GangNode{}
+	mi := &file_caravan_v1_service_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GangNode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GangNode) ProtoMessage() {}
+
+func (x *GangNode) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GangNode.ProtoReflect.Descriptor instead.
+func (*GangNode) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *GangNode) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *GangNode) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *GangNode) GetMembers() int32 {
+	if x != nil {
+		return x.Members
+	}
+	return 0
 }
 
 type ReportAllocationsRequest struct {
@@ -2741,7 +2910,7 @@ type ReportAllocationsRequest struct {
 
 func (x *ReportAllocationsRequest) Reset() {
 	*x = ReportAllocationsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[46]
+	mi := &file_caravan_v1_service_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2753,7 +2922,7 @@ func (x *ReportAllocationsRequest) String() string {
 func (*ReportAllocationsRequest) ProtoMessage() {}
 
 func (x *ReportAllocationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[46]
+	mi := &file_caravan_v1_service_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2766,7 +2935,7 @@ func (x *ReportAllocationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportAllocationsRequest.ProtoReflect.Descriptor instead.
 func (*ReportAllocationsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{46}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ReportAllocationsRequest) GetRequestId() string {
@@ -2804,7 +2973,7 @@ type AllocationReport struct {
 
 func (x *AllocationReport) Reset() {
 	*x = AllocationReport{}
-	mi := &file_caravan_v1_service_proto_msgTypes[47]
+	mi := &file_caravan_v1_service_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2816,7 +2985,7 @@ func (x *AllocationReport) String() string {
 func (*AllocationReport) ProtoMessage() {}
 
 func (x *AllocationReport) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[47]
+	mi := &file_caravan_v1_service_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2829,7 +2998,7 @@ func (x *AllocationReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocationReport.ProtoReflect.Descriptor instead.
 func (*AllocationReport) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{47}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *AllocationReport) GetAllocationId() string {
@@ -2882,7 +3051,7 @@ type ReportAllocationsResponse struct {
 
 func (x *ReportAllocationsResponse) Reset() {
 	*x = ReportAllocationsResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[48]
+	mi := &file_caravan_v1_service_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2894,7 +3063,7 @@ func (x *ReportAllocationsResponse) String() string {
 func (*ReportAllocationsResponse) ProtoMessage() {}
 
 func (x *ReportAllocationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[48]
+	mi := &file_caravan_v1_service_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2907,7 +3076,383 @@ func (x *ReportAllocationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportAllocationsResponse.ProtoReflect.Descriptor instead.
 func (*ReportAllocationsResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{48}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{50}
+}
+
+type PutBlobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Message:
+	//
+	//	*PutBlobRequest_Header
+	//	*PutBlobRequest_Data
+	Message       isPutBlobRequest_Message `protobuf_oneof:"message"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutBlobRequest) Reset() {
+	*x = PutBlobRequest{}
+	mi := &file_caravan_v1_service_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutBlobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutBlobRequest) ProtoMessage() {}
+
+func (x *PutBlobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutBlobRequest.ProtoReflect.Descriptor instead.
+func (*PutBlobRequest) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *PutBlobRequest) GetMessage() isPutBlobRequest_Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *PutBlobRequest) GetHeader() *BlobHeader {
+	if x != nil {
+		if x, ok := x.Message.(*PutBlobRequest_Header); ok {
+			return x.Header
+		}
+	}
+	return nil
+}
+
+func (x *PutBlobRequest) GetData() []byte {
+	if x != nil {
+		if x, ok := x.Message.(*PutBlobRequest_Data); ok {
+			return x.Data
+		}
+	}
+	return nil
+}
+
+type isPutBlobRequest_Message interface {
+	isPutBlobRequest_Message()
+}
+
+type PutBlobRequest_Header struct {
+	Header *BlobHeader `protobuf:"bytes,1,opt,name=header,proto3,oneof"`
+}
+
+type PutBlobRequest_Data struct {
+	Data []byte `protobuf:"bytes,2,opt,name=data,proto3,oneof"`
+}
+
+func (*PutBlobRequest_Header) isPutBlobRequest_Message() {}
+
+func (*PutBlobRequest_Data) isPutBlobRequest_Message() {}
+
+// BlobHeader comes first.
+type BlobHeader struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 in lower-case hexadecimal digits.
+	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	Bytes  int64  `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// Store it on the server that is asked, and nowhere else.
+	HereOnly      bool `protobuf:"varint,3,opt,name=here_only,json=hereOnly,proto3" json:"here_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BlobHeader) Reset() {
+	*x = BlobHeader{}
+	mi := &file_caravan_v1_service_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BlobHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BlobHeader) ProtoMessage() {}
+
+func (x *BlobHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BlobHeader.ProtoReflect.Descriptor instead.
+func (*BlobHeader) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *BlobHeader) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *BlobHeader) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *BlobHeader) GetHereOnly() bool {
+	if x != nil {
+		return x.HereOnly
+	}
+	return false
+}
+
+type PutBlobResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ids of the servers that have it now.
+	Servers       []string `protobuf:"bytes,1,rep,name=servers,proto3" json:"servers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutBlobResponse) Reset() {
+	*x = PutBlobResponse{}
+	mi := &file_caravan_v1_service_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutBlobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutBlobResponse) ProtoMessage() {}
+
+func (x *PutBlobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutBlobResponse.ProtoReflect.Descriptor instead.
+func (*PutBlobResponse) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *PutBlobResponse) GetServers() []string {
+	if x != nil {
+		return x.Servers
+	}
+	return nil
+}
+
+type StatBlobRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Digest        string                 `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatBlobRequest) Reset() {
+	*x = StatBlobRequest{}
+	mi := &file_caravan_v1_service_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatBlobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatBlobRequest) ProtoMessage() {}
+
+func (x *StatBlobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatBlobRequest.ProtoReflect.Descriptor instead.
+func (*StatBlobRequest) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *StatBlobRequest) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+type StatBlobResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether the server that was asked has it.
+	Here          bool `protobuf:"varint,1,opt,name=here,proto3" json:"here,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatBlobResponse) Reset() {
+	*x = StatBlobResponse{}
+	mi := &file_caravan_v1_service_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatBlobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatBlobResponse) ProtoMessage() {}
+
+func (x *StatBlobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatBlobResponse.ProtoReflect.Descriptor instead.
+func (*StatBlobResponse) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *StatBlobResponse) GetHere() bool {
+	if x != nil {
+		return x.Here
+	}
+	return false
+}
+
+type GetBlobRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Digest string                 `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Do not ask other servers for it.
+	HereOnly      bool `protobuf:"varint,2,opt,name=here_only,json=hereOnly,proto3" json:"here_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBlobRequest) Reset() {
+	*x = GetBlobRequest{}
+	mi := &file_caravan_v1_service_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBlobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBlobRequest) ProtoMessage() {}
+
+func (x *GetBlobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBlobRequest.ProtoReflect.Descriptor instead.
+func (*GetBlobRequest) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *GetBlobRequest) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *GetBlobRequest) GetHereOnly() bool {
+	if x != nil {
+		return x.HereOnly
+	}
+	return false
+}
+
+type BlobChunk struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BlobChunk) Reset() {
+	*x = BlobChunk{}
+	mi := &file_caravan_v1_service_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BlobChunk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BlobChunk) ProtoMessage() {}
+
+func (x *BlobChunk) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BlobChunk.ProtoReflect.Descriptor instead.
+func (*BlobChunk) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *BlobChunk) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
 }
 
 type ReadTaskLogsRequest struct {
@@ -2922,7 +3467,7 @@ type ReadTaskLogsRequest struct {
 
 func (x *ReadTaskLogsRequest) Reset() {
 	*x = ReadTaskLogsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[49]
+	mi := &file_caravan_v1_service_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2934,7 +3479,7 @@ func (x *ReadTaskLogsRequest) String() string {
 func (*ReadTaskLogsRequest) ProtoMessage() {}
 
 func (x *ReadTaskLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[49]
+	mi := &file_caravan_v1_service_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2947,7 +3492,7 @@ func (x *ReadTaskLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadTaskLogsRequest.ProtoReflect.Descriptor instead.
 func (*ReadTaskLogsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{49}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ReadTaskLogsRequest) GetAllocationId() string {
@@ -2995,7 +3540,7 @@ type ErrorDetail struct {
 
 func (x *ErrorDetail) Reset() {
 	*x = ErrorDetail{}
-	mi := &file_caravan_v1_service_proto_msgTypes[50]
+	mi := &file_caravan_v1_service_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3007,7 +3552,7 @@ func (x *ErrorDetail) String() string {
 func (*ErrorDetail) ProtoMessage() {}
 
 func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[50]
+	mi := &file_caravan_v1_service_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3020,7 +3565,7 @@ func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorDetail.ProtoReflect.Descriptor instead.
 func (*ErrorDetail) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{50}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ErrorDetail) GetKind() string {
@@ -3063,7 +3608,7 @@ type FieldViolation struct {
 
 func (x *FieldViolation) Reset() {
 	*x = FieldViolation{}
-	mi := &file_caravan_v1_service_proto_msgTypes[51]
+	mi := &file_caravan_v1_service_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3075,7 +3620,7 @@ func (x *FieldViolation) String() string {
 func (*FieldViolation) ProtoMessage() {}
 
 func (x *FieldViolation) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[51]
+	mi := &file_caravan_v1_service_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3088,7 +3633,7 @@ func (x *FieldViolation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldViolation.ProtoReflect.Descriptor instead.
 func (*FieldViolation) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{51}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *FieldViolation) GetPath() string {
@@ -3291,7 +3836,7 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\x10AllocationUpdate\x128\n" +
 	"\vassignments\x18\x01 \x03(\v2\x16.caravan.v1.AssignmentR\vassignments\x12\x12\n" +
 	"\x04full\x18\x02 \x01(\bR\x04full\x12\x14\n" +
-	"\x05index\x18\x03 \x01(\x04R\x05index\"\x86\x02\n" +
+	"\x05index\x18\x03 \x01(\x04R\x05index\"\xee\x02\n" +
 	"\n" +
 	"Assignment\x126\n" +
 	"\n" +
@@ -3300,10 +3845,24 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\x05group\x18\x02 \x01(\v2\x15.caravan.v1.TaskGroupR\x05group\x12-\n" +
 	"\avariant\x18\x03 \x01(\v2\x13.caravan.v1.VariantR\avariant\x12\x19\n" +
 	"\bjob_name\x18\x04 \x01(\tR\ajobName\x12\x14\n" +
-	"\x05tasks\x18\x05 \x01(\x03R\x05tasks\x12\x1d\n" +
+	"\x05tasks\x18\x05 \x01(\x03R\x05tasks\x12\x14\n" +
+	"\x05owner\x18\a \x01(\tR\x05owner\x12$\n" +
+	"\x04gang\x18\x14 \x01(\v2\x10.caravan.v1.GangR\x04gang\x123\n" +
+	"\tworkspace\x18\x15 \x01(\v2\x15.caravan.v1.WorkspaceR\tworkspace\x12$\n" +
+	"\x0elease_grace_ms\x18\x16 \x01(\x03R\fleaseGraceMsJ\x04\b\x06\x10\a\"\xb5\x01\n" +
+	"\x04Gang\x12*\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x14.caravan.v1.GangNodeR\x05nodes\x12\x12\n" +
+	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x1d\n" +
 	"\n" +
-	"gang_nodes\x18\x06 \x03(\tR\tgangNodes\x12\x14\n" +
-	"\x05owner\x18\a \x01(\tR\x05owner\"\x85\x01\n" +
+	"world_size\x18\x03 \x01(\x05R\tworldSize\x12\x1d\n" +
+	"\n" +
+	"local_rank\x18\x04 \x01(\x05R\tlocalRank\x12\x1b\n" +
+	"\tnode_rank\x18\x05 \x01(\x05R\bnodeRank\x12\x12\n" +
+	"\x04port\x18\x06 \x01(\x05R\x04port\"L\n" +
+	"\bGangNode\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12\x18\n" +
+	"\amembers\x18\x03 \x01(\x05R\amembers\"\x85\x01\n" +
 	"\x18ReportAllocationsRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
@@ -3317,7 +3876,27 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\bended_ms\x18\x04 \x01(\x03R\aendedMs\x12$\n" +
 	"\x04exit\x18\x05 \x01(\v2\x10.caravan.v1.ExitR\x04exit\x12'\n" +
 	"\x05usage\x18\x06 \x01(\v2\x11.caravan.v1.UsageR\x05usage\"\x1b\n" +
-	"\x19ReportAllocationsResponse\"\x89\x01\n" +
+	"\x19ReportAllocationsResponse\"c\n" +
+	"\x0ePutBlobRequest\x120\n" +
+	"\x06header\x18\x01 \x01(\v2\x16.caravan.v1.BlobHeaderH\x00R\x06header\x12\x14\n" +
+	"\x04data\x18\x02 \x01(\fH\x00R\x04dataB\t\n" +
+	"\amessage\"W\n" +
+	"\n" +
+	"BlobHeader\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x03R\x05bytes\x12\x1b\n" +
+	"\there_only\x18\x03 \x01(\bR\bhereOnly\"+\n" +
+	"\x0fPutBlobResponse\x12\x18\n" +
+	"\aservers\x18\x01 \x03(\tR\aservers\")\n" +
+	"\x0fStatBlobRequest\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\"&\n" +
+	"\x10StatBlobResponse\x12\x12\n" +
+	"\x04here\x18\x01 \x01(\bR\x04here\"E\n" +
+	"\x0eGetBlobRequest\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x1b\n" +
+	"\there_only\x18\x02 \x01(\bR\bhereOnly\"\x1f\n" +
+	"\tBlobChunk\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\x89\x01\n" +
 	"\x13ReadTaskLogsRequest\x12#\n" +
 	"\rallocation_id\x18\x01 \x01(\tR\fallocationId\x12\x16\n" +
 	"\x06follow\x18\x02 \x01(\bR\x06follow\x12\x1d\n" +
@@ -3364,7 +3943,11 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\n" +
 	"JoinServer\x12\x1d.caravan.v1.JoinServerRequest\x1a\x1e.caravan.v1.JoinServerResponse\x12Q\n" +
 	"\fRemoveServer\x12\x1f.caravan.v1.RemoveServerRequest\x1a .caravan.v1.RemoveServerResponse\x12c\n" +
-	"\x12TransferLeadership\x12%.caravan.v1.TransferLeadershipRequest\x1a&.caravan.v1.TransferLeadershipResponse2\xe6\x02\n" +
+	"\x12TransferLeadership\x12%.caravan.v1.TransferLeadershipRequest\x1a&.caravan.v1.TransferLeadershipResponse2\xda\x01\n" +
+	"\vBlobService\x12D\n" +
+	"\aPutBlob\x12\x1a.caravan.v1.PutBlobRequest\x1a\x1b.caravan.v1.PutBlobResponse(\x01\x12E\n" +
+	"\bStatBlob\x12\x1b.caravan.v1.StatBlobRequest\x1a\x1c.caravan.v1.StatBlobResponse\x12>\n" +
+	"\aGetBlob\x12\x1a.caravan.v1.GetBlobRequest\x1a\x15.caravan.v1.BlobChunk0\x012\xe6\x02\n" +
 	"\fAgentService\x12Q\n" +
 	"\fRegisterNode\x12\x1f.caravan.v1.RegisterNodeRequest\x1a .caravan.v1.RegisterNodeResponse\x12H\n" +
 	"\tHeartbeat\x12\x1c.caravan.v1.HeartbeatRequest\x1a\x1d.caravan.v1.HeartbeatResponse\x12W\n" +
@@ -3386,7 +3969,7 @@ func file_caravan_v1_service_proto_rawDescGZIP() []byte {
 	return file_caravan_v1_service_proto_rawDescData
 }
 
-var file_caravan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
+var file_caravan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
 var file_caravan_v1_service_proto_goTypes = []any{
 	(*SubmitJobRequest)(nil),           // 0: caravan.v1.SubmitJobRequest
 	(*SubmitJobResponse)(nil),          // 1: caravan.v1.SubmitJobResponse
@@ -3434,119 +4017,139 @@ var file_caravan_v1_service_proto_goTypes = []any{
 	(*WatchAllocationsRequest)(nil),    // 43: caravan.v1.WatchAllocationsRequest
 	(*AllocationUpdate)(nil),           // 44: caravan.v1.AllocationUpdate
 	(*Assignment)(nil),                 // 45: caravan.v1.Assignment
-	(*ReportAllocationsRequest)(nil),   // 46: caravan.v1.ReportAllocationsRequest
-	(*AllocationReport)(nil),           // 47: caravan.v1.AllocationReport
-	(*ReportAllocationsResponse)(nil),  // 48: caravan.v1.ReportAllocationsResponse
-	(*ReadTaskLogsRequest)(nil),        // 49: caravan.v1.ReadTaskLogsRequest
-	(*ErrorDetail)(nil),                // 50: caravan.v1.ErrorDetail
-	(*FieldViolation)(nil),             // 51: caravan.v1.FieldViolation
-	(*JobSpec)(nil),                    // 52: caravan.v1.JobSpec
-	(*Offer)(nil),                      // 53: caravan.v1.Offer
-	(*Explanation)(nil),                // 54: caravan.v1.Explanation
-	(JobState)(0),                      // 55: caravan.v1.JobState
-	(*Job)(nil),                        // 56: caravan.v1.Job
-	(TaskState)(0),                     // 57: caravan.v1.TaskState
-	(*Task)(nil),                       // 58: caravan.v1.Task
-	(*Node)(nil),                       // 59: caravan.v1.Node
-	(*QueueStatus)(nil),                // 60: caravan.v1.QueueStatus
-	(*Queue)(nil),                      // 61: caravan.v1.Queue
-	(*NodeInfo)(nil),                   // 62: caravan.v1.NodeInfo
-	(*Allocation)(nil),                 // 63: caravan.v1.Allocation
-	(*TaskGroup)(nil),                  // 64: caravan.v1.TaskGroup
-	(*Variant)(nil),                    // 65: caravan.v1.Variant
-	(AllocationState)(0),               // 66: caravan.v1.AllocationState
-	(*Exit)(nil),                       // 67: caravan.v1.Exit
-	(*Usage)(nil),                      // 68: caravan.v1.Usage
-	(*AllocationExplanation)(nil),      // 69: caravan.v1.AllocationExplanation
+	(*Gang)(nil),                       // 46: caravan.v1.Gang
+	(*GangNode)(nil),                   // 47: caravan.v1.GangNode
+	(*ReportAllocationsRequest)(nil),   // 48: caravan.v1.ReportAllocationsRequest
+	(*AllocationReport)(nil),           // 49: caravan.v1.AllocationReport
+	(*ReportAllocationsResponse)(nil),  // 50: caravan.v1.ReportAllocationsResponse
+	(*PutBlobRequest)(nil),             // 51: caravan.v1.PutBlobRequest
+	(*BlobHeader)(nil),                 // 52: caravan.v1.BlobHeader
+	(*PutBlobResponse)(nil),            // 53: caravan.v1.PutBlobResponse
+	(*StatBlobRequest)(nil),            // 54: caravan.v1.StatBlobRequest
+	(*StatBlobResponse)(nil),           // 55: caravan.v1.StatBlobResponse
+	(*GetBlobRequest)(nil),             // 56: caravan.v1.GetBlobRequest
+	(*BlobChunk)(nil),                  // 57: caravan.v1.BlobChunk
+	(*ReadTaskLogsRequest)(nil),        // 58: caravan.v1.ReadTaskLogsRequest
+	(*ErrorDetail)(nil),                // 59: caravan.v1.ErrorDetail
+	(*FieldViolation)(nil),             // 60: caravan.v1.FieldViolation
+	(*JobSpec)(nil),                    // 61: caravan.v1.JobSpec
+	(*Offer)(nil),                      // 62: caravan.v1.Offer
+	(*Explanation)(nil),                // 63: caravan.v1.Explanation
+	(JobState)(0),                      // 64: caravan.v1.JobState
+	(*Job)(nil),                        // 65: caravan.v1.Job
+	(TaskState)(0),                     // 66: caravan.v1.TaskState
+	(*Task)(nil),                       // 67: caravan.v1.Task
+	(*Node)(nil),                       // 68: caravan.v1.Node
+	(*QueueStatus)(nil),                // 69: caravan.v1.QueueStatus
+	(*Queue)(nil),                      // 70: caravan.v1.Queue
+	(*NodeInfo)(nil),                   // 71: caravan.v1.NodeInfo
+	(*Allocation)(nil),                 // 72: caravan.v1.Allocation
+	(*TaskGroup)(nil),                  // 73: caravan.v1.TaskGroup
+	(*Variant)(nil),                    // 74: caravan.v1.Variant
+	(*Workspace)(nil),                  // 75: caravan.v1.Workspace
+	(AllocationState)(0),               // 76: caravan.v1.AllocationState
+	(*Exit)(nil),                       // 77: caravan.v1.Exit
+	(*Usage)(nil),                      // 78: caravan.v1.Usage
+	(*AllocationExplanation)(nil),      // 79: caravan.v1.AllocationExplanation
 }
 var file_caravan_v1_service_proto_depIdxs = []int32{
-	52, // 0: caravan.v1.SubmitJobRequest.spec:type_name -> caravan.v1.JobSpec
-	52, // 1: caravan.v1.DryRunJobRequest.spec:type_name -> caravan.v1.JobSpec
-	53, // 2: caravan.v1.DryRunJobResponse.offers:type_name -> caravan.v1.Offer
-	54, // 3: caravan.v1.DryRunJobResponse.explanation:type_name -> caravan.v1.Explanation
-	55, // 4: caravan.v1.ListJobsRequest.states:type_name -> caravan.v1.JobState
-	56, // 5: caravan.v1.ListJobsResponse.jobs:type_name -> caravan.v1.Job
-	56, // 6: caravan.v1.RetryJobResponse.job:type_name -> caravan.v1.Job
-	57, // 7: caravan.v1.ListTasksRequest.states:type_name -> caravan.v1.TaskState
-	58, // 8: caravan.v1.ListTasksResponse.tasks:type_name -> caravan.v1.Task
+	61, // 0: caravan.v1.SubmitJobRequest.spec:type_name -> caravan.v1.JobSpec
+	61, // 1: caravan.v1.DryRunJobRequest.spec:type_name -> caravan.v1.JobSpec
+	62, // 2: caravan.v1.DryRunJobResponse.offers:type_name -> caravan.v1.Offer
+	63, // 3: caravan.v1.DryRunJobResponse.explanation:type_name -> caravan.v1.Explanation
+	64, // 4: caravan.v1.ListJobsRequest.states:type_name -> caravan.v1.JobState
+	65, // 5: caravan.v1.ListJobsResponse.jobs:type_name -> caravan.v1.Job
+	65, // 6: caravan.v1.RetryJobResponse.job:type_name -> caravan.v1.Job
+	66, // 7: caravan.v1.ListTasksRequest.states:type_name -> caravan.v1.TaskState
+	67, // 8: caravan.v1.ListTasksResponse.tasks:type_name -> caravan.v1.Task
 	18, // 9: caravan.v1.ExecRequest.start:type_name -> caravan.v1.ExecStart
 	19, // 10: caravan.v1.ExecRequest.resize:type_name -> caravan.v1.TerminalSize
 	19, // 11: caravan.v1.ExecStart.size:type_name -> caravan.v1.TerminalSize
-	59, // 12: caravan.v1.ListNodesResponse.nodes:type_name -> caravan.v1.Node
-	60, // 13: caravan.v1.ListQueuesResponse.queues:type_name -> caravan.v1.QueueStatus
-	61, // 14: caravan.v1.PutQueueRequest.queue:type_name -> caravan.v1.Queue
+	68, // 12: caravan.v1.ListNodesResponse.nodes:type_name -> caravan.v1.Node
+	69, // 13: caravan.v1.ListQueuesResponse.queues:type_name -> caravan.v1.QueueStatus
+	70, // 14: caravan.v1.PutQueueRequest.queue:type_name -> caravan.v1.Queue
 	32, // 15: caravan.v1.Cluster.servers:type_name -> caravan.v1.Server
-	62, // 16: caravan.v1.RegisterNodeRequest.info:type_name -> caravan.v1.NodeInfo
+	71, // 16: caravan.v1.RegisterNodeRequest.info:type_name -> caravan.v1.NodeInfo
 	45, // 17: caravan.v1.AllocationUpdate.assignments:type_name -> caravan.v1.Assignment
-	63, // 18: caravan.v1.Assignment.allocation:type_name -> caravan.v1.Allocation
-	64, // 19: caravan.v1.Assignment.group:type_name -> caravan.v1.TaskGroup
-	65, // 20: caravan.v1.Assignment.variant:type_name -> caravan.v1.Variant
-	47, // 21: caravan.v1.ReportAllocationsRequest.reports:type_name -> caravan.v1.AllocationReport
-	66, // 22: caravan.v1.AllocationReport.state:type_name -> caravan.v1.AllocationState
-	67, // 23: caravan.v1.AllocationReport.exit:type_name -> caravan.v1.Exit
-	68, // 24: caravan.v1.AllocationReport.usage:type_name -> caravan.v1.Usage
-	51, // 25: caravan.v1.ErrorDetail.fields:type_name -> caravan.v1.FieldViolation
-	0,  // 26: caravan.v1.JobService.SubmitJob:input_type -> caravan.v1.SubmitJobRequest
-	2,  // 27: caravan.v1.JobService.DryRunJob:input_type -> caravan.v1.DryRunJobRequest
-	4,  // 28: caravan.v1.JobService.GetJob:input_type -> caravan.v1.GetJobRequest
-	5,  // 29: caravan.v1.JobService.ListJobs:input_type -> caravan.v1.ListJobsRequest
-	7,  // 30: caravan.v1.JobService.StopJob:input_type -> caravan.v1.StopJobRequest
-	8,  // 31: caravan.v1.JobService.RetryJob:input_type -> caravan.v1.RetryJobRequest
-	10, // 32: caravan.v1.JobService.ListTasks:input_type -> caravan.v1.ListTasksRequest
-	12, // 33: caravan.v1.JobService.ExplainJob:input_type -> caravan.v1.ExplainJobRequest
-	14, // 34: caravan.v1.JobService.ExplainAllocation:input_type -> caravan.v1.ExplainAllocationRequest
-	13, // 35: caravan.v1.JobService.WatchJob:input_type -> caravan.v1.WatchJobRequest
-	15, // 36: caravan.v1.JobService.ReadLogs:input_type -> caravan.v1.ReadLogsRequest
-	17, // 37: caravan.v1.JobService.Exec:input_type -> caravan.v1.ExecRequest
-	21, // 38: caravan.v1.NodeService.ListNodes:input_type -> caravan.v1.ListNodesRequest
-	23, // 39: caravan.v1.NodeService.GetNode:input_type -> caravan.v1.GetNodeRequest
-	24, // 40: caravan.v1.NodeService.DrainNode:input_type -> caravan.v1.DrainNodeRequest
-	25, // 41: caravan.v1.QueueService.ListQueues:input_type -> caravan.v1.ListQueuesRequest
-	27, // 42: caravan.v1.QueueService.PutQueue:input_type -> caravan.v1.PutQueueRequest
-	28, // 43: caravan.v1.EventService.StreamEvents:input_type -> caravan.v1.StreamEventsRequest
-	30, // 44: caravan.v1.OperatorService.GetCluster:input_type -> caravan.v1.GetClusterRequest
-	33, // 45: caravan.v1.OperatorService.JoinServer:input_type -> caravan.v1.JoinServerRequest
-	35, // 46: caravan.v1.OperatorService.RemoveServer:input_type -> caravan.v1.RemoveServerRequest
-	37, // 47: caravan.v1.OperatorService.TransferLeadership:input_type -> caravan.v1.TransferLeadershipRequest
-	39, // 48: caravan.v1.AgentService.RegisterNode:input_type -> caravan.v1.RegisterNodeRequest
-	41, // 49: caravan.v1.AgentService.Heartbeat:input_type -> caravan.v1.HeartbeatRequest
-	43, // 50: caravan.v1.AgentService.WatchAllocations:input_type -> caravan.v1.WatchAllocationsRequest
-	46, // 51: caravan.v1.AgentService.ReportAllocations:input_type -> caravan.v1.ReportAllocationsRequest
-	49, // 52: caravan.v1.TaskService.ReadTaskLogs:input_type -> caravan.v1.ReadTaskLogsRequest
-	17, // 53: caravan.v1.TaskService.ExecTask:input_type -> caravan.v1.ExecRequest
-	1,  // 54: caravan.v1.JobService.SubmitJob:output_type -> caravan.v1.SubmitJobResponse
-	3,  // 55: caravan.v1.JobService.DryRunJob:output_type -> caravan.v1.DryRunJobResponse
-	56, // 56: caravan.v1.JobService.GetJob:output_type -> caravan.v1.Job
-	6,  // 57: caravan.v1.JobService.ListJobs:output_type -> caravan.v1.ListJobsResponse
-	56, // 58: caravan.v1.JobService.StopJob:output_type -> caravan.v1.Job
-	9,  // 59: caravan.v1.JobService.RetryJob:output_type -> caravan.v1.RetryJobResponse
-	11, // 60: caravan.v1.JobService.ListTasks:output_type -> caravan.v1.ListTasksResponse
-	54, // 61: caravan.v1.JobService.ExplainJob:output_type -> caravan.v1.Explanation
-	69, // 62: caravan.v1.JobService.ExplainAllocation:output_type -> caravan.v1.AllocationExplanation
-	56, // 63: caravan.v1.JobService.WatchJob:output_type -> caravan.v1.Job
-	16, // 64: caravan.v1.JobService.ReadLogs:output_type -> caravan.v1.LogChunk
-	20, // 65: caravan.v1.JobService.Exec:output_type -> caravan.v1.ExecResponse
-	22, // 66: caravan.v1.NodeService.ListNodes:output_type -> caravan.v1.ListNodesResponse
-	59, // 67: caravan.v1.NodeService.GetNode:output_type -> caravan.v1.Node
-	59, // 68: caravan.v1.NodeService.DrainNode:output_type -> caravan.v1.Node
-	26, // 69: caravan.v1.QueueService.ListQueues:output_type -> caravan.v1.ListQueuesResponse
-	61, // 70: caravan.v1.QueueService.PutQueue:output_type -> caravan.v1.Queue
-	29, // 71: caravan.v1.EventService.StreamEvents:output_type -> caravan.v1.Event
-	31, // 72: caravan.v1.OperatorService.GetCluster:output_type -> caravan.v1.Cluster
-	34, // 73: caravan.v1.OperatorService.JoinServer:output_type -> caravan.v1.JoinServerResponse
-	36, // 74: caravan.v1.OperatorService.RemoveServer:output_type -> caravan.v1.RemoveServerResponse
-	38, // 75: caravan.v1.OperatorService.TransferLeadership:output_type -> caravan.v1.TransferLeadershipResponse
-	40, // 76: caravan.v1.AgentService.RegisterNode:output_type -> caravan.v1.RegisterNodeResponse
-	42, // 77: caravan.v1.AgentService.Heartbeat:output_type -> caravan.v1.HeartbeatResponse
-	44, // 78: caravan.v1.AgentService.WatchAllocations:output_type -> caravan.v1.AllocationUpdate
-	48, // 79: caravan.v1.AgentService.ReportAllocations:output_type -> caravan.v1.ReportAllocationsResponse
-	16, // 80: caravan.v1.TaskService.ReadTaskLogs:output_type -> caravan.v1.LogChunk
-	20, // 81: caravan.v1.TaskService.ExecTask:output_type -> caravan.v1.ExecResponse
-	54, // [54:82] is the sub-list for method output_type
-	26, // [26:54] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	72, // 18: caravan.v1.Assignment.allocation:type_name -> caravan.v1.Allocation
+	73, // 19: caravan.v1.Assignment.group:type_name -> caravan.v1.TaskGroup
+	74, // 20: caravan.v1.Assignment.variant:type_name -> caravan.v1.Variant
+	46, // 21: caravan.v1.Assignment.gang:type_name -> caravan.v1.Gang
+	75, // 22: caravan.v1.Assignment.workspace:type_name -> caravan.v1.Workspace
+	47, // 23: caravan.v1.Gang.nodes:type_name -> caravan.v1.GangNode
+	49, // 24: caravan.v1.ReportAllocationsRequest.reports:type_name -> caravan.v1.AllocationReport
+	76, // 25: caravan.v1.AllocationReport.state:type_name -> caravan.v1.AllocationState
+	77, // 26: caravan.v1.AllocationReport.exit:type_name -> caravan.v1.Exit
+	78, // 27: caravan.v1.AllocationReport.usage:type_name -> caravan.v1.Usage
+	52, // 28: caravan.v1.PutBlobRequest.header:type_name -> caravan.v1.BlobHeader
+	60, // 29: caravan.v1.ErrorDetail.fields:type_name -> caravan.v1.FieldViolation
+	0,  // 30: caravan.v1.JobService.SubmitJob:input_type -> caravan.v1.SubmitJobRequest
+	2,  // 31: caravan.v1.JobService.DryRunJob:input_type -> caravan.v1.DryRunJobRequest
+	4,  // 32: caravan.v1.JobService.GetJob:input_type -> caravan.v1.GetJobRequest
+	5,  // 33: caravan.v1.JobService.ListJobs:input_type -> caravan.v1.ListJobsRequest
+	7,  // 34: caravan.v1.JobService.StopJob:input_type -> caravan.v1.StopJobRequest
+	8,  // 35: caravan.v1.JobService.RetryJob:input_type -> caravan.v1.RetryJobRequest
+	10, // 36: caravan.v1.JobService.ListTasks:input_type -> caravan.v1.ListTasksRequest
+	12, // 37: caravan.v1.JobService.ExplainJob:input_type -> caravan.v1.ExplainJobRequest
+	14, // 38: caravan.v1.JobService.ExplainAllocation:input_type -> caravan.v1.ExplainAllocationRequest
+	13, // 39: caravan.v1.JobService.WatchJob:input_type -> caravan.v1.WatchJobRequest
+	15, // 40: caravan.v1.JobService.ReadLogs:input_type -> caravan.v1.ReadLogsRequest
+	17, // 41: caravan.v1.JobService.Exec:input_type -> caravan.v1.ExecRequest
+	21, // 42: caravan.v1.NodeService.ListNodes:input_type -> caravan.v1.ListNodesRequest
+	23, // 43: caravan.v1.NodeService.GetNode:input_type -> caravan.v1.GetNodeRequest
+	24, // 44: caravan.v1.NodeService.DrainNode:input_type -> caravan.v1.DrainNodeRequest
+	25, // 45: caravan.v1.QueueService.ListQueues:input_type -> caravan.v1.ListQueuesRequest
+	27, // 46: caravan.v1.QueueService.PutQueue:input_type -> caravan.v1.PutQueueRequest
+	28, // 47: caravan.v1.EventService.StreamEvents:input_type -> caravan.v1.StreamEventsRequest
+	30, // 48: caravan.v1.OperatorService.GetCluster:input_type -> caravan.v1.GetClusterRequest
+	33, // 49: caravan.v1.OperatorService.JoinServer:input_type -> caravan.v1.JoinServerRequest
+	35, // 50: caravan.v1.OperatorService.RemoveServer:input_type -> caravan.v1.RemoveServerRequest
+	37, // 51: caravan.v1.OperatorService.TransferLeadership:input_type -> caravan.v1.TransferLeadershipRequest
+	51, // 52: caravan.v1.BlobService.PutBlob:input_type -> caravan.v1.PutBlobRequest
+	54, // 53: caravan.v1.BlobService.StatBlob:input_type -> caravan.v1.StatBlobRequest
+	56, // 54: caravan.v1.BlobService.GetBlob:input_type -> caravan.v1.GetBlobRequest
+	39, // 55: caravan.v1.AgentService.RegisterNode:input_type -> caravan.v1.RegisterNodeRequest
+	41, // 56: caravan.v1.AgentService.Heartbeat:input_type -> caravan.v1.HeartbeatRequest
+	43, // 57: caravan.v1.AgentService.WatchAllocations:input_type -> caravan.v1.WatchAllocationsRequest
+	48, // 58: caravan.v1.AgentService.ReportAllocations:input_type -> caravan.v1.ReportAllocationsRequest
+	58, // 59: caravan.v1.TaskService.ReadTaskLogs:input_type -> caravan.v1.ReadTaskLogsRequest
+	17, // 60: caravan.v1.TaskService.ExecTask:input_type -> caravan.v1.ExecRequest
+	1,  // 61: caravan.v1.JobService.SubmitJob:output_type -> caravan.v1.SubmitJobResponse
+	3,  // 62: caravan.v1.JobService.DryRunJob:output_type -> caravan.v1.DryRunJobResponse
+	65, // 63: caravan.v1.JobService.GetJob:output_type -> caravan.v1.Job
+	6,  // 64: caravan.v1.JobService.ListJobs:output_type -> caravan.v1.ListJobsResponse
+	65, // 65: caravan.v1.JobService.StopJob:output_type -> caravan.v1.Job
+	9,  // 66: caravan.v1.JobService.RetryJob:output_type -> caravan.v1.RetryJobResponse
+	11, // 67: caravan.v1.JobService.ListTasks:output_type -> caravan.v1.ListTasksResponse
+	63, // 68: caravan.v1.JobService.ExplainJob:output_type -> caravan.v1.Explanation
+	79, // 69: caravan.v1.JobService.ExplainAllocation:output_type -> caravan.v1.AllocationExplanation
+	65, // 70: caravan.v1.JobService.WatchJob:output_type -> caravan.v1.Job
+	16, // 71: caravan.v1.JobService.ReadLogs:output_type -> caravan.v1.LogChunk
+	20, // 72: caravan.v1.JobService.Exec:output_type -> caravan.v1.ExecResponse
+	22, // 73: caravan.v1.NodeService.ListNodes:output_type -> caravan.v1.ListNodesResponse
+	68, // 74: caravan.v1.NodeService.GetNode:output_type -> caravan.v1.Node
+	68, // 75: caravan.v1.NodeService.DrainNode:output_type -> caravan.v1.Node
+	26, // 76: caravan.v1.QueueService.ListQueues:output_type -> caravan.v1.ListQueuesResponse
+	70, // 77: caravan.v1.QueueService.PutQueue:output_type -> caravan.v1.Queue
+	29, // 78: caravan.v1.EventService.StreamEvents:output_type -> caravan.v1.Event
+	31, // 79: caravan.v1.OperatorService.GetCluster:output_type -> caravan.v1.Cluster
+	34, // 80: caravan.v1.OperatorService.JoinServer:output_type -> caravan.v1.JoinServerResponse
+	36, // 81: caravan.v1.OperatorService.RemoveServer:output_type -> caravan.v1.RemoveServerResponse
+	38, // 82: caravan.v1.OperatorService.TransferLeadership:output_type -> caravan.v1.TransferLeadershipResponse
+	53, // 83: caravan.v1.BlobService.PutBlob:output_type -> caravan.v1.PutBlobResponse
+	55, // 84: caravan.v1.BlobService.StatBlob:output_type -> caravan.v1.StatBlobResponse
+	57, // 85: caravan.v1.BlobService.GetBlob:output_type -> caravan.v1.BlobChunk
+	40, // 86: caravan.v1.AgentService.RegisterNode:output_type -> caravan.v1.RegisterNodeResponse
+	42, // 87: caravan.v1.AgentService.Heartbeat:output_type -> caravan.v1.HeartbeatResponse
+	44, // 88: caravan.v1.AgentService.WatchAllocations:output_type -> caravan.v1.AllocationUpdate
+	50, // 89: caravan.v1.AgentService.ReportAllocations:output_type -> caravan.v1.ReportAllocationsResponse
+	16, // 90: caravan.v1.TaskService.ReadTaskLogs:output_type -> caravan.v1.LogChunk
+	20, // 91: caravan.v1.TaskService.ExecTask:output_type -> caravan.v1.ExecResponse
+	61, // [61:92] is the sub-list for method output_type
+	30, // [30:61] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_service_proto_init() }
@@ -3570,15 +4173,19 @@ func file_caravan_v1_service_proto_init() {
 		(*ExecResponse_Stderr)(nil),
 		(*ExecResponse_ExitCode)(nil),
 	}
+	file_caravan_v1_service_proto_msgTypes[51].OneofWrappers = []any{
+		(*PutBlobRequest_Header)(nil),
+		(*PutBlobRequest_Data)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_service_proto_rawDesc), len(file_caravan_v1_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   52,
+			NumMessages:   61,
 			NumExtensions: 0,
-			NumServices:   7,
+			NumServices:   8,
 		},
 		GoTypes:           file_caravan_v1_service_proto_goTypes,
 		DependencyIndexes: file_caravan_v1_service_proto_depIdxs,

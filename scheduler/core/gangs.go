@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 
+	"caravan/scheduler/core/explain"
 	"caravan/scheduler/core/gang"
 	"caravan/scheduler/core/quota"
 )
@@ -29,7 +30,7 @@ func (c *cycle) gang(w *work) {
 	for i := range options {
 		o := &options[i]
 		found := &c.found[o.class.ID]
-		if found.full || (found.gangFull > 0 && t.Ready >= found.gangFull) {
+		if found.full || (!w.spec.PerNode && found.gangFull > 0 && t.Ready >= found.gangFull) {
 			continue
 		}
 		room, binding := c.ledger.Room(w.job.Spec.Queue, o.class)
@@ -41,19 +42,25 @@ func (c *cycle) gang(w *work) {
 			t.Code = CodePlaced
 			return
 		}
-		found.gangFull = t.Ready
+		if !w.spec.PerNode {
+			found.gangFull = t.Ready
+		}
 	}
 	if limit != (quota.Limit{}) {
 		t.Code, t.Limit = CodeQueueLimit, fmt.Sprintf("%s; the gang needs room for all %d members", limit, t.Ready)
 		return
 	}
 	t.Code = CodeNoRoom
-	c.unexplained = append(c.unexplained, noRoom{trace: w.at, options: options, need: t.Ready})
+	c.unexplained = append(c.unexplained, noRoom{trace: w.at, options: options, need: explain.Need{Tasks: t.Ready, PerNode: w.spec.PerNode}})
 }
 
 // tryGang places the whole gang with one option, or leaves all as it was.
 func (c *cycle) tryGang(w *work, o *option) bool {
-	spots, ok := gang.Place(c.placer, o.class, w.trace.Ready)
+	place := gang.Place
+	if w.spec.PerNode {
+		place = gang.PlaceApart
+	}
+	spots, ok := place(c.placer, o.class, w.trace.Ready)
 	if !ok {
 		return false
 	}

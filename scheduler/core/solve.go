@@ -86,7 +86,7 @@ type found struct {
 type noRoom struct {
 	trace   int
 	options []option
-	need    int64
+	need    explain.Need
 }
 
 func (w *Workspace) begin(in Input) *cycle {

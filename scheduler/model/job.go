@@ -47,6 +47,8 @@ type JobSpec struct {
 	Priority int32
 	Groups   []TaskGroup
 	Labels   map[string]string
+	// Workspace is nil for a job whose tasks begin in an empty directory.
+	Workspace *Workspace
 }
 
 // TaskGroup is a set of alike tasks.
@@ -66,6 +68,10 @@ type TaskGroup struct {
 	SameVariant bool
 	KillGrace   Duration
 	Workdir     string
+	// PerNode, of a gang: no two tasks share a node. Each stands for all ranks of its node.
+	PerNode bool
+	// Matrix names what the indices of a sweep stand for; nil for other groups.
+	Matrix Matrix
 }
 
 // Dependency makes a group wait for another group of its job: for all of it,
@@ -120,6 +126,9 @@ type GroupStatus struct {
 	VariantChosen int32
 	// Restarts counts how often a gang was started again after a failure.
 	Restarts int32
+	// Port is where the members of the present epoch meet, on the node of the
+	// first; 0 before the first placement.
+	Port int32
 }
 
 // Task is kept only for tasks that were placed at least once.

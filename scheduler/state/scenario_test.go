@@ -181,6 +181,8 @@ func parseGroup(t *testing.T, spec *model.JobSpec, words []string) model.TaskGro
 			g.MaxRunning = int32(parse(value))
 		case "gang":
 			g.Gang = true
+		case "per-node":
+			g.PerNode = true
 		case "same-variant":
 			g.SameVariant = true
 		case "sim":

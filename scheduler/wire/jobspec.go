@@ -14,7 +14,7 @@ func JobSpecFromProto(p *pb.JobSpec) (*model.JobSpec, error) {
 	if p == nil {
 		return nil, &model.Error{Kind: model.KindInvalid, Message: "the request holds no job"}
 	}
-	s := &model.JobSpec{Name: p.Name, Queue: p.Queue, Priority: p.Priority, Labels: p.Labels}
+	s := &model.JobSpec{Name: p.Name, Queue: p.Queue, Priority: p.Priority, Labels: p.Labels, Workspace: workspaceFromProto(p.Workspace)}
 	if s.Queue == "" {
 		s.Queue = model.DefaultQueue
 	}
@@ -47,6 +47,7 @@ func groupFromProto(p *pb.TaskGroup) model.TaskGroup {
 		Name: p.Name, MaxRunning: p.MaxRunning, Gang: p.Gang, Constraints: constraintsFromProto(p.Constraints),
 		Env: p.Env, Verify: p.Verify, TimeLimit: model.Duration(p.TimeLimitMs), Retries: p.Retries,
 		SameVariant: p.SameVariant, KillGrace: model.Duration(p.KillGraceMs), Workdir: p.Workdir,
+		PerNode: p.PerNode, Matrix: MatrixFromProto(p.Matrix),
 	}
 	g.Indices.Chunk = int64(max(1, p.Chunk))
 	for _, r := range p.Indices {
@@ -126,7 +127,7 @@ func constraintsFromProto(ps []*pb.Constraint) []model.Constraint {
 
 // JobSpecToProto is the inverse of JobSpecFromProto, with defaults written out.
 func JobSpecToProto(s *model.JobSpec) *pb.JobSpec {
-	p := &pb.JobSpec{Name: s.Name, Queue: s.Queue, Priority: s.Priority, Labels: s.Labels}
+	p := &pb.JobSpec{Name: s.Name, Queue: s.Queue, Priority: s.Priority, Labels: s.Labels, Workspace: WorkspaceToProto(s.Workspace)}
 	for i := range s.Groups {
 		p.Groups = append(p.Groups, GroupToProto(s, i))
 	}
@@ -141,6 +142,7 @@ func GroupToProto(s *model.JobSpec, i int) *pb.TaskGroup {
 		Constraints: constraintsToProto(g.Constraints), Env: g.Env, Verify: g.Verify,
 		TimeLimitMs: int64(g.TimeLimit), Retries: g.Retries, SameVariant: g.SameVariant,
 		KillGraceMs: int64(g.KillGrace), Workdir: g.Workdir,
+		PerNode: g.PerNode, Matrix: matrixToProto(g.Matrix),
 	}
 	for _, r := range g.Indices.Ranges {
 		p.Indices = append(p.Indices, &pb.IndexRange{First: r.First, Last: r.Last, Step: r.Step})

@@ -28,10 +28,38 @@ func Place(p *place.Placer, c *request.Class, n int64) ([]pack.Spot, bool) {
 	racks, zones := tightest(p.Fleet().Racks(), room, n), tightest(p.Fleet().Zones(), room, n)
 	for _, d := range slices.Concat(racks, zones) {
 		if spots, ok := p.Fill(c, d.Nodes, n); ok {
-			return spots, true
+			return neighbours(p.Fleet(), spots), true
 		}
 	}
-	return p.Fill(c, nil, n)
+	spots, ok := p.Fill(c, nil, n)
+	return neighbours(p.Fleet(), spots), ok
+}
+
+// PlaceApart is Place with each task on a node of its own.
+func PlaceApart(p *place.Placer, c *request.Class, n int64) ([]pack.Spot, bool) {
+	room, sum := p.Rooms(c, 1)
+	if sum < n {
+		return nil, false
+	}
+	racks, zones := tightest(p.Fleet().Racks(), room, n), tightest(p.Fleet().Zones(), room, n)
+	for _, d := range slices.Concat(racks, zones) {
+		if spots, ok := p.FillApart(c, d.Nodes, n); ok {
+			return neighbours(p.Fleet(), spots), true
+		}
+	}
+	spots, ok := p.FillApart(c, nil, n)
+	return neighbours(p.Fleet(), spots), ok
+}
+
+// neighbours orders spots so that those on one node follow each other, and so
+// do the nodes of a rack and of a zone: ranks that are near in number, which
+// speak most with each other, are near in place.
+func neighbours(f *fleet.Fleet, spots []pack.Spot) []pack.Spot {
+	slices.SortStableFunc(spots, func(a, b pack.Spot) int {
+		x, y := f.At(a.Node).Node, f.At(b.Node).Node
+		return cmp.Or(cmp.Compare(x.Zone, y.Zone), cmp.Compare(x.Rack, y.Rack), cmp.Compare(a.Node, b.Node))
+	})
+	return spots
 }
 
 // tightest returns the domains that may hold n tasks, those with the least
