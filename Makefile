@@ -30,11 +30,17 @@ demo: build
 ## test: everything that must be true: guards, unit, scenario, property, race and end-to-end tests
 .PHONY: test
 test: build
-	@tools/install ffmpeg gcc
+	@tools/install ffmpeg gcc python3
 	cd tools && $(GO) build -o $(BIN)/caravan-vet ./vet/cmd/caravan-vet && $(GO) test ./...
 	$(GO) vet ./...
 	$(GO) vet -vettool=$(BIN)/caravan-vet ./...
 	CARAVAN_BIN=$(BIN)/caravan CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 30m ./...
+
+## e2e-full: the reference jobs that are too heavy for every push: PyTorch (552 MB), network namespaces (root)
+.PHONY: e2e-full
+e2e-full: build
+	@tools/install ip torch
+	CARAVAN_BIN=$(BIN)/caravan $(GO) test -tags full -timeout 40m -v ./e2e/workloads/ddp
 
 ## scenarios: run the scenario tests; ARGS=-rewrite regenerates what they expect (then read the diff)
 .PHONY: scenarios

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"os"
@@ -23,6 +24,7 @@ import (
 	"caravan/agent/runner"
 	"caravan/agent/shim"
 	"caravan/agent/tasks"
+	"caravan/agent/workspace"
 	pb "caravan/api/caravanv1"
 	"caravan/scheduler/model"
 )
@@ -36,6 +38,9 @@ const (
 // allocsDir holds the allocations within the data directory. Its name is short because the
 // shims' sockets lie below it.
 const allocsDir = "allocs"
+
+// workspacesDir caches the working directories that were sent along with jobs.
+const workspacesDir = "workspaces"
 
 // Agent is one host's agent.
 type Agent struct{ cfg Config }
@@ -94,13 +99,23 @@ func (a *Agent) serve(ctx context.Context, listener net.Listener, devices *devic
 	if err != nil {
 		return err
 	}
+	workspaces, err := workspace.New(workspace.Config{
+		Dir: filepath.Join(a.cfg.DataDir, workspacesDir),
+		Fetch: func(ctx context.Context, digest string) (io.ReadCloser, error) {
+			return link.Blob(ctx, servers, digest)
+		},
+	})
+	if err != nil {
+		return err
+	}
 	var session *link.Session // set before the runner runs, and so before it reports
 	adopted := make(chan struct{})
 	run, err := runner.New(runner.Config{
 		Dir:     filepath.Join(a.cfg.DataDir, allocsDir),
 		Drivers: map[string]driver.Driver{exec.Name: processes, sim.Name: sim.New()},
 		Report:  func(r *pb.AllocationReport) { session.Report(r) }, Ready: func() { close(adopted) },
-		Devices: devices, OpenDevices: open, Limits: a.limits(processes), OutputRoots: a.cfg.OutputRoots,
+		Workspaces: workspaces,
+		Devices:    devices, OpenDevices: open, Limits: a.limits(processes), OutputRoots: a.cfg.OutputRoots,
 		Launches: a.cfg.Launches, Publications: a.cfg.Publications, Retention: a.cfg.Retention,
 		Logger: a.cfg.Logger.Named("runner"),
 	})

@@ -77,6 +77,9 @@ func (r *Runner) launch(ctx context.Context, a *allocation) {
 			r.attach(a, task)
 			return
 		}
+		if ctx.Err() != nil {
+			return // the agent ends, and the next one begins anew
+		}
 		r.cfg.Logger.Warn("cannot launch", "allocation", a.id, "error", err)
 		r.apply(a, LaunchFailed{At: now(), Message: err.Error()})
 	})
@@ -89,6 +92,9 @@ func (r *Runner) begin(ctx context.Context, a *allocation) (driver.Task, error) 
 	}
 	if err := prepareDir(a.dir, a.assignment); err != nil {
 		return nil, fmt.Errorf("prepare the allocation's directory: %w", err)
+	}
+	if err := r.furnish(ctx, a, d); err != nil {
+		return nil, err
 	}
 	// A launch is not cut short when the agent ends: it either happened or did not.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), launchTimeout)

@@ -3269,95 +3269,6 @@ func (x *PutBlobResponse) GetServers() []string {
 	return nil
 }
 
-type StatBlobRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Digest        string                 `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *StatBlobRequest) Reset() {
-	*x = StatBlobRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[54]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *StatBlobRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*StatBlobRequest) ProtoMessage() {}
-
-func (x *StatBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[54]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use StatBlobRequest.ProtoReflect.Descriptor instead.
-func (*StatBlobRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{54}
-}
-
-func (x *StatBlobRequest) GetDigest() string {
-	if x != nil {
-		return x.Digest
-	}
-	return ""
-}
-
-type StatBlobResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whether the server that was asked has it.
-	Here          bool `protobuf:"varint,1,opt,name=here,proto3" json:"here,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *StatBlobResponse) Reset() {
-	*x = StatBlobResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[55]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *StatBlobResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*StatBlobResponse) ProtoMessage() {}
-
-func (x *StatBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[55]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use StatBlobResponse.ProtoReflect.Descriptor instead.
-func (*StatBlobResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{55}
-}
-
-func (x *StatBlobResponse) GetHere() bool {
-	if x != nil {
-		return x.Here
-	}
-	return false
-}
-
 type GetBlobRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Digest string                 `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
@@ -3369,7 +3280,7 @@ type GetBlobRequest struct {
 
 func (x *GetBlobRequest) Reset() {
 	*x = GetBlobRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[56]
+	mi := &file_caravan_v1_service_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3381,7 +3292,7 @@ func (x *GetBlobRequest) String() string {
 func (*GetBlobRequest) ProtoMessage() {}
 
 func (x *GetBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[56]
+	mi := &file_caravan_v1_service_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3394,7 +3305,7 @@ func (x *GetBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBlobRequest.ProtoReflect.Descriptor instead.
 func (*GetBlobRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{56}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *GetBlobRequest) GetDigest() string {
@@ -3420,7 +3331,7 @@ type BlobChunk struct {
 
 func (x *BlobChunk) Reset() {
 	*x = BlobChunk{}
-	mi := &file_caravan_v1_service_proto_msgTypes[57]
+	mi := &file_caravan_v1_service_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3432,7 +3343,7 @@ func (x *BlobChunk) String() string {
 func (*BlobChunk) ProtoMessage() {}
 
 func (x *BlobChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[57]
+	mi := &file_caravan_v1_service_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3445,7 +3356,7 @@ func (x *BlobChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobChunk.ProtoReflect.Descriptor instead.
 func (*BlobChunk) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{57}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *BlobChunk) GetData() []byte {
@@ -3467,7 +3378,7 @@ type ReadTaskLogsRequest struct {
 
 func (x *ReadTaskLogsRequest) Reset() {
 	*x = ReadTaskLogsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[58]
+	mi := &file_caravan_v1_service_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3479,7 +3390,7 @@ func (x *ReadTaskLogsRequest) String() string {
 func (*ReadTaskLogsRequest) ProtoMessage() {}
 
 func (x *ReadTaskLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[58]
+	mi := &file_caravan_v1_service_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3492,7 +3403,7 @@ func (x *ReadTaskLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadTaskLogsRequest.ProtoReflect.Descriptor instead.
 func (*ReadTaskLogsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{58}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ReadTaskLogsRequest) GetAllocationId() string {
@@ -3540,7 +3451,7 @@ type ErrorDetail struct {
 
 func (x *ErrorDetail) Reset() {
 	*x = ErrorDetail{}
-	mi := &file_caravan_v1_service_proto_msgTypes[59]
+	mi := &file_caravan_v1_service_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3552,7 +3463,7 @@ func (x *ErrorDetail) String() string {
 func (*ErrorDetail) ProtoMessage() {}
 
 func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[59]
+	mi := &file_caravan_v1_service_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3565,7 +3476,7 @@ func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorDetail.ProtoReflect.Descriptor instead.
 func (*ErrorDetail) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{59}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ErrorDetail) GetKind() string {
@@ -3608,7 +3519,7 @@ type FieldViolation struct {
 
 func (x *FieldViolation) Reset() {
 	*x = FieldViolation{}
-	mi := &file_caravan_v1_service_proto_msgTypes[60]
+	mi := &file_caravan_v1_service_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3620,7 +3531,7 @@ func (x *FieldViolation) String() string {
 func (*FieldViolation) ProtoMessage() {}
 
 func (x *FieldViolation) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[60]
+	mi := &file_caravan_v1_service_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3633,7 +3544,7 @@ func (x *FieldViolation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldViolation.ProtoReflect.Descriptor instead.
 func (*FieldViolation) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{60}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *FieldViolation) GetPath() string {
@@ -3887,11 +3798,7 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\x05bytes\x18\x02 \x01(\x03R\x05bytes\x12\x1b\n" +
 	"\there_only\x18\x03 \x01(\bR\bhereOnly\"+\n" +
 	"\x0fPutBlobResponse\x12\x18\n" +
-	"\aservers\x18\x01 \x03(\tR\aservers\")\n" +
-	"\x0fStatBlobRequest\x12\x16\n" +
-	"\x06digest\x18\x01 \x01(\tR\x06digest\"&\n" +
-	"\x10StatBlobResponse\x12\x12\n" +
-	"\x04here\x18\x01 \x01(\bR\x04here\"E\n" +
+	"\aservers\x18\x01 \x03(\tR\aservers\"E\n" +
 	"\x0eGetBlobRequest\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x1b\n" +
 	"\there_only\x18\x02 \x01(\bR\bhereOnly\"\x1f\n" +
@@ -3943,10 +3850,9 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\n" +
 	"JoinServer\x12\x1d.caravan.v1.JoinServerRequest\x1a\x1e.caravan.v1.JoinServerResponse\x12Q\n" +
 	"\fRemoveServer\x12\x1f.caravan.v1.RemoveServerRequest\x1a .caravan.v1.RemoveServerResponse\x12c\n" +
-	"\x12TransferLeadership\x12%.caravan.v1.TransferLeadershipRequest\x1a&.caravan.v1.TransferLeadershipResponse2\xda\x01\n" +
+	"\x12TransferLeadership\x12%.caravan.v1.TransferLeadershipRequest\x1a&.caravan.v1.TransferLeadershipResponse2\x93\x01\n" +
 	"\vBlobService\x12D\n" +
-	"\aPutBlob\x12\x1a.caravan.v1.PutBlobRequest\x1a\x1b.caravan.v1.PutBlobResponse(\x01\x12E\n" +
-	"\bStatBlob\x12\x1b.caravan.v1.StatBlobRequest\x1a\x1c.caravan.v1.StatBlobResponse\x12>\n" +
+	"\aPutBlob\x12\x1a.caravan.v1.PutBlobRequest\x1a\x1b.caravan.v1.PutBlobResponse(\x01\x12>\n" +
 	"\aGetBlob\x12\x1a.caravan.v1.GetBlobRequest\x1a\x15.caravan.v1.BlobChunk0\x012\xe6\x02\n" +
 	"\fAgentService\x12Q\n" +
 	"\fRegisterNode\x12\x1f.caravan.v1.RegisterNodeRequest\x1a .caravan.v1.RegisterNodeResponse\x12H\n" +
@@ -3969,7 +3875,7 @@ func file_caravan_v1_service_proto_rawDescGZIP() []byte {
 	return file_caravan_v1_service_proto_rawDescData
 }
 
-var file_caravan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
+var file_caravan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
 var file_caravan_v1_service_proto_goTypes = []any{
 	(*SubmitJobRequest)(nil),           // 0: caravan.v1.SubmitJobRequest
 	(*SubmitJobResponse)(nil),          // 1: caravan.v1.SubmitJobResponse
@@ -4025,64 +3931,62 @@ var file_caravan_v1_service_proto_goTypes = []any{
 	(*PutBlobRequest)(nil),             // 51: caravan.v1.PutBlobRequest
 	(*BlobHeader)(nil),                 // 52: caravan.v1.BlobHeader
 	(*PutBlobResponse)(nil),            // 53: caravan.v1.PutBlobResponse
-	(*StatBlobRequest)(nil),            // 54: caravan.v1.StatBlobRequest
-	(*StatBlobResponse)(nil),           // 55: caravan.v1.StatBlobResponse
-	(*GetBlobRequest)(nil),             // 56: caravan.v1.GetBlobRequest
-	(*BlobChunk)(nil),                  // 57: caravan.v1.BlobChunk
-	(*ReadTaskLogsRequest)(nil),        // 58: caravan.v1.ReadTaskLogsRequest
-	(*ErrorDetail)(nil),                // 59: caravan.v1.ErrorDetail
-	(*FieldViolation)(nil),             // 60: caravan.v1.FieldViolation
-	(*JobSpec)(nil),                    // 61: caravan.v1.JobSpec
-	(*Offer)(nil),                      // 62: caravan.v1.Offer
-	(*Explanation)(nil),                // 63: caravan.v1.Explanation
-	(JobState)(0),                      // 64: caravan.v1.JobState
-	(*Job)(nil),                        // 65: caravan.v1.Job
-	(TaskState)(0),                     // 66: caravan.v1.TaskState
-	(*Task)(nil),                       // 67: caravan.v1.Task
-	(*Node)(nil),                       // 68: caravan.v1.Node
-	(*QueueStatus)(nil),                // 69: caravan.v1.QueueStatus
-	(*Queue)(nil),                      // 70: caravan.v1.Queue
-	(*NodeInfo)(nil),                   // 71: caravan.v1.NodeInfo
-	(*Allocation)(nil),                 // 72: caravan.v1.Allocation
-	(*TaskGroup)(nil),                  // 73: caravan.v1.TaskGroup
-	(*Variant)(nil),                    // 74: caravan.v1.Variant
-	(*Workspace)(nil),                  // 75: caravan.v1.Workspace
-	(AllocationState)(0),               // 76: caravan.v1.AllocationState
-	(*Exit)(nil),                       // 77: caravan.v1.Exit
-	(*Usage)(nil),                      // 78: caravan.v1.Usage
-	(*AllocationExplanation)(nil),      // 79: caravan.v1.AllocationExplanation
+	(*GetBlobRequest)(nil),             // 54: caravan.v1.GetBlobRequest
+	(*BlobChunk)(nil),                  // 55: caravan.v1.BlobChunk
+	(*ReadTaskLogsRequest)(nil),        // 56: caravan.v1.ReadTaskLogsRequest
+	(*ErrorDetail)(nil),                // 57: caravan.v1.ErrorDetail
+	(*FieldViolation)(nil),             // 58: caravan.v1.FieldViolation
+	(*JobSpec)(nil),                    // 59: caravan.v1.JobSpec
+	(*Offer)(nil),                      // 60: caravan.v1.Offer
+	(*Explanation)(nil),                // 61: caravan.v1.Explanation
+	(JobState)(0),                      // 62: caravan.v1.JobState
+	(*Job)(nil),                        // 63: caravan.v1.Job
+	(TaskState)(0),                     // 64: caravan.v1.TaskState
+	(*Task)(nil),                       // 65: caravan.v1.Task
+	(*Node)(nil),                       // 66: caravan.v1.Node
+	(*QueueStatus)(nil),                // 67: caravan.v1.QueueStatus
+	(*Queue)(nil),                      // 68: caravan.v1.Queue
+	(*NodeInfo)(nil),                   // 69: caravan.v1.NodeInfo
+	(*Allocation)(nil),                 // 70: caravan.v1.Allocation
+	(*TaskGroup)(nil),                  // 71: caravan.v1.TaskGroup
+	(*Variant)(nil),                    // 72: caravan.v1.Variant
+	(*Workspace)(nil),                  // 73: caravan.v1.Workspace
+	(AllocationState)(0),               // 74: caravan.v1.AllocationState
+	(*Exit)(nil),                       // 75: caravan.v1.Exit
+	(*Usage)(nil),                      // 76: caravan.v1.Usage
+	(*AllocationExplanation)(nil),      // 77: caravan.v1.AllocationExplanation
 }
 var file_caravan_v1_service_proto_depIdxs = []int32{
-	61, // 0: caravan.v1.SubmitJobRequest.spec:type_name -> caravan.v1.JobSpec
-	61, // 1: caravan.v1.DryRunJobRequest.spec:type_name -> caravan.v1.JobSpec
-	62, // 2: caravan.v1.DryRunJobResponse.offers:type_name -> caravan.v1.Offer
-	63, // 3: caravan.v1.DryRunJobResponse.explanation:type_name -> caravan.v1.Explanation
-	64, // 4: caravan.v1.ListJobsRequest.states:type_name -> caravan.v1.JobState
-	65, // 5: caravan.v1.ListJobsResponse.jobs:type_name -> caravan.v1.Job
-	65, // 6: caravan.v1.RetryJobResponse.job:type_name -> caravan.v1.Job
-	66, // 7: caravan.v1.ListTasksRequest.states:type_name -> caravan.v1.TaskState
-	67, // 8: caravan.v1.ListTasksResponse.tasks:type_name -> caravan.v1.Task
+	59, // 0: caravan.v1.SubmitJobRequest.spec:type_name -> caravan.v1.JobSpec
+	59, // 1: caravan.v1.DryRunJobRequest.spec:type_name -> caravan.v1.JobSpec
+	60, // 2: caravan.v1.DryRunJobResponse.offers:type_name -> caravan.v1.Offer
+	61, // 3: caravan.v1.DryRunJobResponse.explanation:type_name -> caravan.v1.Explanation
+	62, // 4: caravan.v1.ListJobsRequest.states:type_name -> caravan.v1.JobState
+	63, // 5: caravan.v1.ListJobsResponse.jobs:type_name -> caravan.v1.Job
+	63, // 6: caravan.v1.RetryJobResponse.job:type_name -> caravan.v1.Job
+	64, // 7: caravan.v1.ListTasksRequest.states:type_name -> caravan.v1.TaskState
+	65, // 8: caravan.v1.ListTasksResponse.tasks:type_name -> caravan.v1.Task
 	18, // 9: caravan.v1.ExecRequest.start:type_name -> caravan.v1.ExecStart
 	19, // 10: caravan.v1.ExecRequest.resize:type_name -> caravan.v1.TerminalSize
 	19, // 11: caravan.v1.ExecStart.size:type_name -> caravan.v1.TerminalSize
-	68, // 12: caravan.v1.ListNodesResponse.nodes:type_name -> caravan.v1.Node
-	69, // 13: caravan.v1.ListQueuesResponse.queues:type_name -> caravan.v1.QueueStatus
-	70, // 14: caravan.v1.PutQueueRequest.queue:type_name -> caravan.v1.Queue
+	66, // 12: caravan.v1.ListNodesResponse.nodes:type_name -> caravan.v1.Node
+	67, // 13: caravan.v1.ListQueuesResponse.queues:type_name -> caravan.v1.QueueStatus
+	68, // 14: caravan.v1.PutQueueRequest.queue:type_name -> caravan.v1.Queue
 	32, // 15: caravan.v1.Cluster.servers:type_name -> caravan.v1.Server
-	71, // 16: caravan.v1.RegisterNodeRequest.info:type_name -> caravan.v1.NodeInfo
+	69, // 16: caravan.v1.RegisterNodeRequest.info:type_name -> caravan.v1.NodeInfo
 	45, // 17: caravan.v1.AllocationUpdate.assignments:type_name -> caravan.v1.Assignment
-	72, // 18: caravan.v1.Assignment.allocation:type_name -> caravan.v1.Allocation
-	73, // 19: caravan.v1.Assignment.group:type_name -> caravan.v1.TaskGroup
-	74, // 20: caravan.v1.Assignment.variant:type_name -> caravan.v1.Variant
+	70, // 18: caravan.v1.Assignment.allocation:type_name -> caravan.v1.Allocation
+	71, // 19: caravan.v1.Assignment.group:type_name -> caravan.v1.TaskGroup
+	72, // 20: caravan.v1.Assignment.variant:type_name -> caravan.v1.Variant
 	46, // 21: caravan.v1.Assignment.gang:type_name -> caravan.v1.Gang
-	75, // 22: caravan.v1.Assignment.workspace:type_name -> caravan.v1.Workspace
+	73, // 22: caravan.v1.Assignment.workspace:type_name -> caravan.v1.Workspace
 	47, // 23: caravan.v1.Gang.nodes:type_name -> caravan.v1.GangNode
 	49, // 24: caravan.v1.ReportAllocationsRequest.reports:type_name -> caravan.v1.AllocationReport
-	76, // 25: caravan.v1.AllocationReport.state:type_name -> caravan.v1.AllocationState
-	77, // 26: caravan.v1.AllocationReport.exit:type_name -> caravan.v1.Exit
-	78, // 27: caravan.v1.AllocationReport.usage:type_name -> caravan.v1.Usage
+	74, // 25: caravan.v1.AllocationReport.state:type_name -> caravan.v1.AllocationState
+	75, // 26: caravan.v1.AllocationReport.exit:type_name -> caravan.v1.Exit
+	76, // 27: caravan.v1.AllocationReport.usage:type_name -> caravan.v1.Usage
 	52, // 28: caravan.v1.PutBlobRequest.header:type_name -> caravan.v1.BlobHeader
-	60, // 29: caravan.v1.ErrorDetail.fields:type_name -> caravan.v1.FieldViolation
+	58, // 29: caravan.v1.ErrorDetail.fields:type_name -> caravan.v1.FieldViolation
 	0,  // 30: caravan.v1.JobService.SubmitJob:input_type -> caravan.v1.SubmitJobRequest
 	2,  // 31: caravan.v1.JobService.DryRunJob:input_type -> caravan.v1.DryRunJobRequest
 	4,  // 32: caravan.v1.JobService.GetJob:input_type -> caravan.v1.GetJobRequest
@@ -4106,47 +4010,45 @@ var file_caravan_v1_service_proto_depIdxs = []int32{
 	35, // 50: caravan.v1.OperatorService.RemoveServer:input_type -> caravan.v1.RemoveServerRequest
 	37, // 51: caravan.v1.OperatorService.TransferLeadership:input_type -> caravan.v1.TransferLeadershipRequest
 	51, // 52: caravan.v1.BlobService.PutBlob:input_type -> caravan.v1.PutBlobRequest
-	54, // 53: caravan.v1.BlobService.StatBlob:input_type -> caravan.v1.StatBlobRequest
-	56, // 54: caravan.v1.BlobService.GetBlob:input_type -> caravan.v1.GetBlobRequest
-	39, // 55: caravan.v1.AgentService.RegisterNode:input_type -> caravan.v1.RegisterNodeRequest
-	41, // 56: caravan.v1.AgentService.Heartbeat:input_type -> caravan.v1.HeartbeatRequest
-	43, // 57: caravan.v1.AgentService.WatchAllocations:input_type -> caravan.v1.WatchAllocationsRequest
-	48, // 58: caravan.v1.AgentService.ReportAllocations:input_type -> caravan.v1.ReportAllocationsRequest
-	58, // 59: caravan.v1.TaskService.ReadTaskLogs:input_type -> caravan.v1.ReadTaskLogsRequest
-	17, // 60: caravan.v1.TaskService.ExecTask:input_type -> caravan.v1.ExecRequest
-	1,  // 61: caravan.v1.JobService.SubmitJob:output_type -> caravan.v1.SubmitJobResponse
-	3,  // 62: caravan.v1.JobService.DryRunJob:output_type -> caravan.v1.DryRunJobResponse
-	65, // 63: caravan.v1.JobService.GetJob:output_type -> caravan.v1.Job
-	6,  // 64: caravan.v1.JobService.ListJobs:output_type -> caravan.v1.ListJobsResponse
-	65, // 65: caravan.v1.JobService.StopJob:output_type -> caravan.v1.Job
-	9,  // 66: caravan.v1.JobService.RetryJob:output_type -> caravan.v1.RetryJobResponse
-	11, // 67: caravan.v1.JobService.ListTasks:output_type -> caravan.v1.ListTasksResponse
-	63, // 68: caravan.v1.JobService.ExplainJob:output_type -> caravan.v1.Explanation
-	79, // 69: caravan.v1.JobService.ExplainAllocation:output_type -> caravan.v1.AllocationExplanation
-	65, // 70: caravan.v1.JobService.WatchJob:output_type -> caravan.v1.Job
-	16, // 71: caravan.v1.JobService.ReadLogs:output_type -> caravan.v1.LogChunk
-	20, // 72: caravan.v1.JobService.Exec:output_type -> caravan.v1.ExecResponse
-	22, // 73: caravan.v1.NodeService.ListNodes:output_type -> caravan.v1.ListNodesResponse
-	68, // 74: caravan.v1.NodeService.GetNode:output_type -> caravan.v1.Node
-	68, // 75: caravan.v1.NodeService.DrainNode:output_type -> caravan.v1.Node
-	26, // 76: caravan.v1.QueueService.ListQueues:output_type -> caravan.v1.ListQueuesResponse
-	70, // 77: caravan.v1.QueueService.PutQueue:output_type -> caravan.v1.Queue
-	29, // 78: caravan.v1.EventService.StreamEvents:output_type -> caravan.v1.Event
-	31, // 79: caravan.v1.OperatorService.GetCluster:output_type -> caravan.v1.Cluster
-	34, // 80: caravan.v1.OperatorService.JoinServer:output_type -> caravan.v1.JoinServerResponse
-	36, // 81: caravan.v1.OperatorService.RemoveServer:output_type -> caravan.v1.RemoveServerResponse
-	38, // 82: caravan.v1.OperatorService.TransferLeadership:output_type -> caravan.v1.TransferLeadershipResponse
-	53, // 83: caravan.v1.BlobService.PutBlob:output_type -> caravan.v1.PutBlobResponse
-	55, // 84: caravan.v1.BlobService.StatBlob:output_type -> caravan.v1.StatBlobResponse
-	57, // 85: caravan.v1.BlobService.GetBlob:output_type -> caravan.v1.BlobChunk
-	40, // 86: caravan.v1.AgentService.RegisterNode:output_type -> caravan.v1.RegisterNodeResponse
-	42, // 87: caravan.v1.AgentService.Heartbeat:output_type -> caravan.v1.HeartbeatResponse
-	44, // 88: caravan.v1.AgentService.WatchAllocations:output_type -> caravan.v1.AllocationUpdate
-	50, // 89: caravan.v1.AgentService.ReportAllocations:output_type -> caravan.v1.ReportAllocationsResponse
-	16, // 90: caravan.v1.TaskService.ReadTaskLogs:output_type -> caravan.v1.LogChunk
-	20, // 91: caravan.v1.TaskService.ExecTask:output_type -> caravan.v1.ExecResponse
-	61, // [61:92] is the sub-list for method output_type
-	30, // [30:61] is the sub-list for method input_type
+	54, // 53: caravan.v1.BlobService.GetBlob:input_type -> caravan.v1.GetBlobRequest
+	39, // 54: caravan.v1.AgentService.RegisterNode:input_type -> caravan.v1.RegisterNodeRequest
+	41, // 55: caravan.v1.AgentService.Heartbeat:input_type -> caravan.v1.HeartbeatRequest
+	43, // 56: caravan.v1.AgentService.WatchAllocations:input_type -> caravan.v1.WatchAllocationsRequest
+	48, // 57: caravan.v1.AgentService.ReportAllocations:input_type -> caravan.v1.ReportAllocationsRequest
+	56, // 58: caravan.v1.TaskService.ReadTaskLogs:input_type -> caravan.v1.ReadTaskLogsRequest
+	17, // 59: caravan.v1.TaskService.ExecTask:input_type -> caravan.v1.ExecRequest
+	1,  // 60: caravan.v1.JobService.SubmitJob:output_type -> caravan.v1.SubmitJobResponse
+	3,  // 61: caravan.v1.JobService.DryRunJob:output_type -> caravan.v1.DryRunJobResponse
+	63, // 62: caravan.v1.JobService.GetJob:output_type -> caravan.v1.Job
+	6,  // 63: caravan.v1.JobService.ListJobs:output_type -> caravan.v1.ListJobsResponse
+	63, // 64: caravan.v1.JobService.StopJob:output_type -> caravan.v1.Job
+	9,  // 65: caravan.v1.JobService.RetryJob:output_type -> caravan.v1.RetryJobResponse
+	11, // 66: caravan.v1.JobService.ListTasks:output_type -> caravan.v1.ListTasksResponse
+	61, // 67: caravan.v1.JobService.ExplainJob:output_type -> caravan.v1.Explanation
+	77, // 68: caravan.v1.JobService.ExplainAllocation:output_type -> caravan.v1.AllocationExplanation
+	63, // 69: caravan.v1.JobService.WatchJob:output_type -> caravan.v1.Job
+	16, // 70: caravan.v1.JobService.ReadLogs:output_type -> caravan.v1.LogChunk
+	20, // 71: caravan.v1.JobService.Exec:output_type -> caravan.v1.ExecResponse
+	22, // 72: caravan.v1.NodeService.ListNodes:output_type -> caravan.v1.ListNodesResponse
+	66, // 73: caravan.v1.NodeService.GetNode:output_type -> caravan.v1.Node
+	66, // 74: caravan.v1.NodeService.DrainNode:output_type -> caravan.v1.Node
+	26, // 75: caravan.v1.QueueService.ListQueues:output_type -> caravan.v1.ListQueuesResponse
+	68, // 76: caravan.v1.QueueService.PutQueue:output_type -> caravan.v1.Queue
+	29, // 77: caravan.v1.EventService.StreamEvents:output_type -> caravan.v1.Event
+	31, // 78: caravan.v1.OperatorService.GetCluster:output_type -> caravan.v1.Cluster
+	34, // 79: caravan.v1.OperatorService.JoinServer:output_type -> caravan.v1.JoinServerResponse
+	36, // 80: caravan.v1.OperatorService.RemoveServer:output_type -> caravan.v1.RemoveServerResponse
+	38, // 81: caravan.v1.OperatorService.TransferLeadership:output_type -> caravan.v1.TransferLeadershipResponse
+	53, // 82: caravan.v1.BlobService.PutBlob:output_type -> caravan.v1.PutBlobResponse
+	55, // 83: caravan.v1.BlobService.GetBlob:output_type -> caravan.v1.BlobChunk
+	40, // 84: caravan.v1.AgentService.RegisterNode:output_type -> caravan.v1.RegisterNodeResponse
+	42, // 85: caravan.v1.AgentService.Heartbeat:output_type -> caravan.v1.HeartbeatResponse
+	44, // 86: caravan.v1.AgentService.WatchAllocations:output_type -> caravan.v1.AllocationUpdate
+	50, // 87: caravan.v1.AgentService.ReportAllocations:output_type -> caravan.v1.ReportAllocationsResponse
+	16, // 88: caravan.v1.TaskService.ReadTaskLogs:output_type -> caravan.v1.LogChunk
+	20, // 89: caravan.v1.TaskService.ExecTask:output_type -> caravan.v1.ExecResponse
+	60, // [60:90] is the sub-list for method output_type
+	30, // [30:60] is the sub-list for method input_type
 	30, // [30:30] is the sub-list for extension type_name
 	30, // [30:30] is the sub-list for extension extendee
 	0,  // [0:30] is the sub-list for field type_name
@@ -4183,7 +4085,7 @@ func file_caravan_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_service_proto_rawDesc), len(file_caravan_v1_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   61,
+			NumMessages:   59,
 			NumExtensions: 0,
 			NumServices:   8,
 		},

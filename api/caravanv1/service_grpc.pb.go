@@ -1195,9 +1195,8 @@ var OperatorService_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	BlobService_PutBlob_FullMethodName  = "/caravan.v1.BlobService/PutBlob"
-	BlobService_StatBlob_FullMethodName = "/caravan.v1.BlobService/StatBlob"
-	BlobService_GetBlob_FullMethodName  = "/caravan.v1.BlobService/GetBlob"
+	BlobService_PutBlob_FullMethodName = "/caravan.v1.BlobService/PutBlob"
+	BlobService_GetBlob_FullMethodName = "/caravan.v1.BlobService/GetBlob"
 )
 
 // BlobServiceClient is the client API for BlobService service.
@@ -1208,10 +1207,9 @@ const (
 // each other what they have and another one lacks.
 type BlobServiceClient interface {
 	// Stores a blob on this server and on every other one that can be reached.
-	// Nothing is stored unless the data has the digest.
+	// Nothing is stored unless the data has the digest. The answer may come before
+	// all data is sent, when the servers have the blob already.
 	PutBlob(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PutBlobRequest, PutBlobResponse], error)
-	// Says whether this server has a blob.
-	StatBlob(ctx context.Context, in *StatBlobRequest, opts ...grpc.CallOption) (*StatBlobResponse, error)
 	GetBlob(ctx context.Context, in *GetBlobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BlobChunk], error)
 }
 
@@ -1235,16 +1233,6 @@ func (c *blobServiceClient) PutBlob(ctx context.Context, opts ...grpc.CallOption
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type BlobService_PutBlobClient = grpc.ClientStreamingClient[PutBlobRequest, PutBlobResponse]
-
-func (c *blobServiceClient) StatBlob(ctx context.Context, in *StatBlobRequest, opts ...grpc.CallOption) (*StatBlobResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(StatBlobResponse)
-	err := c.cc.Invoke(ctx, BlobService_StatBlob_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
 
 func (c *blobServiceClient) GetBlob(ctx context.Context, in *GetBlobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BlobChunk], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -1273,10 +1261,9 @@ type BlobService_GetBlobClient = grpc.ServerStreamingClient[BlobChunk]
 // each other what they have and another one lacks.
 type BlobServiceServer interface {
 	// Stores a blob on this server and on every other one that can be reached.
-	// Nothing is stored unless the data has the digest.
+	// Nothing is stored unless the data has the digest. The answer may come before
+	// all data is sent, when the servers have the blob already.
 	PutBlob(grpc.ClientStreamingServer[PutBlobRequest, PutBlobResponse]) error
-	// Says whether this server has a blob.
-	StatBlob(context.Context, *StatBlobRequest) (*StatBlobResponse, error)
 	GetBlob(*GetBlobRequest, grpc.ServerStreamingServer[BlobChunk]) error
 	mustEmbedUnimplementedBlobServiceServer()
 }
@@ -1290,9 +1277,6 @@ type UnimplementedBlobServiceServer struct{}
 
 func (UnimplementedBlobServiceServer) PutBlob(grpc.ClientStreamingServer[PutBlobRequest, PutBlobResponse]) error {
 	return status.Error(codes.Unimplemented, "method PutBlob not implemented")
-}
-func (UnimplementedBlobServiceServer) StatBlob(context.Context, *StatBlobRequest) (*StatBlobResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method StatBlob not implemented")
 }
 func (UnimplementedBlobServiceServer) GetBlob(*GetBlobRequest, grpc.ServerStreamingServer[BlobChunk]) error {
 	return status.Error(codes.Unimplemented, "method GetBlob not implemented")
@@ -1325,24 +1309,6 @@ func _BlobService_PutBlob_Handler(srv interface{}, stream grpc.ServerStream) err
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type BlobService_PutBlobServer = grpc.ClientStreamingServer[PutBlobRequest, PutBlobResponse]
 
-func _BlobService_StatBlob_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(StatBlobRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(BlobServiceServer).StatBlob(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: BlobService_StatBlob_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(BlobServiceServer).StatBlob(ctx, req.(*StatBlobRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
 func _BlobService_GetBlob_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(GetBlobRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -1360,12 +1326,7 @@ type BlobService_GetBlobServer = grpc.ServerStreamingServer[BlobChunk]
 var BlobService_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "caravan.v1.BlobService",
 	HandlerType: (*BlobServiceServer)(nil),
-	Methods: []grpc.MethodDesc{
-		{
-			MethodName: "StatBlob",
-			Handler:    _BlobService_StatBlob_Handler,
-		},
-	},
+	Methods:     []grpc.MethodDesc{},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "PutBlob",

@@ -14,6 +14,7 @@ type Client struct {
 	Queues   caravanv1.QueueServiceClient
 	Events   caravanv1.EventServiceClient
 	Operator caravanv1.OperatorServiceClient
+	Blobs    caravanv1.BlobServiceClient
 
 	failover *failover
 }
@@ -33,6 +34,7 @@ func New(cfg Config) (*Client, error) {
 		Queues:   caravanv1.NewQueueServiceClient(f),
 		Events:   caravanv1.NewEventServiceClient(f),
 		Operator: caravanv1.NewOperatorServiceClient(f),
+		Blobs:    caravanv1.NewBlobServiceClient(f),
 		failover: f,
 	}, nil
 }

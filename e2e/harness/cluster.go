@@ -25,6 +25,8 @@ type Options struct {
 	Agents  int
 	// ServerFlags and AgentFlags are added to every command line of their kind.
 	ServerFlags, AgentFlags []string
+	// Network puts each agent into a network namespace of its own; nil leaves all on loopback.
+	Network *Network
 }
 
 // Cluster is a set of servers and agents on loopback.
@@ -74,11 +76,11 @@ func (c *Cluster) process(name, kind string, args ...string) *Process {
 }
 
 func (c *Cluster) addServer(ctx context.Context, i int) error {
-	api, err := freePort()
+	api, err := freePort(c.opt.Network.Servers())
 	if err != nil {
 		return err
 	}
-	raft, err := freePort()
+	raft, err := freePort(c.opt.Network.Servers())
 	if err != nil {
 		return err
 	}
@@ -96,9 +98,10 @@ func (c *Cluster) addServer(ctx context.Context, i int) error {
 
 func (c *Cluster) addAgent(ctx context.Context, i int) error {
 	name := fmt.Sprintf("a%d", i+1)
-	args := []string{"--name", name, "--listen", "127.0.0.1:0", "--data-dir", filepath.Join(c.opt.Dir, name)}
+	args := []string{"--name", name, "--listen", c.opt.Network.Agent(i) + ":0", "--data-dir", filepath.Join(c.opt.Dir, name)}
 	args = append(args, c.ServerArgs()...)
 	p := c.process(name, "agent", append(args, c.opt.AgentFlags...)...)
+	p.prefix = c.opt.Network.Enter(i)
 	c.Agents = append(c.Agents, p)
 	return p.start(ctx)
 }

@@ -159,8 +159,8 @@ func (a *Axis) Describe() string {
 	n := a.Len()
 	if len(a.Values) == 0 && n > 2 {
 		text := strconv.FormatInt(a.Range.First, 10) + ".." + strconv.FormatInt(a.Range.Last, 10)
-		if a.Range.Step != 1 {
-			text += ":" + strconv.FormatInt(a.Range.Step, 10)
+		if step := max(a.Range.Step, -a.Range.Step); step != 1 {
+			text += ":" + strconv.FormatInt(step, 10)
 		}
 		return text
 	}

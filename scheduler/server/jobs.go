@@ -44,6 +44,11 @@ func (s *jobs) SubmitJob(ctx context.Context, r *pb.SubmitJobRequest) (*pb.Submi
 	if err != nil {
 		return nil, err
 	}
+	if w := spec.Workspace; w != nil {
+		if err := s.fetchBlob(ctx, w.Digest); err != nil {
+			return nil, err
+		}
+	}
 	a, err := s.Propose(ctx, &pb.Command{RequestId: r.RequestId, Actor: r.Owner, Op: &pb.Command_SubmitJob{
 		SubmitJob: &pb.SubmitJob{Spec: wire.JobSpecToProto(spec), Owner: r.Owner},
 	}})

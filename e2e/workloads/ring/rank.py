@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 
 directory, steps, pace = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
@@ -29,7 +30,15 @@ def note(kind, **what):
     os.close(fd)
 
 
-note("start", env={k: v for k, v in os.environ.items()})
+def live():
+    """Show that this process lives, also while it waits for others."""
+    while True:
+        note("alive")
+        time.sleep(0.05)
+
+
+note("start", env=dict(os.environ))
+threading.Thread(target=live, daemon=True).start()
 
 
 def meet():

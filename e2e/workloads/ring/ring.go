@@ -59,8 +59,9 @@ type Event struct {
 	Step int
 	// Env of a start.
 	Env map[string]string
-	// Weight at the end.
-	Weight int64
+	// Weight, or in package ddp the digest of the weights, at the end.
+	Weight  int64
+	Weights string
 }
 
 // Events returns what the ranks have written so far.
