@@ -1275,6 +1275,59 @@ func (x *Output) GetTo() string {
 	return ""
 }
 
+// AxisCondition demands one of some values of an axis of a sweep.
+type AxisCondition struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Axis          string                 `protobuf:"bytes,1,opt,name=axis,proto3" json:"axis,omitempty"`
+	Values        []string               `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AxisCondition) Reset() {
+	*x = AxisCondition{}
+	mi := &file_caravan_v1_job_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AxisCondition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AxisCondition) ProtoMessage() {}
+
+func (x *AxisCondition) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_job_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AxisCondition.ProtoReflect.Descriptor instead.
+func (*AxisCondition) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *AxisCondition) GetAxis() string {
+	if x != nil {
+		return x.Axis
+	}
+	return ""
+}
+
+func (x *AxisCondition) GetValues() []string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
 // Job is a submitted job with its progress.
 type Job struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -1296,7 +1349,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_caravan_v1_job_proto_msgTypes[12]
+	mi := &file_caravan_v1_job_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1308,7 +1361,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[12]
+	mi := &file_caravan_v1_job_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1321,7 +1374,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{12}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Job) GetId() string {
@@ -1411,7 +1464,7 @@ type GroupStatus struct {
 
 func (x *GroupStatus) Reset() {
 	*x = GroupStatus{}
-	mi := &file_caravan_v1_job_proto_msgTypes[13]
+	mi := &file_caravan_v1_job_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1423,7 +1476,7 @@ func (x *GroupStatus) String() string {
 func (*GroupStatus) ProtoMessage() {}
 
 func (x *GroupStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[13]
+	mi := &file_caravan_v1_job_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1436,7 +1489,7 @@ func (x *GroupStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupStatus.ProtoReflect.Descriptor instead.
 func (*GroupStatus) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{13}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GroupStatus) GetName() string {
@@ -1514,7 +1567,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_caravan_v1_job_proto_msgTypes[14]
+	mi := &file_caravan_v1_job_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1526,7 +1579,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[14]
+	mi := &file_caravan_v1_job_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1539,7 +1592,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{14}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Task) GetJobId() string {
@@ -1622,7 +1675,7 @@ type Allocation struct {
 
 func (x *Allocation) Reset() {
 	*x = Allocation{}
-	mi := &file_caravan_v1_job_proto_msgTypes[15]
+	mi := &file_caravan_v1_job_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1634,7 +1687,7 @@ func (x *Allocation) String() string {
 func (*Allocation) ProtoMessage() {}
 
 func (x *Allocation) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[15]
+	mi := &file_caravan_v1_job_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1647,7 +1700,7 @@ func (x *Allocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Allocation.ProtoReflect.Descriptor instead.
 func (*Allocation) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{15}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Allocation) GetId() string {
@@ -1809,7 +1862,7 @@ type DeviceShare struct {
 
 func (x *DeviceShare) Reset() {
 	*x = DeviceShare{}
-	mi := &file_caravan_v1_job_proto_msgTypes[16]
+	mi := &file_caravan_v1_job_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1821,7 +1874,7 @@ func (x *DeviceShare) String() string {
 func (*DeviceShare) ProtoMessage() {}
 
 func (x *DeviceShare) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[16]
+	mi := &file_caravan_v1_job_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1834,7 +1887,7 @@ func (x *DeviceShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceShare.ProtoReflect.Descriptor instead.
 func (*DeviceShare) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{16}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DeviceShare) GetDeviceId() string {
@@ -1865,7 +1918,7 @@ type Exit struct {
 	Code   int32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
 	Signal int32 `protobuf:"varint,2,opt,name=signal,proto3" json:"signal,omitempty"`
 	// One of exited, signaled, oom, time-limit, stopped, launch-failed, verify,
-	// output-missing, publish-failed, shim-lost, node-lost, gang.
+	// output-missing, publish-failed, shim-lost, node-lost, gang, early-stop.
 	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	Message       string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1874,7 +1927,7 @@ type Exit struct {
 
 func (x *Exit) Reset() {
 	*x = Exit{}
-	mi := &file_caravan_v1_job_proto_msgTypes[17]
+	mi := &file_caravan_v1_job_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1886,7 +1939,7 @@ func (x *Exit) String() string {
 func (*Exit) ProtoMessage() {}
 
 func (x *Exit) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[17]
+	mi := &file_caravan_v1_job_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1899,7 +1952,7 @@ func (x *Exit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exit.ProtoReflect.Descriptor instead.
 func (*Exit) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{17}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Exit) GetCode() int32 {
@@ -1943,7 +1996,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_caravan_v1_job_proto_msgTypes[18]
+	mi := &file_caravan_v1_job_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1955,7 +2008,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[18]
+	mi := &file_caravan_v1_job_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1968,7 +2021,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{18}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Usage) GetCpuMs() int64 {
@@ -2089,7 +2142,10 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x05value\",\n" +
 	"\x06Output\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x0e\n" +
-	"\x02to\x18\x02 \x01(\tR\x02to\"\xc8\x02\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\";\n" +
+	"\rAxisCondition\x12\x12\n" +
+	"\x04axis\x18\x01 \x01(\tR\x04axis\x12\x16\n" +
+	"\x06values\x18\x02 \x03(\tR\x06values\"\xc8\x02\n" +
 	"\x03Job\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x04spec\x18\x02 \x01(\v2\x13.caravan.v1.JobSpecR\x04spec\x12\x14\n" +
@@ -2206,7 +2262,7 @@ func file_caravan_v1_job_proto_rawDescGZIP() []byte {
 }
 
 var file_caravan_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_caravan_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_caravan_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_caravan_v1_job_proto_goTypes = []any{
 	(Operator)(0),          // 0: caravan.v1.Operator
 	(JobState)(0),          // 1: caravan.v1.JobState
@@ -2224,45 +2280,46 @@ var file_caravan_v1_job_proto_goTypes = []any{
 	(*Constraint)(nil),     // 13: caravan.v1.Constraint
 	(*AttributeValue)(nil), // 14: caravan.v1.AttributeValue
 	(*Output)(nil),         // 15: caravan.v1.Output
-	(*Job)(nil),            // 16: caravan.v1.Job
-	(*GroupStatus)(nil),    // 17: caravan.v1.GroupStatus
-	(*Task)(nil),           // 18: caravan.v1.Task
-	(*Allocation)(nil),     // 19: caravan.v1.Allocation
-	(*DeviceShare)(nil),    // 20: caravan.v1.DeviceShare
-	(*Exit)(nil),           // 21: caravan.v1.Exit
-	(*Usage)(nil),          // 22: caravan.v1.Usage
-	nil,                    // 23: caravan.v1.JobSpec.LabelsEntry
-	nil,                    // 24: caravan.v1.TaskGroup.EnvEntry
-	nil,                    // 25: caravan.v1.Variant.EnvEntry
+	(*AxisCondition)(nil),  // 16: caravan.v1.AxisCondition
+	(*Job)(nil),            // 17: caravan.v1.Job
+	(*GroupStatus)(nil),    // 18: caravan.v1.GroupStatus
+	(*Task)(nil),           // 19: caravan.v1.Task
+	(*Allocation)(nil),     // 20: caravan.v1.Allocation
+	(*DeviceShare)(nil),    // 21: caravan.v1.DeviceShare
+	(*Exit)(nil),           // 22: caravan.v1.Exit
+	(*Usage)(nil),          // 23: caravan.v1.Usage
+	nil,                    // 24: caravan.v1.JobSpec.LabelsEntry
+	nil,                    // 25: caravan.v1.TaskGroup.EnvEntry
+	nil,                    // 26: caravan.v1.Variant.EnvEntry
 }
 var file_caravan_v1_job_proto_depIdxs = []int32{
 	6,  // 0: caravan.v1.JobSpec.groups:type_name -> caravan.v1.TaskGroup
-	23, // 1: caravan.v1.JobSpec.labels:type_name -> caravan.v1.JobSpec.LabelsEntry
+	24, // 1: caravan.v1.JobSpec.labels:type_name -> caravan.v1.JobSpec.LabelsEntry
 	5,  // 2: caravan.v1.JobSpec.workspace:type_name -> caravan.v1.Workspace
 	8,  // 3: caravan.v1.TaskGroup.indices:type_name -> caravan.v1.IndexRange
 	9,  // 4: caravan.v1.TaskGroup.depends_on:type_name -> caravan.v1.Dependency
 	10, // 5: caravan.v1.TaskGroup.variants:type_name -> caravan.v1.Variant
 	13, // 6: caravan.v1.TaskGroup.constraints:type_name -> caravan.v1.Constraint
-	24, // 7: caravan.v1.TaskGroup.env:type_name -> caravan.v1.TaskGroup.EnvEntry
+	25, // 7: caravan.v1.TaskGroup.env:type_name -> caravan.v1.TaskGroup.EnvEntry
 	15, // 8: caravan.v1.TaskGroup.outputs:type_name -> caravan.v1.Output
 	7,  // 9: caravan.v1.TaskGroup.matrix:type_name -> caravan.v1.Axis
 	8,  // 10: caravan.v1.Axis.range:type_name -> caravan.v1.IndexRange
 	11, // 11: caravan.v1.Variant.resources:type_name -> caravan.v1.Resources
 	13, // 12: caravan.v1.Variant.constraints:type_name -> caravan.v1.Constraint
-	25, // 13: caravan.v1.Variant.env:type_name -> caravan.v1.Variant.EnvEntry
+	26, // 13: caravan.v1.Variant.env:type_name -> caravan.v1.Variant.EnvEntry
 	12, // 14: caravan.v1.Resources.devices:type_name -> caravan.v1.DeviceRequest
 	13, // 15: caravan.v1.DeviceRequest.constraints:type_name -> caravan.v1.Constraint
 	0,  // 16: caravan.v1.Constraint.operator:type_name -> caravan.v1.Operator
 	14, // 17: caravan.v1.Constraint.values:type_name -> caravan.v1.AttributeValue
 	4,  // 18: caravan.v1.Job.spec:type_name -> caravan.v1.JobSpec
 	1,  // 19: caravan.v1.Job.state:type_name -> caravan.v1.JobState
-	17, // 20: caravan.v1.Job.groups:type_name -> caravan.v1.GroupStatus
+	18, // 20: caravan.v1.Job.groups:type_name -> caravan.v1.GroupStatus
 	2,  // 21: caravan.v1.Task.state:type_name -> caravan.v1.TaskState
-	19, // 22: caravan.v1.Task.last:type_name -> caravan.v1.Allocation
-	20, // 23: caravan.v1.Allocation.devices:type_name -> caravan.v1.DeviceShare
+	20, // 22: caravan.v1.Task.last:type_name -> caravan.v1.Allocation
+	21, // 23: caravan.v1.Allocation.devices:type_name -> caravan.v1.DeviceShare
 	3,  // 24: caravan.v1.Allocation.state:type_name -> caravan.v1.AllocationState
-	21, // 25: caravan.v1.Allocation.exit:type_name -> caravan.v1.Exit
-	22, // 26: caravan.v1.Allocation.usage:type_name -> caravan.v1.Usage
+	22, // 25: caravan.v1.Allocation.exit:type_name -> caravan.v1.Exit
+	23, // 26: caravan.v1.Allocation.usage:type_name -> caravan.v1.Usage
 	27, // [27:27] is the sub-list for method output_type
 	27, // [27:27] is the sub-list for method input_type
 	27, // [27:27] is the sub-list for extension type_name
@@ -2285,7 +2342,7 @@ func file_caravan_v1_job_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_job_proto_rawDesc), len(file_caravan_v1_job_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -346,8 +346,11 @@ func (x *SubmitJob) GetOwner() string {
 }
 
 type StopJob struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	JobId         string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	JobId string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Only the points of a sweep that meet all conditions; empty means the whole job.
+	Matrix        []*AxisCondition `protobuf:"bytes,20,rep,name=matrix,proto3" json:"matrix,omitempty"`
+	Group         string           `protobuf:"bytes,21,opt,name=group,proto3" json:"group,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -385,6 +388,20 @@ func (*StopJob) Descriptor() ([]byte, []int) {
 func (x *StopJob) GetJobId() string {
 	if x != nil {
 		return x.JobId
+	}
+	return ""
+}
+
+func (x *StopJob) GetMatrix() []*AxisCondition {
+	if x != nil {
+		return x.Matrix
+	}
+	return nil
+}
+
+func (x *StopJob) GetGroup() string {
+	if x != nil {
+		return x.Group
 	}
 	return ""
 }
@@ -1940,9 +1957,11 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\x02op\"J\n" +
 	"\tSubmitJob\x12'\n" +
 	"\x04spec\x18\x01 \x01(\v2\x13.caravan.v1.JobSpecR\x04spec\x12\x14\n" +
-	"\x05owner\x18\x02 \x01(\tR\x05owner\" \n" +
+	"\x05owner\x18\x02 \x01(\tR\x05owner\"i\n" +
 	"\aStopJob\x12\x15\n" +
-	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"7\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x121\n" +
+	"\x06matrix\x18\x14 \x03(\v2\x19.caravan.v1.AxisConditionR\x06matrix\x12\x14\n" +
+	"\x05group\x18\x15 \x01(\tR\x05group\"7\n" +
 	"\bRetryJob\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\"h\n" +
@@ -2100,13 +2119,14 @@ var file_caravan_v1_raft_proto_goTypes = []any{
 	(*NodeRecord)(nil),         // 22: caravan.v1.NodeRecord
 	(*RequestRecord)(nil),      // 23: caravan.v1.RequestRecord
 	(*JobSpec)(nil),            // 24: caravan.v1.JobSpec
-	(*DeviceShare)(nil),        // 25: caravan.v1.DeviceShare
-	(*AllocationReport)(nil),   // 26: caravan.v1.AllocationReport
-	(*NodeInfo)(nil),           // 27: caravan.v1.NodeInfo
-	(*Queue)(nil),              // 28: caravan.v1.Queue
-	(*Allocation)(nil),         // 29: caravan.v1.Allocation
-	(JobState)(0),              // 30: caravan.v1.JobState
-	(NodeState)(0),             // 31: caravan.v1.NodeState
+	(*AxisCondition)(nil),      // 25: caravan.v1.AxisCondition
+	(*DeviceShare)(nil),        // 26: caravan.v1.DeviceShare
+	(*AllocationReport)(nil),   // 27: caravan.v1.AllocationReport
+	(*NodeInfo)(nil),           // 28: caravan.v1.NodeInfo
+	(*Queue)(nil),              // 29: caravan.v1.Queue
+	(*Allocation)(nil),         // 30: caravan.v1.Allocation
+	(JobState)(0),              // 31: caravan.v1.JobState
+	(NodeState)(0),             // 32: caravan.v1.NodeState
 }
 var file_caravan_v1_raft_proto_depIdxs = []int32{
 	1,  // 0: caravan.v1.Command.submit_job:type_name -> caravan.v1.SubmitJob
@@ -2122,32 +2142,33 @@ var file_caravan_v1_raft_proto_depIdxs = []int32{
 	14, // 10: caravan.v1.Command.remove_server:type_name -> caravan.v1.RemoveServerRecord
 	15, // 11: caravan.v1.Command.sweep:type_name -> caravan.v1.Sweep
 	24, // 12: caravan.v1.SubmitJob.spec:type_name -> caravan.v1.JobSpec
-	5,  // 13: caravan.v1.ApplyPlan.sets:type_name -> caravan.v1.PlacementSet
-	7,  // 14: caravan.v1.ApplyPlan.stops:type_name -> caravan.v1.PlannedStop
-	6,  // 15: caravan.v1.PlacementSet.placements:type_name -> caravan.v1.Placement
-	25, // 16: caravan.v1.Placement.devices:type_name -> caravan.v1.DeviceShare
-	26, // 17: caravan.v1.ReportAllocations.reports:type_name -> caravan.v1.AllocationReport
-	27, // 18: caravan.v1.RegisterNode.info:type_name -> caravan.v1.NodeInfo
-	28, // 19: caravan.v1.PutQueue.queue:type_name -> caravan.v1.Queue
-	17, // 20: caravan.v1.SnapshotFrame.header:type_name -> caravan.v1.SnapshotHeader
-	19, // 21: caravan.v1.SnapshotFrame.job:type_name -> caravan.v1.JobRecord
-	21, // 22: caravan.v1.SnapshotFrame.task:type_name -> caravan.v1.TaskRecord
-	29, // 23: caravan.v1.SnapshotFrame.allocation:type_name -> caravan.v1.Allocation
-	22, // 24: caravan.v1.SnapshotFrame.node:type_name -> caravan.v1.NodeRecord
-	28, // 25: caravan.v1.SnapshotFrame.queue:type_name -> caravan.v1.Queue
-	23, // 26: caravan.v1.SnapshotFrame.request:type_name -> caravan.v1.RequestRecord
-	13, // 27: caravan.v1.SnapshotFrame.server:type_name -> caravan.v1.PutServer
-	18, // 28: caravan.v1.SnapshotFrame.footer:type_name -> caravan.v1.SnapshotFooter
-	24, // 29: caravan.v1.JobRecord.spec:type_name -> caravan.v1.JobSpec
-	30, // 30: caravan.v1.JobRecord.state:type_name -> caravan.v1.JobState
-	20, // 31: caravan.v1.JobRecord.groups:type_name -> caravan.v1.GroupRecord
-	27, // 32: caravan.v1.NodeRecord.info:type_name -> caravan.v1.NodeInfo
-	31, // 33: caravan.v1.NodeRecord.state:type_name -> caravan.v1.NodeState
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	25, // 13: caravan.v1.StopJob.matrix:type_name -> caravan.v1.AxisCondition
+	5,  // 14: caravan.v1.ApplyPlan.sets:type_name -> caravan.v1.PlacementSet
+	7,  // 15: caravan.v1.ApplyPlan.stops:type_name -> caravan.v1.PlannedStop
+	6,  // 16: caravan.v1.PlacementSet.placements:type_name -> caravan.v1.Placement
+	26, // 17: caravan.v1.Placement.devices:type_name -> caravan.v1.DeviceShare
+	27, // 18: caravan.v1.ReportAllocations.reports:type_name -> caravan.v1.AllocationReport
+	28, // 19: caravan.v1.RegisterNode.info:type_name -> caravan.v1.NodeInfo
+	29, // 20: caravan.v1.PutQueue.queue:type_name -> caravan.v1.Queue
+	17, // 21: caravan.v1.SnapshotFrame.header:type_name -> caravan.v1.SnapshotHeader
+	19, // 22: caravan.v1.SnapshotFrame.job:type_name -> caravan.v1.JobRecord
+	21, // 23: caravan.v1.SnapshotFrame.task:type_name -> caravan.v1.TaskRecord
+	30, // 24: caravan.v1.SnapshotFrame.allocation:type_name -> caravan.v1.Allocation
+	22, // 25: caravan.v1.SnapshotFrame.node:type_name -> caravan.v1.NodeRecord
+	29, // 26: caravan.v1.SnapshotFrame.queue:type_name -> caravan.v1.Queue
+	23, // 27: caravan.v1.SnapshotFrame.request:type_name -> caravan.v1.RequestRecord
+	13, // 28: caravan.v1.SnapshotFrame.server:type_name -> caravan.v1.PutServer
+	18, // 29: caravan.v1.SnapshotFrame.footer:type_name -> caravan.v1.SnapshotFooter
+	24, // 30: caravan.v1.JobRecord.spec:type_name -> caravan.v1.JobSpec
+	31, // 31: caravan.v1.JobRecord.state:type_name -> caravan.v1.JobState
+	20, // 32: caravan.v1.JobRecord.groups:type_name -> caravan.v1.GroupRecord
+	28, // 33: caravan.v1.NodeRecord.info:type_name -> caravan.v1.NodeInfo
+	32, // 34: caravan.v1.NodeRecord.state:type_name -> caravan.v1.NodeState
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_raft_proto_init() }

@@ -421,9 +421,13 @@ func (x *ListJobsResponse) GetNextPageToken() string {
 }
 
 type StopJobRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	JobId         string                 `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	RequestId string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	JobId     string                 `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Only the points of a sweep that meet all conditions; empty means the whole job.
+	Matrix []*AxisCondition `protobuf:"bytes,20,rep,name=matrix,proto3" json:"matrix,omitempty"`
+	// Group of these points; empty when the job has one sweep.
+	Group         string `protobuf:"bytes,21,opt,name=group,proto3" json:"group,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -468,6 +472,20 @@ func (x *StopJobRequest) GetRequestId() string {
 func (x *StopJobRequest) GetJobId() string {
 	if x != nil {
 		return x.JobId
+	}
+	return ""
+}
+
+func (x *StopJobRequest) GetMatrix() []*AxisCondition {
+	if x != nil {
+		return x.Matrix
+	}
+	return nil
+}
+
+func (x *StopJobRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
 	}
 	return ""
 }
@@ -3600,11 +3618,13 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"page_token\x18\x05 \x01(\tR\tpageToken\"_\n" +
 	"\x10ListJobsResponse\x12#\n" +
 	"\x04jobs\x18\x01 \x03(\v2\x0f.caravan.v1.JobR\x04jobs\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"F\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8f\x01\n" +
 	"\x0eStopJobRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x15\n" +
-	"\x06job_id\x18\x02 \x01(\tR\x05jobId\"]\n" +
+	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x121\n" +
+	"\x06matrix\x18\x14 \x03(\v2\x19.caravan.v1.AxisConditionR\x06matrix\x12\x14\n" +
+	"\x05group\x18\x15 \x01(\tR\x05group\"]\n" +
 	"\x0fRetryJobRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x15\n" +
@@ -3941,20 +3961,21 @@ var file_caravan_v1_service_proto_goTypes = []any{
 	(*Explanation)(nil),                // 61: caravan.v1.Explanation
 	(JobState)(0),                      // 62: caravan.v1.JobState
 	(*Job)(nil),                        // 63: caravan.v1.Job
-	(TaskState)(0),                     // 64: caravan.v1.TaskState
-	(*Task)(nil),                       // 65: caravan.v1.Task
-	(*Node)(nil),                       // 66: caravan.v1.Node
-	(*QueueStatus)(nil),                // 67: caravan.v1.QueueStatus
-	(*Queue)(nil),                      // 68: caravan.v1.Queue
-	(*NodeInfo)(nil),                   // 69: caravan.v1.NodeInfo
-	(*Allocation)(nil),                 // 70: caravan.v1.Allocation
-	(*TaskGroup)(nil),                  // 71: caravan.v1.TaskGroup
-	(*Variant)(nil),                    // 72: caravan.v1.Variant
-	(*Workspace)(nil),                  // 73: caravan.v1.Workspace
-	(AllocationState)(0),               // 74: caravan.v1.AllocationState
-	(*Exit)(nil),                       // 75: caravan.v1.Exit
-	(*Usage)(nil),                      // 76: caravan.v1.Usage
-	(*AllocationExplanation)(nil),      // 77: caravan.v1.AllocationExplanation
+	(*AxisCondition)(nil),              // 64: caravan.v1.AxisCondition
+	(TaskState)(0),                     // 65: caravan.v1.TaskState
+	(*Task)(nil),                       // 66: caravan.v1.Task
+	(*Node)(nil),                       // 67: caravan.v1.Node
+	(*QueueStatus)(nil),                // 68: caravan.v1.QueueStatus
+	(*Queue)(nil),                      // 69: caravan.v1.Queue
+	(*NodeInfo)(nil),                   // 70: caravan.v1.NodeInfo
+	(*Allocation)(nil),                 // 71: caravan.v1.Allocation
+	(*TaskGroup)(nil),                  // 72: caravan.v1.TaskGroup
+	(*Variant)(nil),                    // 73: caravan.v1.Variant
+	(*Workspace)(nil),                  // 74: caravan.v1.Workspace
+	(AllocationState)(0),               // 75: caravan.v1.AllocationState
+	(*Exit)(nil),                       // 76: caravan.v1.Exit
+	(*Usage)(nil),                      // 77: caravan.v1.Usage
+	(*AllocationExplanation)(nil),      // 78: caravan.v1.AllocationExplanation
 }
 var file_caravan_v1_service_proto_depIdxs = []int32{
 	59, // 0: caravan.v1.SubmitJobRequest.spec:type_name -> caravan.v1.JobSpec
@@ -3963,95 +3984,96 @@ var file_caravan_v1_service_proto_depIdxs = []int32{
 	61, // 3: caravan.v1.DryRunJobResponse.explanation:type_name -> caravan.v1.Explanation
 	62, // 4: caravan.v1.ListJobsRequest.states:type_name -> caravan.v1.JobState
 	63, // 5: caravan.v1.ListJobsResponse.jobs:type_name -> caravan.v1.Job
-	63, // 6: caravan.v1.RetryJobResponse.job:type_name -> caravan.v1.Job
-	64, // 7: caravan.v1.ListTasksRequest.states:type_name -> caravan.v1.TaskState
-	65, // 8: caravan.v1.ListTasksResponse.tasks:type_name -> caravan.v1.Task
-	18, // 9: caravan.v1.ExecRequest.start:type_name -> caravan.v1.ExecStart
-	19, // 10: caravan.v1.ExecRequest.resize:type_name -> caravan.v1.TerminalSize
-	19, // 11: caravan.v1.ExecStart.size:type_name -> caravan.v1.TerminalSize
-	66, // 12: caravan.v1.ListNodesResponse.nodes:type_name -> caravan.v1.Node
-	67, // 13: caravan.v1.ListQueuesResponse.queues:type_name -> caravan.v1.QueueStatus
-	68, // 14: caravan.v1.PutQueueRequest.queue:type_name -> caravan.v1.Queue
-	32, // 15: caravan.v1.Cluster.servers:type_name -> caravan.v1.Server
-	69, // 16: caravan.v1.RegisterNodeRequest.info:type_name -> caravan.v1.NodeInfo
-	45, // 17: caravan.v1.AllocationUpdate.assignments:type_name -> caravan.v1.Assignment
-	70, // 18: caravan.v1.Assignment.allocation:type_name -> caravan.v1.Allocation
-	71, // 19: caravan.v1.Assignment.group:type_name -> caravan.v1.TaskGroup
-	72, // 20: caravan.v1.Assignment.variant:type_name -> caravan.v1.Variant
-	46, // 21: caravan.v1.Assignment.gang:type_name -> caravan.v1.Gang
-	73, // 22: caravan.v1.Assignment.workspace:type_name -> caravan.v1.Workspace
-	47, // 23: caravan.v1.Gang.nodes:type_name -> caravan.v1.GangNode
-	49, // 24: caravan.v1.ReportAllocationsRequest.reports:type_name -> caravan.v1.AllocationReport
-	74, // 25: caravan.v1.AllocationReport.state:type_name -> caravan.v1.AllocationState
-	75, // 26: caravan.v1.AllocationReport.exit:type_name -> caravan.v1.Exit
-	76, // 27: caravan.v1.AllocationReport.usage:type_name -> caravan.v1.Usage
-	52, // 28: caravan.v1.PutBlobRequest.header:type_name -> caravan.v1.BlobHeader
-	58, // 29: caravan.v1.ErrorDetail.fields:type_name -> caravan.v1.FieldViolation
-	0,  // 30: caravan.v1.JobService.SubmitJob:input_type -> caravan.v1.SubmitJobRequest
-	2,  // 31: caravan.v1.JobService.DryRunJob:input_type -> caravan.v1.DryRunJobRequest
-	4,  // 32: caravan.v1.JobService.GetJob:input_type -> caravan.v1.GetJobRequest
-	5,  // 33: caravan.v1.JobService.ListJobs:input_type -> caravan.v1.ListJobsRequest
-	7,  // 34: caravan.v1.JobService.StopJob:input_type -> caravan.v1.StopJobRequest
-	8,  // 35: caravan.v1.JobService.RetryJob:input_type -> caravan.v1.RetryJobRequest
-	10, // 36: caravan.v1.JobService.ListTasks:input_type -> caravan.v1.ListTasksRequest
-	12, // 37: caravan.v1.JobService.ExplainJob:input_type -> caravan.v1.ExplainJobRequest
-	14, // 38: caravan.v1.JobService.ExplainAllocation:input_type -> caravan.v1.ExplainAllocationRequest
-	13, // 39: caravan.v1.JobService.WatchJob:input_type -> caravan.v1.WatchJobRequest
-	15, // 40: caravan.v1.JobService.ReadLogs:input_type -> caravan.v1.ReadLogsRequest
-	17, // 41: caravan.v1.JobService.Exec:input_type -> caravan.v1.ExecRequest
-	21, // 42: caravan.v1.NodeService.ListNodes:input_type -> caravan.v1.ListNodesRequest
-	23, // 43: caravan.v1.NodeService.GetNode:input_type -> caravan.v1.GetNodeRequest
-	24, // 44: caravan.v1.NodeService.DrainNode:input_type -> caravan.v1.DrainNodeRequest
-	25, // 45: caravan.v1.QueueService.ListQueues:input_type -> caravan.v1.ListQueuesRequest
-	27, // 46: caravan.v1.QueueService.PutQueue:input_type -> caravan.v1.PutQueueRequest
-	28, // 47: caravan.v1.EventService.StreamEvents:input_type -> caravan.v1.StreamEventsRequest
-	30, // 48: caravan.v1.OperatorService.GetCluster:input_type -> caravan.v1.GetClusterRequest
-	33, // 49: caravan.v1.OperatorService.JoinServer:input_type -> caravan.v1.JoinServerRequest
-	35, // 50: caravan.v1.OperatorService.RemoveServer:input_type -> caravan.v1.RemoveServerRequest
-	37, // 51: caravan.v1.OperatorService.TransferLeadership:input_type -> caravan.v1.TransferLeadershipRequest
-	51, // 52: caravan.v1.BlobService.PutBlob:input_type -> caravan.v1.PutBlobRequest
-	54, // 53: caravan.v1.BlobService.GetBlob:input_type -> caravan.v1.GetBlobRequest
-	39, // 54: caravan.v1.AgentService.RegisterNode:input_type -> caravan.v1.RegisterNodeRequest
-	41, // 55: caravan.v1.AgentService.Heartbeat:input_type -> caravan.v1.HeartbeatRequest
-	43, // 56: caravan.v1.AgentService.WatchAllocations:input_type -> caravan.v1.WatchAllocationsRequest
-	48, // 57: caravan.v1.AgentService.ReportAllocations:input_type -> caravan.v1.ReportAllocationsRequest
-	56, // 58: caravan.v1.TaskService.ReadTaskLogs:input_type -> caravan.v1.ReadTaskLogsRequest
-	17, // 59: caravan.v1.TaskService.ExecTask:input_type -> caravan.v1.ExecRequest
-	1,  // 60: caravan.v1.JobService.SubmitJob:output_type -> caravan.v1.SubmitJobResponse
-	3,  // 61: caravan.v1.JobService.DryRunJob:output_type -> caravan.v1.DryRunJobResponse
-	63, // 62: caravan.v1.JobService.GetJob:output_type -> caravan.v1.Job
-	6,  // 63: caravan.v1.JobService.ListJobs:output_type -> caravan.v1.ListJobsResponse
-	63, // 64: caravan.v1.JobService.StopJob:output_type -> caravan.v1.Job
-	9,  // 65: caravan.v1.JobService.RetryJob:output_type -> caravan.v1.RetryJobResponse
-	11, // 66: caravan.v1.JobService.ListTasks:output_type -> caravan.v1.ListTasksResponse
-	61, // 67: caravan.v1.JobService.ExplainJob:output_type -> caravan.v1.Explanation
-	77, // 68: caravan.v1.JobService.ExplainAllocation:output_type -> caravan.v1.AllocationExplanation
-	63, // 69: caravan.v1.JobService.WatchJob:output_type -> caravan.v1.Job
-	16, // 70: caravan.v1.JobService.ReadLogs:output_type -> caravan.v1.LogChunk
-	20, // 71: caravan.v1.JobService.Exec:output_type -> caravan.v1.ExecResponse
-	22, // 72: caravan.v1.NodeService.ListNodes:output_type -> caravan.v1.ListNodesResponse
-	66, // 73: caravan.v1.NodeService.GetNode:output_type -> caravan.v1.Node
-	66, // 74: caravan.v1.NodeService.DrainNode:output_type -> caravan.v1.Node
-	26, // 75: caravan.v1.QueueService.ListQueues:output_type -> caravan.v1.ListQueuesResponse
-	68, // 76: caravan.v1.QueueService.PutQueue:output_type -> caravan.v1.Queue
-	29, // 77: caravan.v1.EventService.StreamEvents:output_type -> caravan.v1.Event
-	31, // 78: caravan.v1.OperatorService.GetCluster:output_type -> caravan.v1.Cluster
-	34, // 79: caravan.v1.OperatorService.JoinServer:output_type -> caravan.v1.JoinServerResponse
-	36, // 80: caravan.v1.OperatorService.RemoveServer:output_type -> caravan.v1.RemoveServerResponse
-	38, // 81: caravan.v1.OperatorService.TransferLeadership:output_type -> caravan.v1.TransferLeadershipResponse
-	53, // 82: caravan.v1.BlobService.PutBlob:output_type -> caravan.v1.PutBlobResponse
-	55, // 83: caravan.v1.BlobService.GetBlob:output_type -> caravan.v1.BlobChunk
-	40, // 84: caravan.v1.AgentService.RegisterNode:output_type -> caravan.v1.RegisterNodeResponse
-	42, // 85: caravan.v1.AgentService.Heartbeat:output_type -> caravan.v1.HeartbeatResponse
-	44, // 86: caravan.v1.AgentService.WatchAllocations:output_type -> caravan.v1.AllocationUpdate
-	50, // 87: caravan.v1.AgentService.ReportAllocations:output_type -> caravan.v1.ReportAllocationsResponse
-	16, // 88: caravan.v1.TaskService.ReadTaskLogs:output_type -> caravan.v1.LogChunk
-	20, // 89: caravan.v1.TaskService.ExecTask:output_type -> caravan.v1.ExecResponse
-	60, // [60:90] is the sub-list for method output_type
-	30, // [30:60] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	64, // 6: caravan.v1.StopJobRequest.matrix:type_name -> caravan.v1.AxisCondition
+	63, // 7: caravan.v1.RetryJobResponse.job:type_name -> caravan.v1.Job
+	65, // 8: caravan.v1.ListTasksRequest.states:type_name -> caravan.v1.TaskState
+	66, // 9: caravan.v1.ListTasksResponse.tasks:type_name -> caravan.v1.Task
+	18, // 10: caravan.v1.ExecRequest.start:type_name -> caravan.v1.ExecStart
+	19, // 11: caravan.v1.ExecRequest.resize:type_name -> caravan.v1.TerminalSize
+	19, // 12: caravan.v1.ExecStart.size:type_name -> caravan.v1.TerminalSize
+	67, // 13: caravan.v1.ListNodesResponse.nodes:type_name -> caravan.v1.Node
+	68, // 14: caravan.v1.ListQueuesResponse.queues:type_name -> caravan.v1.QueueStatus
+	69, // 15: caravan.v1.PutQueueRequest.queue:type_name -> caravan.v1.Queue
+	32, // 16: caravan.v1.Cluster.servers:type_name -> caravan.v1.Server
+	70, // 17: caravan.v1.RegisterNodeRequest.info:type_name -> caravan.v1.NodeInfo
+	45, // 18: caravan.v1.AllocationUpdate.assignments:type_name -> caravan.v1.Assignment
+	71, // 19: caravan.v1.Assignment.allocation:type_name -> caravan.v1.Allocation
+	72, // 20: caravan.v1.Assignment.group:type_name -> caravan.v1.TaskGroup
+	73, // 21: caravan.v1.Assignment.variant:type_name -> caravan.v1.Variant
+	46, // 22: caravan.v1.Assignment.gang:type_name -> caravan.v1.Gang
+	74, // 23: caravan.v1.Assignment.workspace:type_name -> caravan.v1.Workspace
+	47, // 24: caravan.v1.Gang.nodes:type_name -> caravan.v1.GangNode
+	49, // 25: caravan.v1.ReportAllocationsRequest.reports:type_name -> caravan.v1.AllocationReport
+	75, // 26: caravan.v1.AllocationReport.state:type_name -> caravan.v1.AllocationState
+	76, // 27: caravan.v1.AllocationReport.exit:type_name -> caravan.v1.Exit
+	77, // 28: caravan.v1.AllocationReport.usage:type_name -> caravan.v1.Usage
+	52, // 29: caravan.v1.PutBlobRequest.header:type_name -> caravan.v1.BlobHeader
+	58, // 30: caravan.v1.ErrorDetail.fields:type_name -> caravan.v1.FieldViolation
+	0,  // 31: caravan.v1.JobService.SubmitJob:input_type -> caravan.v1.SubmitJobRequest
+	2,  // 32: caravan.v1.JobService.DryRunJob:input_type -> caravan.v1.DryRunJobRequest
+	4,  // 33: caravan.v1.JobService.GetJob:input_type -> caravan.v1.GetJobRequest
+	5,  // 34: caravan.v1.JobService.ListJobs:input_type -> caravan.v1.ListJobsRequest
+	7,  // 35: caravan.v1.JobService.StopJob:input_type -> caravan.v1.StopJobRequest
+	8,  // 36: caravan.v1.JobService.RetryJob:input_type -> caravan.v1.RetryJobRequest
+	10, // 37: caravan.v1.JobService.ListTasks:input_type -> caravan.v1.ListTasksRequest
+	12, // 38: caravan.v1.JobService.ExplainJob:input_type -> caravan.v1.ExplainJobRequest
+	14, // 39: caravan.v1.JobService.ExplainAllocation:input_type -> caravan.v1.ExplainAllocationRequest
+	13, // 40: caravan.v1.JobService.WatchJob:input_type -> caravan.v1.WatchJobRequest
+	15, // 41: caravan.v1.JobService.ReadLogs:input_type -> caravan.v1.ReadLogsRequest
+	17, // 42: caravan.v1.JobService.Exec:input_type -> caravan.v1.ExecRequest
+	21, // 43: caravan.v1.NodeService.ListNodes:input_type -> caravan.v1.ListNodesRequest
+	23, // 44: caravan.v1.NodeService.GetNode:input_type -> caravan.v1.GetNodeRequest
+	24, // 45: caravan.v1.NodeService.DrainNode:input_type -> caravan.v1.DrainNodeRequest
+	25, // 46: caravan.v1.QueueService.ListQueues:input_type -> caravan.v1.ListQueuesRequest
+	27, // 47: caravan.v1.QueueService.PutQueue:input_type -> caravan.v1.PutQueueRequest
+	28, // 48: caravan.v1.EventService.StreamEvents:input_type -> caravan.v1.StreamEventsRequest
+	30, // 49: caravan.v1.OperatorService.GetCluster:input_type -> caravan.v1.GetClusterRequest
+	33, // 50: caravan.v1.OperatorService.JoinServer:input_type -> caravan.v1.JoinServerRequest
+	35, // 51: caravan.v1.OperatorService.RemoveServer:input_type -> caravan.v1.RemoveServerRequest
+	37, // 52: caravan.v1.OperatorService.TransferLeadership:input_type -> caravan.v1.TransferLeadershipRequest
+	51, // 53: caravan.v1.BlobService.PutBlob:input_type -> caravan.v1.PutBlobRequest
+	54, // 54: caravan.v1.BlobService.GetBlob:input_type -> caravan.v1.GetBlobRequest
+	39, // 55: caravan.v1.AgentService.RegisterNode:input_type -> caravan.v1.RegisterNodeRequest
+	41, // 56: caravan.v1.AgentService.Heartbeat:input_type -> caravan.v1.HeartbeatRequest
+	43, // 57: caravan.v1.AgentService.WatchAllocations:input_type -> caravan.v1.WatchAllocationsRequest
+	48, // 58: caravan.v1.AgentService.ReportAllocations:input_type -> caravan.v1.ReportAllocationsRequest
+	56, // 59: caravan.v1.TaskService.ReadTaskLogs:input_type -> caravan.v1.ReadTaskLogsRequest
+	17, // 60: caravan.v1.TaskService.ExecTask:input_type -> caravan.v1.ExecRequest
+	1,  // 61: caravan.v1.JobService.SubmitJob:output_type -> caravan.v1.SubmitJobResponse
+	3,  // 62: caravan.v1.JobService.DryRunJob:output_type -> caravan.v1.DryRunJobResponse
+	63, // 63: caravan.v1.JobService.GetJob:output_type -> caravan.v1.Job
+	6,  // 64: caravan.v1.JobService.ListJobs:output_type -> caravan.v1.ListJobsResponse
+	63, // 65: caravan.v1.JobService.StopJob:output_type -> caravan.v1.Job
+	9,  // 66: caravan.v1.JobService.RetryJob:output_type -> caravan.v1.RetryJobResponse
+	11, // 67: caravan.v1.JobService.ListTasks:output_type -> caravan.v1.ListTasksResponse
+	61, // 68: caravan.v1.JobService.ExplainJob:output_type -> caravan.v1.Explanation
+	78, // 69: caravan.v1.JobService.ExplainAllocation:output_type -> caravan.v1.AllocationExplanation
+	63, // 70: caravan.v1.JobService.WatchJob:output_type -> caravan.v1.Job
+	16, // 71: caravan.v1.JobService.ReadLogs:output_type -> caravan.v1.LogChunk
+	20, // 72: caravan.v1.JobService.Exec:output_type -> caravan.v1.ExecResponse
+	22, // 73: caravan.v1.NodeService.ListNodes:output_type -> caravan.v1.ListNodesResponse
+	67, // 74: caravan.v1.NodeService.GetNode:output_type -> caravan.v1.Node
+	67, // 75: caravan.v1.NodeService.DrainNode:output_type -> caravan.v1.Node
+	26, // 76: caravan.v1.QueueService.ListQueues:output_type -> caravan.v1.ListQueuesResponse
+	69, // 77: caravan.v1.QueueService.PutQueue:output_type -> caravan.v1.Queue
+	29, // 78: caravan.v1.EventService.StreamEvents:output_type -> caravan.v1.Event
+	31, // 79: caravan.v1.OperatorService.GetCluster:output_type -> caravan.v1.Cluster
+	34, // 80: caravan.v1.OperatorService.JoinServer:output_type -> caravan.v1.JoinServerResponse
+	36, // 81: caravan.v1.OperatorService.RemoveServer:output_type -> caravan.v1.RemoveServerResponse
+	38, // 82: caravan.v1.OperatorService.TransferLeadership:output_type -> caravan.v1.TransferLeadershipResponse
+	53, // 83: caravan.v1.BlobService.PutBlob:output_type -> caravan.v1.PutBlobResponse
+	55, // 84: caravan.v1.BlobService.GetBlob:output_type -> caravan.v1.BlobChunk
+	40, // 85: caravan.v1.AgentService.RegisterNode:output_type -> caravan.v1.RegisterNodeResponse
+	42, // 86: caravan.v1.AgentService.Heartbeat:output_type -> caravan.v1.HeartbeatResponse
+	44, // 87: caravan.v1.AgentService.WatchAllocations:output_type -> caravan.v1.AllocationUpdate
+	50, // 88: caravan.v1.AgentService.ReportAllocations:output_type -> caravan.v1.ReportAllocationsResponse
+	16, // 89: caravan.v1.TaskService.ReadTaskLogs:output_type -> caravan.v1.LogChunk
+	20, // 90: caravan.v1.TaskService.ExecTask:output_type -> caravan.v1.ExecResponse
+	61, // [61:91] is the sub-list for method output_type
+	31, // [31:61] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_service_proto_init() }

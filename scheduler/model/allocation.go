@@ -57,6 +57,8 @@ const (
 	ReasonShimLost      = "shim-lost"
 	ReasonNodeLost      = "node-lost"
 	ReasonGang          = "gang"
+	// ReasonEarlyStop ends a point of a sweep for good.
+	ReasonEarlyStop = "early-stop"
 )
 
 // Usage is what an attempt used.

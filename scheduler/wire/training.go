@@ -33,6 +33,15 @@ func MatrixFromProto(ps []*pb.Axis) model.Matrix {
 	return m
 }
 
+// ConditionsFromProto converts conditions on the axes of a sweep.
+func ConditionsFromProto(ps []*pb.AxisCondition) []model.Condition {
+	var cs []model.Condition
+	for _, p := range ps {
+		cs = append(cs, model.Condition{Axis: p.Axis, Values: p.Values})
+	}
+	return cs
+}
+
 func matrixToProto(m model.Matrix) []*pb.Axis {
 	var ps []*pb.Axis
 	for i := range m {

@@ -289,14 +289,15 @@ func (s *stage) cutOff() (submit *exec.Cmd, output *bytes.Buffer) {
 		s.t.Fatal(err)
 	}
 	next := s.await("the next epoch", func(e ring.Event) bool { return e.Kind == "start" && e.Epoch == 2 })
-	var last ring.Event
+	var last [2]ring.Event // by rank
 	for _, e := range s.events() {
-		if e.Epoch == 1 && e.NS > last.NS {
-			last = e
+		if e.Epoch == 1 && e.NS > last[e.Rank].NS {
+			last[e.Rank] = e
 		}
 	}
-	s.t.Logf("cut off a%d: the last sign of epoch 1 (rank %d) came %v later, epoch 2 began %v after that",
-		agent, last.Rank, time.Unix(0, last.NS).Sub(began).Round(time.Second/10), time.Duration(next.NS-last.NS).Round(time.Second/10))
+	after := func(e ring.Event) time.Duration { return time.Unix(0, e.NS).Sub(began).Round(time.Second / 10) }
+	s.t.Logf("cut off a%d: the last sign of rank 1, there, came %v later, that of rank 0 %v later, epoch 2 began %v later",
+		agent, after(last[1]), after(last[0]), after(next))
 	if err := s.network.Heal(agent - 1); err != nil {
 		s.t.Fatal(err)
 	}
