@@ -2,6 +2,7 @@ package runner
 
 import (
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -18,7 +19,7 @@ func joined(spec driver.AllocSpec, g *pb.Gang) driver.AllocSpec {
 	}
 	spec.Env = underlay(spec.Env, sockets(interfaceTowards(g)))
 	if limit, ok := lockedMemory(); ok {
-		spec.Rlimits = append(spec.Rlimits[:len(spec.Rlimits):len(spec.Rlimits)], limit)
+		spec.Rlimits = append(slices.Clip(spec.Rlimits), limit)
 	}
 	return spec
 }

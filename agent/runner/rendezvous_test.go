@@ -84,7 +84,7 @@ func TestRanksFindEachOtherByTheirEnvironment(t *testing.T) {
 				k, v, _ := strings.Cut(kv, "=")
 				env[k], _, _ = strings.Cut(v, " ")
 			}
-			for _, w := range strings.Fields(c.want) {
+			for w := range strings.FieldsSeq(c.want) {
 				k, v, set := strings.Cut(w, "=")
 				if got, ok := env[strings.TrimPrefix(k, "-")]; ok != set || got != v {
 					t.Errorf("%s: got %q (set: %v)", w, got, ok)

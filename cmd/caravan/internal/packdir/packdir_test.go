@@ -70,13 +70,23 @@ func TestTheSameFilesGiveTheSameArchive(t *testing.T) {
 
 func TestWhatIsIgnoredStaysBehind(t *testing.T) {
 	for _, c := range []struct{ ignore, name, want string }{
-		{"*.ckpt", "a.ckpt", ""}, {"*.ckpt", "runs/a.ckpt", "runs/"},
-		{"/data", "data/x", ""}, {"/data", "src/data", "src/ src/data"},
-		{"data/", "src/data/x", "src/"}, {"data/", "data", "data"},
-		{"a/**/z", "a/b/c/z", "a/ a/b/ a/b/c/"}, {"a/**/z", "a/z", "a/"},
-		{"*.py\n!train.py", "train.py", "train.py"}, {"*.py\n!train.py", "old.py", ""},
-		{"# x\n\nx", "x", ""}, {"[a-c]?", "b1", ""}, {"[!a]1", "b1", ""}, {"[!a]1", "a1", "a1"},
-		{`\#x`, "#x", ""}, {"(", "(", ""}, {"", ".git/config", ""},
+		{"*.ckpt", "a.ckpt", ""},
+		{"*.ckpt", "runs/a.ckpt", "runs/"},
+		{"/data", "data/x", ""},
+		{"/data", "src/data", "src/ src/data"},
+		{"data/", "src/data/x", "src/"},
+		{"data/", "data", "data"},
+		{"a/**/z", "a/b/c/z", "a/ a/b/ a/b/c/"},
+		{"a/**/z", "a/z", "a/"},
+		{"*.py\n!train.py", "train.py", "train.py"},
+		{"*.py\n!train.py", "old.py", ""},
+		{"# x\n\nx", "x", ""},
+		{"[a-c]?", "b1", ""},
+		{"[!a]1", "b1", ""},
+		{"[!a]1", "a1", "a1"},
+		{`\#x`, "#x", ""},
+		{"(", "(", ""},
+		{"", ".git/config", ""},
 	} {
 		dir := tree(t, map[string]string{".caravanignore": c.ignore + "\n.caravanignore", c.name: "x"})
 		if _, names := pack(t, dir); strings.Join(names, " ") != c.want {
