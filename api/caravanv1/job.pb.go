@@ -394,7 +394,9 @@ type JobSpec struct {
 	Priority int32        `protobuf:"varint,3,opt,name=priority,proto3" json:"priority,omitempty"`
 	Groups   []*TaskGroup `protobuf:"bytes,4,rep,name=groups,proto3" json:"groups,omitempty"`
 	// Free key/value pairs for the user's own filing.
-	Labels        map[string]string `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Labels map[string]string `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Files that every task finds in its working directory.
+	Workspace     *Workspace `protobuf:"bytes,20,opt,name=workspace,proto3" json:"workspace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -464,6 +466,78 @@ func (x *JobSpec) GetLabels() map[string]string {
 	return nil
 }
 
+func (x *JobSpec) GetWorkspace() *Workspace {
+	if x != nil {
+		return x.Workspace
+	}
+	return nil
+}
+
+// Workspace is a directory that was packed and sent along with a job.
+type Workspace struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 of the packed directory, in lower-case hexadecimal digits: its name
+	// in BlobService.
+	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Size of the packed directory.
+	Bytes int64 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// The directory as its user wrote it, for people.
+	Path          string `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Workspace) Reset() {
+	*x = Workspace{}
+	mi := &file_caravan_v1_job_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Workspace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Workspace) ProtoMessage() {}
+
+func (x *Workspace) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_job_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Workspace.ProtoReflect.Descriptor instead.
+func (*Workspace) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Workspace) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *Workspace) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Workspace) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
 // TaskGroup is a set of alike tasks.
 type TaskGroup struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -506,14 +580,20 @@ type TaskGroup struct {
 	Isolation string `protobuf:"bytes,30,opt,name=isolation,proto3" json:"isolation,omitempty"`
 	// "at_most" or "at_least": whether a task waits until its lost attempt is known to be dead,
 	// or only until its node's lease has ended. Empty means at_most for a gang, else at_least.
-	Once          string `protobuf:"bytes,31,opt,name=once,proto3" json:"once,omitempty"`
+	Once string `protobuf:"bytes,31,opt,name=once,proto3" json:"once,omitempty"`
+	// Of a gang: no two tasks share a node, and the command starts the ranks of its
+	// node itself. Otherwise each task is one rank.
+	PerNode bool `protobuf:"varint,40,opt,name=per_node,json=perNode,proto3" json:"per_node,omitempty"`
+	// Axes of a sweep. Index i stands for the i-th combination of their values;
+	// the last axis varies fastest. The indices are then 0 to combinations - 1.
+	Matrix        []*Axis `protobuf:"bytes,41,rep,name=matrix,proto3" json:"matrix,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TaskGroup) Reset() {
 	*x = TaskGroup{}
-	mi := &file_caravan_v1_job_proto_msgTypes[1]
+	mi := &file_caravan_v1_job_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -525,7 +605,7 @@ func (x *TaskGroup) String() string {
 func (*TaskGroup) ProtoMessage() {}
 
 func (x *TaskGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[1]
+	mi := &file_caravan_v1_job_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -538,7 +618,7 @@ func (x *TaskGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskGroup.ProtoReflect.Descriptor instead.
 func (*TaskGroup) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{1}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *TaskGroup) GetName() string {
@@ -688,6 +768,20 @@ func (x *TaskGroup) GetOnce() string {
 	return ""
 }
 
+func (x *TaskGroup) GetPerNode() bool {
+	if x != nil {
+		return x.PerNode
+	}
+	return false
+}
+
+func (x *TaskGroup) GetMatrix() []*Axis {
+	if x != nil {
+		return x.Matrix
+	}
+	return nil
+}
+
 // Spread bounds how unevenly a group's running tasks lie over domains.
 type Spread struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -700,7 +794,7 @@ type Spread struct {
 
 func (x *Spread) Reset() {
 	*x = Spread{}
-	mi := &file_caravan_v1_job_proto_msgTypes[2]
+	mi := &file_caravan_v1_job_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -712,7 +806,7 @@ func (x *Spread) String() string {
 func (*Spread) ProtoMessage() {}
 
 func (x *Spread) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[2]
+	mi := &file_caravan_v1_job_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -725,7 +819,7 @@ func (x *Spread) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Spread.ProtoReflect.Descriptor instead.
 func (*Spread) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{2}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Spread) GetOver() Domain {
@@ -761,7 +855,7 @@ type Apart struct {
 
 func (x *Apart) Reset() {
 	*x = Apart{}
-	mi := &file_caravan_v1_job_proto_msgTypes[3]
+	mi := &file_caravan_v1_job_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -773,7 +867,7 @@ func (x *Apart) String() string {
 func (*Apart) ProtoMessage() {}
 
 func (x *Apart) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[3]
+	mi := &file_caravan_v1_job_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -786,7 +880,7 @@ func (x *Apart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Apart.ProtoReflect.Descriptor instead.
 func (*Apart) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{3}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Apart) GetJob() string {
@@ -824,6 +918,69 @@ func (x *Apart) GetOver() Domain {
 	return Domain_DOMAIN_UNSPECIFIED
 }
 
+// Axis is one parameter of a sweep: a list of texts, or a range of numbers.
+type Axis struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Letters, digits and '_', beginning with a letter.
+	Name   string   `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Values []string `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty"`
+	// Stands instead of values.
+	Range         *IndexRange `protobuf:"bytes,3,opt,name=range,proto3" json:"range,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Axis) Reset() {
+	*x = Axis{}
+	mi := &file_caravan_v1_job_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Axis) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Axis) ProtoMessage() {}
+
+func (x *Axis) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_job_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Axis.ProtoReflect.Descriptor instead.
+func (*Axis) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Axis) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Axis) GetValues() []string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *Axis) GetRange() *IndexRange {
+	if x != nil {
+		return x.Range
+	}
+	return nil
+}
+
 // IndexRange holds first, first+step, ... up to and including last.
 type IndexRange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -837,7 +994,7 @@ type IndexRange struct {
 
 func (x *IndexRange) Reset() {
 	*x = IndexRange{}
-	mi := &file_caravan_v1_job_proto_msgTypes[4]
+	mi := &file_caravan_v1_job_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -849,7 +1006,7 @@ func (x *IndexRange) String() string {
 func (*IndexRange) ProtoMessage() {}
 
 func (x *IndexRange) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[4]
+	mi := &file_caravan_v1_job_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -862,7 +1019,7 @@ func (x *IndexRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IndexRange.ProtoReflect.Descriptor instead.
 func (*IndexRange) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{4}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *IndexRange) GetFirst() int64 {
@@ -898,7 +1055,7 @@ type Dependency struct {
 
 func (x *Dependency) Reset() {
 	*x = Dependency{}
-	mi := &file_caravan_v1_job_proto_msgTypes[5]
+	mi := &file_caravan_v1_job_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -910,7 +1067,7 @@ func (x *Dependency) String() string {
 func (*Dependency) ProtoMessage() {}
 
 func (x *Dependency) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[5]
+	mi := &file_caravan_v1_job_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -923,7 +1080,7 @@ func (x *Dependency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dependency.ProtoReflect.Descriptor instead.
 func (*Dependency) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{5}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Dependency) GetGroup() string {
@@ -962,7 +1119,7 @@ type Variant struct {
 
 func (x *Variant) Reset() {
 	*x = Variant{}
-	mi := &file_caravan_v1_job_proto_msgTypes[6]
+	mi := &file_caravan_v1_job_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -974,7 +1131,7 @@ func (x *Variant) String() string {
 func (*Variant) ProtoMessage() {}
 
 func (x *Variant) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[6]
+	mi := &file_caravan_v1_job_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -987,7 +1144,7 @@ func (x *Variant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Variant.ProtoReflect.Descriptor instead.
 func (*Variant) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{6}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Variant) GetName() string {
@@ -1073,7 +1230,7 @@ type Resources struct {
 
 func (x *Resources) Reset() {
 	*x = Resources{}
-	mi := &file_caravan_v1_job_proto_msgTypes[7]
+	mi := &file_caravan_v1_job_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1085,7 +1242,7 @@ func (x *Resources) String() string {
 func (*Resources) ProtoMessage() {}
 
 func (x *Resources) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[7]
+	mi := &file_caravan_v1_job_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1098,7 +1255,7 @@ func (x *Resources) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resources.ProtoReflect.Descriptor instead.
 func (*Resources) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{7}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Resources) GetCpuMilli() int64 {
@@ -1155,7 +1312,7 @@ type DeviceRequest struct {
 
 func (x *DeviceRequest) Reset() {
 	*x = DeviceRequest{}
-	mi := &file_caravan_v1_job_proto_msgTypes[8]
+	mi := &file_caravan_v1_job_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1167,7 +1324,7 @@ func (x *DeviceRequest) String() string {
 func (*DeviceRequest) ProtoMessage() {}
 
 func (x *DeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[8]
+	mi := &file_caravan_v1_job_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1180,7 +1337,7 @@ func (x *DeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceRequest.ProtoReflect.Descriptor instead.
 func (*DeviceRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{8}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeviceRequest) GetKind() string {
@@ -1259,7 +1416,7 @@ type Constraint struct {
 
 func (x *Constraint) Reset() {
 	*x = Constraint{}
-	mi := &file_caravan_v1_job_proto_msgTypes[9]
+	mi := &file_caravan_v1_job_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1271,7 +1428,7 @@ func (x *Constraint) String() string {
 func (*Constraint) ProtoMessage() {}
 
 func (x *Constraint) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[9]
+	mi := &file_caravan_v1_job_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1284,7 +1441,7 @@ func (x *Constraint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Constraint.ProtoReflect.Descriptor instead.
 func (*Constraint) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{9}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Constraint) GetAttribute() string {
@@ -1322,7 +1479,7 @@ type AttributeValue struct {
 
 func (x *AttributeValue) Reset() {
 	*x = AttributeValue{}
-	mi := &file_caravan_v1_job_proto_msgTypes[10]
+	mi := &file_caravan_v1_job_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1334,7 +1491,7 @@ func (x *AttributeValue) String() string {
 func (*AttributeValue) ProtoMessage() {}
 
 func (x *AttributeValue) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[10]
+	mi := &file_caravan_v1_job_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1347,7 +1504,7 @@ func (x *AttributeValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttributeValue.ProtoReflect.Descriptor instead.
 func (*AttributeValue) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{10}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AttributeValue) GetValue() isAttributeValue_Value {
@@ -1403,7 +1560,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_caravan_v1_job_proto_msgTypes[11]
+	mi := &file_caravan_v1_job_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1415,7 +1572,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[11]
+	mi := &file_caravan_v1_job_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1428,7 +1585,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{11}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Output) GetPath() string {
@@ -1443,6 +1600,59 @@ func (x *Output) GetTo() string {
 		return x.To
 	}
 	return ""
+}
+
+// AxisCondition demands one of some values of an axis of a sweep.
+type AxisCondition struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Axis          string                 `protobuf:"bytes,1,opt,name=axis,proto3" json:"axis,omitempty"`
+	Values        []string               `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AxisCondition) Reset() {
+	*x = AxisCondition{}
+	mi := &file_caravan_v1_job_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AxisCondition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AxisCondition) ProtoMessage() {}
+
+func (x *AxisCondition) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_job_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AxisCondition.ProtoReflect.Descriptor instead.
+func (*AxisCondition) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *AxisCondition) GetAxis() string {
+	if x != nil {
+		return x.Axis
+	}
+	return ""
+}
+
+func (x *AxisCondition) GetValues() []string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
 }
 
 // Job is a submitted job with its progress.
@@ -1466,7 +1676,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_caravan_v1_job_proto_msgTypes[12]
+	mi := &file_caravan_v1_job_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1478,7 +1688,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[12]
+	mi := &file_caravan_v1_job_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1491,7 +1701,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{12}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Job) GetId() string {
@@ -1581,7 +1791,7 @@ type GroupStatus struct {
 
 func (x *GroupStatus) Reset() {
 	*x = GroupStatus{}
-	mi := &file_caravan_v1_job_proto_msgTypes[13]
+	mi := &file_caravan_v1_job_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1593,7 +1803,7 @@ func (x *GroupStatus) String() string {
 func (*GroupStatus) ProtoMessage() {}
 
 func (x *GroupStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[13]
+	mi := &file_caravan_v1_job_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1606,7 +1816,7 @@ func (x *GroupStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupStatus.ProtoReflect.Descriptor instead.
 func (*GroupStatus) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{13}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GroupStatus) GetName() string {
@@ -1684,7 +1894,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_caravan_v1_job_proto_msgTypes[14]
+	mi := &file_caravan_v1_job_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1696,7 +1906,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[14]
+	mi := &file_caravan_v1_job_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1709,7 +1919,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{14}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Task) GetJobId() string {
@@ -1794,7 +2004,7 @@ type Allocation struct {
 
 func (x *Allocation) Reset() {
 	*x = Allocation{}
-	mi := &file_caravan_v1_job_proto_msgTypes[15]
+	mi := &file_caravan_v1_job_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1806,7 +2016,7 @@ func (x *Allocation) String() string {
 func (*Allocation) ProtoMessage() {}
 
 func (x *Allocation) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[15]
+	mi := &file_caravan_v1_job_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1819,7 +2029,7 @@ func (x *Allocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Allocation.ProtoReflect.Descriptor instead.
 func (*Allocation) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{15}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Allocation) GetId() string {
@@ -1991,7 +2201,7 @@ type DeviceShare struct {
 
 func (x *DeviceShare) Reset() {
 	*x = DeviceShare{}
-	mi := &file_caravan_v1_job_proto_msgTypes[16]
+	mi := &file_caravan_v1_job_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2003,7 +2213,7 @@ func (x *DeviceShare) String() string {
 func (*DeviceShare) ProtoMessage() {}
 
 func (x *DeviceShare) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[16]
+	mi := &file_caravan_v1_job_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2016,7 +2226,7 @@ func (x *DeviceShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceShare.ProtoReflect.Descriptor instead.
 func (*DeviceShare) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{16}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DeviceShare) GetDeviceId() string {
@@ -2068,7 +2278,7 @@ type Exit struct {
 	Code   int32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
 	Signal int32 `protobuf:"varint,2,opt,name=signal,proto3" json:"signal,omitempty"`
 	// One of exited, signaled, oom, time-limit, stopped, launch-failed, verify,
-	// output-missing, scratch, publish-failed, shim-lost, node-lost, gang, device-fault, host-fault.
+	// output-missing, scratch, publish-failed, shim-lost, node-lost, gang, early-stop, device-fault, host-fault.
 	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	Message       string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2077,7 +2287,7 @@ type Exit struct {
 
 func (x *Exit) Reset() {
 	*x = Exit{}
-	mi := &file_caravan_v1_job_proto_msgTypes[17]
+	mi := &file_caravan_v1_job_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2089,7 +2299,7 @@ func (x *Exit) String() string {
 func (*Exit) ProtoMessage() {}
 
 func (x *Exit) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[17]
+	mi := &file_caravan_v1_job_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2102,7 +2312,7 @@ func (x *Exit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exit.ProtoReflect.Descriptor instead.
 func (*Exit) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{17}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Exit) GetCode() int32 {
@@ -2150,7 +2360,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_caravan_v1_job_proto_msgTypes[18]
+	mi := &file_caravan_v1_job_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2162,7 +2372,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[18]
+	mi := &file_caravan_v1_job_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2175,7 +2385,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{18}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Usage) GetCpuMs() int64 {
@@ -2228,7 +2438,7 @@ type TaskUsage struct {
 
 func (x *TaskUsage) Reset() {
 	*x = TaskUsage{}
-	mi := &file_caravan_v1_job_proto_msgTypes[19]
+	mi := &file_caravan_v1_job_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2240,7 +2450,7 @@ func (x *TaskUsage) String() string {
 func (*TaskUsage) ProtoMessage() {}
 
 func (x *TaskUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[19]
+	mi := &file_caravan_v1_job_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2253,7 +2463,7 @@ func (x *TaskUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskUsage.ProtoReflect.Descriptor instead.
 func (*TaskUsage) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{19}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *TaskUsage) GetAllocationId() string {
@@ -2301,7 +2511,7 @@ type Limit struct {
 
 func (x *Limit) Reset() {
 	*x = Limit{}
-	mi := &file_caravan_v1_job_proto_msgTypes[20]
+	mi := &file_caravan_v1_job_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2313,7 +2523,7 @@ func (x *Limit) String() string {
 func (*Limit) ProtoMessage() {}
 
 func (x *Limit) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[20]
+	mi := &file_caravan_v1_job_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2326,7 +2536,7 @@ func (x *Limit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limit.ProtoReflect.Descriptor instead.
 func (*Limit) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{20}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Limit) GetName() string {
@@ -2381,7 +2591,7 @@ type DeviceUsage struct {
 
 func (x *DeviceUsage) Reset() {
 	*x = DeviceUsage{}
-	mi := &file_caravan_v1_job_proto_msgTypes[21]
+	mi := &file_caravan_v1_job_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2393,7 +2603,7 @@ func (x *DeviceUsage) String() string {
 func (*DeviceUsage) ProtoMessage() {}
 
 func (x *DeviceUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[21]
+	mi := &file_caravan_v1_job_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2406,7 +2616,7 @@ func (x *DeviceUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceUsage.ProtoReflect.Descriptor instead.
 func (*DeviceUsage) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{21}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DeviceUsage) GetDeviceId() string {
@@ -2456,16 +2666,21 @@ var File_caravan_v1_job_proto protoreflect.FileDescriptor
 const file_caravan_v1_job_proto_rawDesc = "" +
 	"\n" +
 	"\x14caravan/v1/job.proto\x12\n" +
-	"caravan.v1\"\xf2\x01\n" +
+	"caravan.v1\"\xa7\x02\n" +
 	"\aJobSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x1a\n" +
 	"\bpriority\x18\x03 \x01(\x05R\bpriority\x12-\n" +
 	"\x06groups\x18\x04 \x03(\v2\x15.caravan.v1.TaskGroupR\x06groups\x127\n" +
-	"\x06labels\x18\x05 \x03(\v2\x1f.caravan.v1.JobSpec.LabelsEntryR\x06labels\x1a9\n" +
+	"\x06labels\x18\x05 \x03(\v2\x1f.caravan.v1.JobSpec.LabelsEntryR\x06labels\x123\n" +
+	"\tworkspace\x18\x14 \x01(\v2\x15.caravan.v1.WorkspaceR\tworkspace\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbb\x06\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"M\n" +
+	"\tWorkspace\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x03R\x05bytes\x12\x12\n" +
+	"\x04path\x18\x03 \x01(\tR\x04path\"\x80\a\n" +
 	"\tTaskGroup\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x120\n" +
 	"\aindices\x18\x02 \x03(\v2\x16.caravan.v1.IndexRangeR\aindices\x12\x14\n" +
@@ -2491,7 +2706,9 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\n" +
 	"apart_from\x18\x13 \x03(\v2\x11.caravan.v1.ApartR\tapartFrom\x12\x1c\n" +
 	"\tisolation\x18\x1e \x01(\tR\tisolation\x12\x12\n" +
-	"\x04once\x18\x1f \x01(\tR\x04once\x1a6\n" +
+	"\x04once\x18\x1f \x01(\tR\x04once\x12\x19\n" +
+	"\bper_node\x18( \x01(\bR\aperNode\x12(\n" +
+	"\x06matrix\x18) \x03(\v2\x10.caravan.v1.AxisR\x06matrix\x1a6\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"K\n" +
@@ -2504,7 +2721,11 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x05value\x18\x03 \x01(\tR\x05value\x12\x1d\n" +
 	"\n" +
 	"with_value\x18\x04 \x01(\bR\twithValue\x12&\n" +
-	"\x04over\x18\x05 \x01(\x0e2\x12.caravan.v1.DomainR\x04over\"J\n" +
+	"\x04over\x18\x05 \x01(\x0e2\x12.caravan.v1.DomainR\x04over\"`\n" +
+	"\x04Axis\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06values\x18\x02 \x03(\tR\x06values\x12,\n" +
+	"\x05range\x18\x03 \x01(\v2\x16.caravan.v1.IndexRangeR\x05range\"J\n" +
 	"\n" +
 	"IndexRange\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\x03R\x05first\x12\x12\n" +
@@ -2557,7 +2778,10 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x05value\",\n" +
 	"\x06Output\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x0e\n" +
-	"\x02to\x18\x02 \x01(\tR\x02to\"\xc8\x02\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\";\n" +
+	"\rAxisCondition\x12\x12\n" +
+	"\x04axis\x18\x01 \x01(\tR\x04axis\x12\x16\n" +
+	"\x06values\x18\x02 \x03(\tR\x06values\"\xc8\x02\n" +
 	"\x03Job\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x04spec\x18\x02 \x01(\v2\x13.caravan.v1.JobSpecR\x04spec\x12\x14\n" +
@@ -2712,7 +2936,7 @@ func file_caravan_v1_job_proto_rawDescGZIP() []byte {
 }
 
 var file_caravan_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_caravan_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_caravan_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_caravan_v1_job_proto_goTypes = []any{
 	(Domain)(0),            // 0: caravan.v1.Domain
 	(Operator)(0),          // 1: caravan.v1.Operator
@@ -2721,70 +2945,76 @@ var file_caravan_v1_job_proto_goTypes = []any{
 	(AllocationState)(0),   // 4: caravan.v1.AllocationState
 	(Enforcement)(0),       // 5: caravan.v1.Enforcement
 	(*JobSpec)(nil),        // 6: caravan.v1.JobSpec
-	(*TaskGroup)(nil),      // 7: caravan.v1.TaskGroup
-	(*Spread)(nil),         // 8: caravan.v1.Spread
-	(*Apart)(nil),          // 9: caravan.v1.Apart
-	(*IndexRange)(nil),     // 10: caravan.v1.IndexRange
-	(*Dependency)(nil),     // 11: caravan.v1.Dependency
-	(*Variant)(nil),        // 12: caravan.v1.Variant
-	(*Resources)(nil),      // 13: caravan.v1.Resources
-	(*DeviceRequest)(nil),  // 14: caravan.v1.DeviceRequest
-	(*Constraint)(nil),     // 15: caravan.v1.Constraint
-	(*AttributeValue)(nil), // 16: caravan.v1.AttributeValue
-	(*Output)(nil),         // 17: caravan.v1.Output
-	(*Job)(nil),            // 18: caravan.v1.Job
-	(*GroupStatus)(nil),    // 19: caravan.v1.GroupStatus
-	(*Task)(nil),           // 20: caravan.v1.Task
-	(*Allocation)(nil),     // 21: caravan.v1.Allocation
-	(*DeviceShare)(nil),    // 22: caravan.v1.DeviceShare
-	(*Exit)(nil),           // 23: caravan.v1.Exit
-	(*Usage)(nil),          // 24: caravan.v1.Usage
-	(*TaskUsage)(nil),      // 25: caravan.v1.TaskUsage
-	(*Limit)(nil),          // 26: caravan.v1.Limit
-	(*DeviceUsage)(nil),    // 27: caravan.v1.DeviceUsage
-	nil,                    // 28: caravan.v1.JobSpec.LabelsEntry
-	nil,                    // 29: caravan.v1.TaskGroup.EnvEntry
-	nil,                    // 30: caravan.v1.Variant.EnvEntry
-	nil,                    // 31: caravan.v1.DeviceUsage.ValuesEntry
+	(*Workspace)(nil),      // 7: caravan.v1.Workspace
+	(*TaskGroup)(nil),      // 8: caravan.v1.TaskGroup
+	(*Spread)(nil),         // 9: caravan.v1.Spread
+	(*Apart)(nil),          // 10: caravan.v1.Apart
+	(*Axis)(nil),           // 11: caravan.v1.Axis
+	(*IndexRange)(nil),     // 12: caravan.v1.IndexRange
+	(*Dependency)(nil),     // 13: caravan.v1.Dependency
+	(*Variant)(nil),        // 14: caravan.v1.Variant
+	(*Resources)(nil),      // 15: caravan.v1.Resources
+	(*DeviceRequest)(nil),  // 16: caravan.v1.DeviceRequest
+	(*Constraint)(nil),     // 17: caravan.v1.Constraint
+	(*AttributeValue)(nil), // 18: caravan.v1.AttributeValue
+	(*Output)(nil),         // 19: caravan.v1.Output
+	(*AxisCondition)(nil),  // 20: caravan.v1.AxisCondition
+	(*Job)(nil),            // 21: caravan.v1.Job
+	(*GroupStatus)(nil),    // 22: caravan.v1.GroupStatus
+	(*Task)(nil),           // 23: caravan.v1.Task
+	(*Allocation)(nil),     // 24: caravan.v1.Allocation
+	(*DeviceShare)(nil),    // 25: caravan.v1.DeviceShare
+	(*Exit)(nil),           // 26: caravan.v1.Exit
+	(*Usage)(nil),          // 27: caravan.v1.Usage
+	(*TaskUsage)(nil),      // 28: caravan.v1.TaskUsage
+	(*Limit)(nil),          // 29: caravan.v1.Limit
+	(*DeviceUsage)(nil),    // 30: caravan.v1.DeviceUsage
+	nil,                    // 31: caravan.v1.JobSpec.LabelsEntry
+	nil,                    // 32: caravan.v1.TaskGroup.EnvEntry
+	nil,                    // 33: caravan.v1.Variant.EnvEntry
+	nil,                    // 34: caravan.v1.DeviceUsage.ValuesEntry
 }
 var file_caravan_v1_job_proto_depIdxs = []int32{
-	7,  // 0: caravan.v1.JobSpec.groups:type_name -> caravan.v1.TaskGroup
-	28, // 1: caravan.v1.JobSpec.labels:type_name -> caravan.v1.JobSpec.LabelsEntry
-	10, // 2: caravan.v1.TaskGroup.indices:type_name -> caravan.v1.IndexRange
-	11, // 3: caravan.v1.TaskGroup.depends_on:type_name -> caravan.v1.Dependency
-	12, // 4: caravan.v1.TaskGroup.variants:type_name -> caravan.v1.Variant
-	15, // 5: caravan.v1.TaskGroup.constraints:type_name -> caravan.v1.Constraint
-	29, // 6: caravan.v1.TaskGroup.env:type_name -> caravan.v1.TaskGroup.EnvEntry
-	17, // 7: caravan.v1.TaskGroup.outputs:type_name -> caravan.v1.Output
-	8,  // 8: caravan.v1.TaskGroup.spread:type_name -> caravan.v1.Spread
-	9,  // 9: caravan.v1.TaskGroup.apart_from:type_name -> caravan.v1.Apart
-	0,  // 10: caravan.v1.Spread.over:type_name -> caravan.v1.Domain
-	0,  // 11: caravan.v1.Apart.over:type_name -> caravan.v1.Domain
-	13, // 12: caravan.v1.Variant.resources:type_name -> caravan.v1.Resources
-	15, // 13: caravan.v1.Variant.constraints:type_name -> caravan.v1.Constraint
-	30, // 14: caravan.v1.Variant.env:type_name -> caravan.v1.Variant.EnvEntry
-	14, // 15: caravan.v1.Resources.devices:type_name -> caravan.v1.DeviceRequest
-	15, // 16: caravan.v1.DeviceRequest.constraints:type_name -> caravan.v1.Constraint
-	1,  // 17: caravan.v1.Constraint.operator:type_name -> caravan.v1.Operator
-	16, // 18: caravan.v1.Constraint.values:type_name -> caravan.v1.AttributeValue
-	6,  // 19: caravan.v1.Job.spec:type_name -> caravan.v1.JobSpec
-	2,  // 20: caravan.v1.Job.state:type_name -> caravan.v1.JobState
-	19, // 21: caravan.v1.Job.groups:type_name -> caravan.v1.GroupStatus
-	3,  // 22: caravan.v1.Task.state:type_name -> caravan.v1.TaskState
-	21, // 23: caravan.v1.Task.last:type_name -> caravan.v1.Allocation
-	22, // 24: caravan.v1.Allocation.devices:type_name -> caravan.v1.DeviceShare
-	4,  // 25: caravan.v1.Allocation.state:type_name -> caravan.v1.AllocationState
-	23, // 26: caravan.v1.Allocation.exit:type_name -> caravan.v1.Exit
-	24, // 27: caravan.v1.Allocation.usage:type_name -> caravan.v1.Usage
-	26, // 28: caravan.v1.TaskUsage.limits:type_name -> caravan.v1.Limit
-	27, // 29: caravan.v1.TaskUsage.devices:type_name -> caravan.v1.DeviceUsage
-	5,  // 30: caravan.v1.Limit.enforcement:type_name -> caravan.v1.Enforcement
-	31, // 31: caravan.v1.DeviceUsage.values:type_name -> caravan.v1.DeviceUsage.ValuesEntry
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	8,  // 0: caravan.v1.JobSpec.groups:type_name -> caravan.v1.TaskGroup
+	31, // 1: caravan.v1.JobSpec.labels:type_name -> caravan.v1.JobSpec.LabelsEntry
+	7,  // 2: caravan.v1.JobSpec.workspace:type_name -> caravan.v1.Workspace
+	12, // 3: caravan.v1.TaskGroup.indices:type_name -> caravan.v1.IndexRange
+	13, // 4: caravan.v1.TaskGroup.depends_on:type_name -> caravan.v1.Dependency
+	14, // 5: caravan.v1.TaskGroup.variants:type_name -> caravan.v1.Variant
+	17, // 6: caravan.v1.TaskGroup.constraints:type_name -> caravan.v1.Constraint
+	32, // 7: caravan.v1.TaskGroup.env:type_name -> caravan.v1.TaskGroup.EnvEntry
+	19, // 8: caravan.v1.TaskGroup.outputs:type_name -> caravan.v1.Output
+	9,  // 9: caravan.v1.TaskGroup.spread:type_name -> caravan.v1.Spread
+	10, // 10: caravan.v1.TaskGroup.apart_from:type_name -> caravan.v1.Apart
+	11, // 11: caravan.v1.TaskGroup.matrix:type_name -> caravan.v1.Axis
+	0,  // 12: caravan.v1.Spread.over:type_name -> caravan.v1.Domain
+	0,  // 13: caravan.v1.Apart.over:type_name -> caravan.v1.Domain
+	12, // 14: caravan.v1.Axis.range:type_name -> caravan.v1.IndexRange
+	15, // 15: caravan.v1.Variant.resources:type_name -> caravan.v1.Resources
+	17, // 16: caravan.v1.Variant.constraints:type_name -> caravan.v1.Constraint
+	33, // 17: caravan.v1.Variant.env:type_name -> caravan.v1.Variant.EnvEntry
+	16, // 18: caravan.v1.Resources.devices:type_name -> caravan.v1.DeviceRequest
+	17, // 19: caravan.v1.DeviceRequest.constraints:type_name -> caravan.v1.Constraint
+	1,  // 20: caravan.v1.Constraint.operator:type_name -> caravan.v1.Operator
+	18, // 21: caravan.v1.Constraint.values:type_name -> caravan.v1.AttributeValue
+	6,  // 22: caravan.v1.Job.spec:type_name -> caravan.v1.JobSpec
+	2,  // 23: caravan.v1.Job.state:type_name -> caravan.v1.JobState
+	22, // 24: caravan.v1.Job.groups:type_name -> caravan.v1.GroupStatus
+	3,  // 25: caravan.v1.Task.state:type_name -> caravan.v1.TaskState
+	24, // 26: caravan.v1.Task.last:type_name -> caravan.v1.Allocation
+	25, // 27: caravan.v1.Allocation.devices:type_name -> caravan.v1.DeviceShare
+	4,  // 28: caravan.v1.Allocation.state:type_name -> caravan.v1.AllocationState
+	26, // 29: caravan.v1.Allocation.exit:type_name -> caravan.v1.Exit
+	27, // 30: caravan.v1.Allocation.usage:type_name -> caravan.v1.Usage
+	29, // 31: caravan.v1.TaskUsage.limits:type_name -> caravan.v1.Limit
+	30, // 32: caravan.v1.TaskUsage.devices:type_name -> caravan.v1.DeviceUsage
+	5,  // 33: caravan.v1.Limit.enforcement:type_name -> caravan.v1.Enforcement
+	34, // 34: caravan.v1.DeviceUsage.values:type_name -> caravan.v1.DeviceUsage.ValuesEntry
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_job_proto_init() }
@@ -2792,7 +3022,7 @@ func file_caravan_v1_job_proto_init() {
 	if File_caravan_v1_job_proto != nil {
 		return
 	}
-	file_caravan_v1_job_proto_msgTypes[10].OneofWrappers = []any{
+	file_caravan_v1_job_proto_msgTypes[12].OneofWrappers = []any{
 		(*AttributeValue_Text)(nil),
 		(*AttributeValue_Milli)(nil),
 	}
@@ -2802,7 +3032,7 @@ func file_caravan_v1_job_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_job_proto_rawDesc), len(file_caravan_v1_job_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   26,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

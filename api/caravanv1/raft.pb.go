@@ -378,8 +378,11 @@ func (x *SubmitJob) GetOwner() string {
 }
 
 type StopJob struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	JobId         string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	JobId string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Only the points of a sweep that meet all conditions; empty means the whole job.
+	Matrix        []*AxisCondition `protobuf:"bytes,20,rep,name=matrix,proto3" json:"matrix,omitempty"`
+	Group         string           `protobuf:"bytes,21,opt,name=group,proto3" json:"group,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -417,6 +420,20 @@ func (*StopJob) Descriptor() ([]byte, []int) {
 func (x *StopJob) GetJobId() string {
 	if x != nil {
 		return x.JobId
+	}
+	return ""
+}
+
+func (x *StopJob) GetMatrix() []*AxisCondition {
+	if x != nil {
+		return x.Matrix
+	}
+	return nil
+}
+
+func (x *StopJob) GetGroup() string {
+	if x != nil {
+		return x.Group
 	}
 	return ""
 }
@@ -1713,6 +1730,8 @@ type GroupRecord struct {
 	Epoch         int32                  `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	VariantChosen int32                  `protobuf:"varint,7,opt,name=variant_chosen,json=variantChosen,proto3" json:"variant_chosen,omitempty"`
 	Restarts      int32                  `protobuf:"varint,8,opt,name=restarts,proto3" json:"restarts,omitempty"`
+	// Where the gang's present epoch meets, 0 for none yet.
+	Port          int32 `protobuf:"varint,30,opt,name=port,proto3" json:"port,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1799,6 +1818,13 @@ func (x *GroupRecord) GetVariantChosen() int32 {
 func (x *GroupRecord) GetRestarts() int32 {
 	if x != nil {
 		return x.Restarts
+	}
+	return 0
+}
+
+func (x *GroupRecord) GetPort() int32 {
+	if x != nil {
+		return x.Port
 	}
 	return 0
 }
@@ -2177,9 +2203,11 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\x02op\"J\n" +
 	"\tSubmitJob\x12'\n" +
 	"\x04spec\x18\x01 \x01(\v2\x13.caravan.v1.JobSpecR\x04spec\x12\x14\n" +
-	"\x05owner\x18\x02 \x01(\tR\x05owner\" \n" +
+	"\x05owner\x18\x02 \x01(\tR\x05owner\"i\n" +
 	"\aStopJob\x12\x15\n" +
-	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"7\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x121\n" +
+	"\x06matrix\x18\x14 \x03(\v2\x19.caravan.v1.AxisConditionR\x06matrix\x12\x14\n" +
+	"\x05group\x18\x15 \x01(\tR\x05group\"7\n" +
 	"\bRetryJob\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\"h\n" +
@@ -2268,7 +2296,7 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\brevision\x18\t \x01(\x04R\brevision\x12%\n" +
 	"\x0estop_requested\x18\n" +
 	" \x01(\bR\rstopRequested\x12/\n" +
-	"\x06groups\x18\v \x03(\v2\x17.caravan.v1.GroupRecordR\x06groups\"\xe8\x01\n" +
+	"\x06groups\x18\v \x03(\v2\x17.caravan.v1.GroupRecordR\x06groups\"\xfc\x01\n" +
 	"\vGroupRecord\x12\x18\n" +
 	"\awaiting\x18\x01 \x03(\x03R\awaiting\x12\x16\n" +
 	"\x06active\x18\x02 \x03(\x03R\x06active\x12\x1c\n" +
@@ -2277,7 +2305,8 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\astopped\x18\x05 \x03(\x03R\astopped\x12\x14\n" +
 	"\x05epoch\x18\x06 \x01(\x05R\x05epoch\x12%\n" +
 	"\x0evariant_chosen\x18\a \x01(\x05R\rvariantChosen\x12\x1a\n" +
-	"\brestarts\x18\b \x01(\x05R\brestarts\"\xb4\x01\n" +
+	"\brestarts\x18\b \x01(\x05R\brestarts\x12\x12\n" +
+	"\x04port\x18\x1e \x01(\x05R\x04port\"\xb4\x01\n" +
 	"\n" +
 	"TaskRecord\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
@@ -2354,15 +2383,16 @@ var file_caravan_v1_raft_proto_goTypes = []any{
 	(*RequestRecord)(nil),      // 25: caravan.v1.RequestRecord
 	(*HealthRecord)(nil),       // 26: caravan.v1.HealthRecord
 	(*JobSpec)(nil),            // 27: caravan.v1.JobSpec
-	(*DeviceShare)(nil),        // 28: caravan.v1.DeviceShare
-	(*AllocationReport)(nil),   // 29: caravan.v1.AllocationReport
-	(*NodeInfo)(nil),           // 30: caravan.v1.NodeInfo
-	(*HealthOrder)(nil),        // 31: caravan.v1.HealthOrder
-	(*Queue)(nil),              // 32: caravan.v1.Queue
-	(*Allocation)(nil),         // 33: caravan.v1.Allocation
-	(JobState)(0),              // 34: caravan.v1.JobState
-	(NodeState)(0),             // 35: caravan.v1.NodeState
-	(*HealthEntry)(nil),        // 36: caravan.v1.HealthEntry
+	(*AxisCondition)(nil),      // 28: caravan.v1.AxisCondition
+	(*DeviceShare)(nil),        // 29: caravan.v1.DeviceShare
+	(*AllocationReport)(nil),   // 30: caravan.v1.AllocationReport
+	(*NodeInfo)(nil),           // 31: caravan.v1.NodeInfo
+	(*HealthOrder)(nil),        // 32: caravan.v1.HealthOrder
+	(*Queue)(nil),              // 33: caravan.v1.Queue
+	(*Allocation)(nil),         // 34: caravan.v1.Allocation
+	(JobState)(0),              // 35: caravan.v1.JobState
+	(NodeState)(0),             // 36: caravan.v1.NodeState
+	(*HealthEntry)(nil),        // 37: caravan.v1.HealthEntry
 }
 var file_caravan_v1_raft_proto_depIdxs = []int32{
 	1,  // 0: caravan.v1.Command.submit_job:type_name -> caravan.v1.SubmitJob
@@ -2380,36 +2410,37 @@ var file_caravan_v1_raft_proto_depIdxs = []int32{
 	13, // 12: caravan.v1.Command.order_health:type_name -> caravan.v1.OrderHealth
 	11, // 13: caravan.v1.Command.silence_node:type_name -> caravan.v1.SilenceNode
 	27, // 14: caravan.v1.SubmitJob.spec:type_name -> caravan.v1.JobSpec
-	5,  // 15: caravan.v1.ApplyPlan.sets:type_name -> caravan.v1.PlacementSet
-	7,  // 16: caravan.v1.ApplyPlan.stops:type_name -> caravan.v1.PlannedStop
-	6,  // 17: caravan.v1.PlacementSet.placements:type_name -> caravan.v1.Placement
-	28, // 18: caravan.v1.Placement.devices:type_name -> caravan.v1.DeviceShare
-	29, // 19: caravan.v1.ReportAllocations.reports:type_name -> caravan.v1.AllocationReport
-	30, // 20: caravan.v1.RegisterNode.info:type_name -> caravan.v1.NodeInfo
-	31, // 21: caravan.v1.OrderHealth.order:type_name -> caravan.v1.HealthOrder
-	32, // 22: caravan.v1.PutQueue.queue:type_name -> caravan.v1.Queue
-	19, // 23: caravan.v1.SnapshotFrame.header:type_name -> caravan.v1.SnapshotHeader
-	21, // 24: caravan.v1.SnapshotFrame.job:type_name -> caravan.v1.JobRecord
-	23, // 25: caravan.v1.SnapshotFrame.task:type_name -> caravan.v1.TaskRecord
-	33, // 26: caravan.v1.SnapshotFrame.allocation:type_name -> caravan.v1.Allocation
-	24, // 27: caravan.v1.SnapshotFrame.node:type_name -> caravan.v1.NodeRecord
-	32, // 28: caravan.v1.SnapshotFrame.queue:type_name -> caravan.v1.Queue
-	25, // 29: caravan.v1.SnapshotFrame.request:type_name -> caravan.v1.RequestRecord
-	15, // 30: caravan.v1.SnapshotFrame.server:type_name -> caravan.v1.PutServer
-	20, // 31: caravan.v1.SnapshotFrame.footer:type_name -> caravan.v1.SnapshotFooter
-	26, // 32: caravan.v1.SnapshotFrame.health:type_name -> caravan.v1.HealthRecord
-	27, // 33: caravan.v1.JobRecord.spec:type_name -> caravan.v1.JobSpec
-	34, // 34: caravan.v1.JobRecord.state:type_name -> caravan.v1.JobState
-	22, // 35: caravan.v1.JobRecord.groups:type_name -> caravan.v1.GroupRecord
-	30, // 36: caravan.v1.NodeRecord.info:type_name -> caravan.v1.NodeInfo
-	35, // 37: caravan.v1.NodeRecord.state:type_name -> caravan.v1.NodeState
-	36, // 38: caravan.v1.HealthRecord.history:type_name -> caravan.v1.HealthEntry
-	31, // 39: caravan.v1.HealthRecord.order:type_name -> caravan.v1.HealthOrder
-	40, // [40:40] is the sub-list for method output_type
-	40, // [40:40] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	28, // 15: caravan.v1.StopJob.matrix:type_name -> caravan.v1.AxisCondition
+	5,  // 16: caravan.v1.ApplyPlan.sets:type_name -> caravan.v1.PlacementSet
+	7,  // 17: caravan.v1.ApplyPlan.stops:type_name -> caravan.v1.PlannedStop
+	6,  // 18: caravan.v1.PlacementSet.placements:type_name -> caravan.v1.Placement
+	29, // 19: caravan.v1.Placement.devices:type_name -> caravan.v1.DeviceShare
+	30, // 20: caravan.v1.ReportAllocations.reports:type_name -> caravan.v1.AllocationReport
+	31, // 21: caravan.v1.RegisterNode.info:type_name -> caravan.v1.NodeInfo
+	32, // 22: caravan.v1.OrderHealth.order:type_name -> caravan.v1.HealthOrder
+	33, // 23: caravan.v1.PutQueue.queue:type_name -> caravan.v1.Queue
+	19, // 24: caravan.v1.SnapshotFrame.header:type_name -> caravan.v1.SnapshotHeader
+	21, // 25: caravan.v1.SnapshotFrame.job:type_name -> caravan.v1.JobRecord
+	23, // 26: caravan.v1.SnapshotFrame.task:type_name -> caravan.v1.TaskRecord
+	34, // 27: caravan.v1.SnapshotFrame.allocation:type_name -> caravan.v1.Allocation
+	24, // 28: caravan.v1.SnapshotFrame.node:type_name -> caravan.v1.NodeRecord
+	33, // 29: caravan.v1.SnapshotFrame.queue:type_name -> caravan.v1.Queue
+	25, // 30: caravan.v1.SnapshotFrame.request:type_name -> caravan.v1.RequestRecord
+	15, // 31: caravan.v1.SnapshotFrame.server:type_name -> caravan.v1.PutServer
+	20, // 32: caravan.v1.SnapshotFrame.footer:type_name -> caravan.v1.SnapshotFooter
+	26, // 33: caravan.v1.SnapshotFrame.health:type_name -> caravan.v1.HealthRecord
+	27, // 34: caravan.v1.JobRecord.spec:type_name -> caravan.v1.JobSpec
+	35, // 35: caravan.v1.JobRecord.state:type_name -> caravan.v1.JobState
+	22, // 36: caravan.v1.JobRecord.groups:type_name -> caravan.v1.GroupRecord
+	31, // 37: caravan.v1.NodeRecord.info:type_name -> caravan.v1.NodeInfo
+	36, // 38: caravan.v1.NodeRecord.state:type_name -> caravan.v1.NodeState
+	37, // 39: caravan.v1.HealthRecord.history:type_name -> caravan.v1.HealthEntry
+	32, // 40: caravan.v1.HealthRecord.order:type_name -> caravan.v1.HealthOrder
+	41, // [41:41] is the sub-list for method output_type
+	41, // [41:41] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_raft_proto_init() }

@@ -421,9 +421,13 @@ func (x *ListJobsResponse) GetNextPageToken() string {
 }
 
 type StopJobRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	JobId         string                 `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	RequestId string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	JobId     string                 `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Only the points of a sweep that meet all conditions; empty means the whole job.
+	Matrix []*AxisCondition `protobuf:"bytes,20,rep,name=matrix,proto3" json:"matrix,omitempty"`
+	// Group of these points; empty when the job has one sweep.
+	Group         string `protobuf:"bytes,21,opt,name=group,proto3" json:"group,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -468,6 +472,20 @@ func (x *StopJobRequest) GetRequestId() string {
 func (x *StopJobRequest) GetJobId() string {
 	if x != nil {
 		return x.JobId
+	}
+	return ""
+}
+
+func (x *StopJobRequest) GetMatrix() []*AxisCondition {
+	if x != nil {
+		return x.Matrix
+	}
+	return nil
+}
+
+func (x *StopJobRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
 	}
 	return ""
 }
@@ -3592,9 +3610,13 @@ type Assignment struct {
 	Variant    *Variant               `protobuf:"bytes,3,opt,name=variant,proto3" json:"variant,omitempty"`
 	JobName    string                 `protobuf:"bytes,4,opt,name=job_name,json=jobName,proto3" json:"job_name,omitempty"`
 	Tasks      int64                  `protobuf:"varint,5,opt,name=tasks,proto3" json:"tasks,omitempty"`
-	// Gang members in order of rank, as node names; empty otherwise.
-	GangNodes     []string `protobuf:"bytes,6,rep,name=gang_nodes,json=gangNodes,proto3" json:"gang_nodes,omitempty"`
-	Owner         string   `protobuf:"bytes,7,opt,name=owner,proto3" json:"owner,omitempty"`
+	Owner      string                 `protobuf:"bytes,7,opt,name=owner,proto3" json:"owner,omitempty"`
+	// Set for a member of a gang.
+	Gang      *Gang      `protobuf:"bytes,20,opt,name=gang,proto3" json:"gang,omitempty"`
+	Workspace *Workspace `protobuf:"bytes,21,opt,name=workspace,proto3" json:"workspace,omitempty"`
+	// How long past the end of the lease a task that must not run twice may take to
+	// die, whatever grace its job asks for; 0 means that grace.
+	LeaseGraceMs  int64 `protobuf:"varint,22,opt,name=lease_grace_ms,json=leaseGraceMs,proto3" json:"lease_grace_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3664,18 +3686,183 @@ func (x *Assignment) GetTasks() int64 {
 	return 0
 }
 
-func (x *Assignment) GetGangNodes() []string {
-	if x != nil {
-		return x.GangNodes
-	}
-	return nil
-}
-
 func (x *Assignment) GetOwner() string {
 	if x != nil {
 		return x.Owner
 	}
 	return ""
+}
+
+func (x *Assignment) GetGang() *Gang {
+	if x != nil {
+		return x.Gang
+	}
+	return nil
+}
+
+func (x *Assignment) GetWorkspace() *Workspace {
+	if x != nil {
+		return x.Workspace
+	}
+	return nil
+}
+
+func (x *Assignment) GetLeaseGraceMs() int64 {
+	if x != nil {
+		return x.LeaseGraceMs
+	}
+	return 0
+}
+
+// Gang tells a member of a gang where it stands and where all meet.
+type Gang struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Nodes in order of the lowest rank on each; the first is that of rank 0.
+	Nodes     []*GangNode `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	Rank      int32       `protobuf:"varint,2,opt,name=rank,proto3" json:"rank,omitempty"`
+	WorldSize int32       `protobuf:"varint,3,opt,name=world_size,json=worldSize,proto3" json:"world_size,omitempty"`
+	// Position among the members on its node.
+	LocalRank int32 `protobuf:"varint,4,opt,name=local_rank,json=localRank,proto3" json:"local_rank,omitempty"`
+	// Position of its node in nodes.
+	NodeRank int32 `protobuf:"varint,5,opt,name=node_rank,json=nodeRank,proto3" json:"node_rank,omitempty"`
+	// Port on the first node for this epoch alone.
+	Port          int32 `protobuf:"varint,6,opt,name=port,proto3" json:"port,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Gang) Reset() {
+	*x = Gang{}
+	mi := &file_caravan_v1_service_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Gang) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Gang) ProtoMessage() {}
+
+func (x *Gang) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Gang.ProtoReflect.Descriptor instead.
+func (*Gang) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *Gang) GetNodes() []*GangNode {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *Gang) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *Gang) GetWorldSize() int32 {
+	if x != nil {
+		return x.WorldSize
+	}
+	return 0
+}
+
+func (x *Gang) GetLocalRank() int32 {
+	if x != nil {
+		return x.LocalRank
+	}
+	return 0
+}
+
+func (x *Gang) GetNodeRank() int32 {
+	if x != nil {
+		return x.NodeRank
+	}
+	return 0
+}
+
+func (x *Gang) GetPort() int32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+// GangNode is a node with members of a gang.
+type GangNode struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The host of the address that its agent advertises.
+	Host          string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	Members       int32  `protobuf:"varint,3,opt,name=members,proto3" json:"members,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GangNode) Reset() {
+	*x = GangNode{}
+	mi := &file_caravan_v1_service_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GangNode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GangNode) ProtoMessage() {}
+
+func (x *GangNode) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GangNode.ProtoReflect.Descriptor instead.
+func (*GangNode) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *GangNode) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *GangNode) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *GangNode) GetMembers() int32 {
+	if x != nil {
+		return x.Members
+	}
+	return 0
 }
 
 type ReportAllocationsRequest struct {
@@ -3689,7 +3876,7 @@ type ReportAllocationsRequest struct {
 
 func (x *ReportAllocationsRequest) Reset() {
 	*x = ReportAllocationsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[59]
+	mi := &file_caravan_v1_service_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3701,7 +3888,7 @@ func (x *ReportAllocationsRequest) String() string {
 func (*ReportAllocationsRequest) ProtoMessage() {}
 
 func (x *ReportAllocationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[59]
+	mi := &file_caravan_v1_service_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3714,7 +3901,7 @@ func (x *ReportAllocationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportAllocationsRequest.ProtoReflect.Descriptor instead.
 func (*ReportAllocationsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{59}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ReportAllocationsRequest) GetRequestId() string {
@@ -3752,7 +3939,7 @@ type AllocationReport struct {
 
 func (x *AllocationReport) Reset() {
 	*x = AllocationReport{}
-	mi := &file_caravan_v1_service_proto_msgTypes[60]
+	mi := &file_caravan_v1_service_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3764,7 +3951,7 @@ func (x *AllocationReport) String() string {
 func (*AllocationReport) ProtoMessage() {}
 
 func (x *AllocationReport) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[60]
+	mi := &file_caravan_v1_service_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3777,7 +3964,7 @@ func (x *AllocationReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocationReport.ProtoReflect.Descriptor instead.
 func (*AllocationReport) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{60}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *AllocationReport) GetAllocationId() string {
@@ -3830,7 +4017,7 @@ type ReportAllocationsResponse struct {
 
 func (x *ReportAllocationsResponse) Reset() {
 	*x = ReportAllocationsResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[61]
+	mi := &file_caravan_v1_service_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3842,7 +4029,7 @@ func (x *ReportAllocationsResponse) String() string {
 func (*ReportAllocationsResponse) ProtoMessage() {}
 
 func (x *ReportAllocationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[61]
+	mi := &file_caravan_v1_service_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3855,7 +4042,294 @@ func (x *ReportAllocationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportAllocationsResponse.ProtoReflect.Descriptor instead.
 func (*ReportAllocationsResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{61}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{63}
+}
+
+type PutBlobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Message:
+	//
+	//	*PutBlobRequest_Header
+	//	*PutBlobRequest_Data
+	Message       isPutBlobRequest_Message `protobuf_oneof:"message"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutBlobRequest) Reset() {
+	*x = PutBlobRequest{}
+	mi := &file_caravan_v1_service_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutBlobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutBlobRequest) ProtoMessage() {}
+
+func (x *PutBlobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutBlobRequest.ProtoReflect.Descriptor instead.
+func (*PutBlobRequest) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *PutBlobRequest) GetMessage() isPutBlobRequest_Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *PutBlobRequest) GetHeader() *BlobHeader {
+	if x != nil {
+		if x, ok := x.Message.(*PutBlobRequest_Header); ok {
+			return x.Header
+		}
+	}
+	return nil
+}
+
+func (x *PutBlobRequest) GetData() []byte {
+	if x != nil {
+		if x, ok := x.Message.(*PutBlobRequest_Data); ok {
+			return x.Data
+		}
+	}
+	return nil
+}
+
+type isPutBlobRequest_Message interface {
+	isPutBlobRequest_Message()
+}
+
+type PutBlobRequest_Header struct {
+	Header *BlobHeader `protobuf:"bytes,1,opt,name=header,proto3,oneof"`
+}
+
+type PutBlobRequest_Data struct {
+	Data []byte `protobuf:"bytes,2,opt,name=data,proto3,oneof"`
+}
+
+func (*PutBlobRequest_Header) isPutBlobRequest_Message() {}
+
+func (*PutBlobRequest_Data) isPutBlobRequest_Message() {}
+
+// BlobHeader comes first.
+type BlobHeader struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 in lower-case hexadecimal digits.
+	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	Bytes  int64  `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// Store it on the server that is asked, and nowhere else.
+	HereOnly      bool `protobuf:"varint,3,opt,name=here_only,json=hereOnly,proto3" json:"here_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BlobHeader) Reset() {
+	*x = BlobHeader{}
+	mi := &file_caravan_v1_service_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BlobHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BlobHeader) ProtoMessage() {}
+
+func (x *BlobHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BlobHeader.ProtoReflect.Descriptor instead.
+func (*BlobHeader) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *BlobHeader) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *BlobHeader) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *BlobHeader) GetHereOnly() bool {
+	if x != nil {
+		return x.HereOnly
+	}
+	return false
+}
+
+type PutBlobResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ids of the servers that have it now.
+	Servers       []string `protobuf:"bytes,1,rep,name=servers,proto3" json:"servers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutBlobResponse) Reset() {
+	*x = PutBlobResponse{}
+	mi := &file_caravan_v1_service_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutBlobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutBlobResponse) ProtoMessage() {}
+
+func (x *PutBlobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutBlobResponse.ProtoReflect.Descriptor instead.
+func (*PutBlobResponse) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *PutBlobResponse) GetServers() []string {
+	if x != nil {
+		return x.Servers
+	}
+	return nil
+}
+
+type GetBlobRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Digest string                 `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Do not ask other servers for it.
+	HereOnly      bool `protobuf:"varint,2,opt,name=here_only,json=hereOnly,proto3" json:"here_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBlobRequest) Reset() {
+	*x = GetBlobRequest{}
+	mi := &file_caravan_v1_service_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBlobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBlobRequest) ProtoMessage() {}
+
+func (x *GetBlobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBlobRequest.ProtoReflect.Descriptor instead.
+func (*GetBlobRequest) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *GetBlobRequest) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *GetBlobRequest) GetHereOnly() bool {
+	if x != nil {
+		return x.HereOnly
+	}
+	return false
+}
+
+type BlobChunk struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BlobChunk) Reset() {
+	*x = BlobChunk{}
+	mi := &file_caravan_v1_service_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BlobChunk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BlobChunk) ProtoMessage() {}
+
+func (x *BlobChunk) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BlobChunk.ProtoReflect.Descriptor instead.
+func (*BlobChunk) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *BlobChunk) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
 }
 
 type ReadTaskLogsRequest struct {
@@ -3870,7 +4344,7 @@ type ReadTaskLogsRequest struct {
 
 func (x *ReadTaskLogsRequest) Reset() {
 	*x = ReadTaskLogsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[62]
+	mi := &file_caravan_v1_service_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3882,7 +4356,7 @@ func (x *ReadTaskLogsRequest) String() string {
 func (*ReadTaskLogsRequest) ProtoMessage() {}
 
 func (x *ReadTaskLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[62]
+	mi := &file_caravan_v1_service_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3895,7 +4369,7 @@ func (x *ReadTaskLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadTaskLogsRequest.ProtoReflect.Descriptor instead.
 func (*ReadTaskLogsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{62}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ReadTaskLogsRequest) GetAllocationId() string {
@@ -3943,7 +4417,7 @@ type ErrorDetail struct {
 
 func (x *ErrorDetail) Reset() {
 	*x = ErrorDetail{}
-	mi := &file_caravan_v1_service_proto_msgTypes[63]
+	mi := &file_caravan_v1_service_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3955,7 +4429,7 @@ func (x *ErrorDetail) String() string {
 func (*ErrorDetail) ProtoMessage() {}
 
 func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[63]
+	mi := &file_caravan_v1_service_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3968,7 +4442,7 @@ func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorDetail.ProtoReflect.Descriptor instead.
 func (*ErrorDetail) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{63}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ErrorDetail) GetKind() string {
@@ -4011,7 +4485,7 @@ type FieldViolation struct {
 
 func (x *FieldViolation) Reset() {
 	*x = FieldViolation{}
-	mi := &file_caravan_v1_service_proto_msgTypes[64]
+	mi := &file_caravan_v1_service_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4023,7 +4497,7 @@ func (x *FieldViolation) String() string {
 func (*FieldViolation) ProtoMessage() {}
 
 func (x *FieldViolation) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[64]
+	mi := &file_caravan_v1_service_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4036,7 +4510,7 @@ func (x *FieldViolation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldViolation.ProtoReflect.Descriptor instead.
 func (*FieldViolation) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{64}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *FieldViolation) GetPath() string {
@@ -4092,11 +4566,13 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"page_token\x18\x05 \x01(\tR\tpageToken\"_\n" +
 	"\x10ListJobsResponse\x12#\n" +
 	"\x04jobs\x18\x01 \x03(\v2\x0f.caravan.v1.JobR\x04jobs\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"F\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8f\x01\n" +
 	"\x0eStopJobRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x15\n" +
-	"\x06job_id\x18\x02 \x01(\tR\x05jobId\"]\n" +
+	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x121\n" +
+	"\x06matrix\x18\x14 \x03(\v2\x19.caravan.v1.AxisConditionR\x06matrix\x12\x14\n" +
+	"\x05group\x18\x15 \x01(\tR\x05group\"]\n" +
 	"\x0fRetryJobRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x15\n" +
@@ -4319,7 +4795,7 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\vassignments\x18\x01 \x03(\v2\x16.caravan.v1.AssignmentR\vassignments\x12\x12\n" +
 	"\x04full\x18\x02 \x01(\bR\x04full\x12\x14\n" +
 	"\x05index\x18\x03 \x01(\x04R\x05index\x12/\n" +
-	"\x06orders\x18\x04 \x03(\v2\x17.caravan.v1.HealthOrderR\x06orders\"\x86\x02\n" +
+	"\x06orders\x18\x04 \x03(\v2\x17.caravan.v1.HealthOrderR\x06orders\"\xee\x02\n" +
 	"\n" +
 	"Assignment\x126\n" +
 	"\n" +
@@ -4328,10 +4804,24 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\x05group\x18\x02 \x01(\v2\x15.caravan.v1.TaskGroupR\x05group\x12-\n" +
 	"\avariant\x18\x03 \x01(\v2\x13.caravan.v1.VariantR\avariant\x12\x19\n" +
 	"\bjob_name\x18\x04 \x01(\tR\ajobName\x12\x14\n" +
-	"\x05tasks\x18\x05 \x01(\x03R\x05tasks\x12\x1d\n" +
+	"\x05tasks\x18\x05 \x01(\x03R\x05tasks\x12\x14\n" +
+	"\x05owner\x18\a \x01(\tR\x05owner\x12$\n" +
+	"\x04gang\x18\x14 \x01(\v2\x10.caravan.v1.GangR\x04gang\x123\n" +
+	"\tworkspace\x18\x15 \x01(\v2\x15.caravan.v1.WorkspaceR\tworkspace\x12$\n" +
+	"\x0elease_grace_ms\x18\x16 \x01(\x03R\fleaseGraceMsJ\x04\b\x06\x10\a\"\xb5\x01\n" +
+	"\x04Gang\x12*\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x14.caravan.v1.GangNodeR\x05nodes\x12\x12\n" +
+	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x1d\n" +
 	"\n" +
-	"gang_nodes\x18\x06 \x03(\tR\tgangNodes\x12\x14\n" +
-	"\x05owner\x18\a \x01(\tR\x05owner\"\x85\x01\n" +
+	"world_size\x18\x03 \x01(\x05R\tworldSize\x12\x1d\n" +
+	"\n" +
+	"local_rank\x18\x04 \x01(\x05R\tlocalRank\x12\x1b\n" +
+	"\tnode_rank\x18\x05 \x01(\x05R\bnodeRank\x12\x12\n" +
+	"\x04port\x18\x06 \x01(\x05R\x04port\"L\n" +
+	"\bGangNode\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12\x18\n" +
+	"\amembers\x18\x03 \x01(\x05R\amembers\"\x85\x01\n" +
 	"\x18ReportAllocationsRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
@@ -4345,7 +4835,23 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\bended_ms\x18\x04 \x01(\x03R\aendedMs\x12$\n" +
 	"\x04exit\x18\x05 \x01(\v2\x10.caravan.v1.ExitR\x04exit\x12'\n" +
 	"\x05usage\x18\x06 \x01(\v2\x11.caravan.v1.UsageR\x05usage\"\x1b\n" +
-	"\x19ReportAllocationsResponse\"\x89\x01\n" +
+	"\x19ReportAllocationsResponse\"c\n" +
+	"\x0ePutBlobRequest\x120\n" +
+	"\x06header\x18\x01 \x01(\v2\x16.caravan.v1.BlobHeaderH\x00R\x06header\x12\x14\n" +
+	"\x04data\x18\x02 \x01(\fH\x00R\x04dataB\t\n" +
+	"\amessage\"W\n" +
+	"\n" +
+	"BlobHeader\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x03R\x05bytes\x12\x1b\n" +
+	"\there_only\x18\x03 \x01(\bR\bhereOnly\"+\n" +
+	"\x0fPutBlobResponse\x12\x18\n" +
+	"\aservers\x18\x01 \x03(\tR\aservers\"E\n" +
+	"\x0eGetBlobRequest\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x1b\n" +
+	"\there_only\x18\x02 \x01(\bR\bhereOnly\"\x1f\n" +
+	"\tBlobChunk\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\x89\x01\n" +
 	"\x13ReadTaskLogsRequest\x12#\n" +
 	"\rallocation_id\x18\x01 \x01(\tR\fallocationId\x12\x16\n" +
 	"\x06follow\x18\x02 \x01(\bR\x06follow\x12\x1d\n" +
@@ -4397,7 +4903,10 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\n" +
 	"JoinServer\x12\x1d.caravan.v1.JoinServerRequest\x1a\x1e.caravan.v1.JoinServerResponse\x12Q\n" +
 	"\fRemoveServer\x12\x1f.caravan.v1.RemoveServerRequest\x1a .caravan.v1.RemoveServerResponse\x12c\n" +
-	"\x12TransferLeadership\x12%.caravan.v1.TransferLeadershipRequest\x1a&.caravan.v1.TransferLeadershipResponse2\xe6\x02\n" +
+	"\x12TransferLeadership\x12%.caravan.v1.TransferLeadershipRequest\x1a&.caravan.v1.TransferLeadershipResponse2\x93\x01\n" +
+	"\vBlobService\x12D\n" +
+	"\aPutBlob\x12\x1a.caravan.v1.PutBlobRequest\x1a\x1b.caravan.v1.PutBlobResponse(\x01\x12>\n" +
+	"\aGetBlob\x12\x1a.caravan.v1.GetBlobRequest\x1a\x15.caravan.v1.BlobChunk0\x012\xe6\x02\n" +
 	"\fAgentService\x12Q\n" +
 	"\fRegisterNode\x12\x1f.caravan.v1.RegisterNodeRequest\x1a .caravan.v1.RegisterNodeResponse\x12H\n" +
 	"\tHeartbeat\x12\x1c.caravan.v1.HeartbeatRequest\x1a\x1d.caravan.v1.HeartbeatResponse\x12W\n" +
@@ -4421,7 +4930,7 @@ func file_caravan_v1_service_proto_rawDescGZIP() []byte {
 	return file_caravan_v1_service_proto_rawDescData
 }
 
-var file_caravan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
+var file_caravan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 72)
 var file_caravan_v1_service_proto_goTypes = []any{
 	(*SubmitJobRequest)(nil),           // 0: caravan.v1.SubmitJobRequest
 	(*SubmitJobResponse)(nil),          // 1: caravan.v1.SubmitJobResponse
@@ -4482,142 +4991,160 @@ var file_caravan_v1_service_proto_goTypes = []any{
 	(*WatchAllocationsRequest)(nil),    // 56: caravan.v1.WatchAllocationsRequest
 	(*AllocationUpdate)(nil),           // 57: caravan.v1.AllocationUpdate
 	(*Assignment)(nil),                 // 58: caravan.v1.Assignment
-	(*ReportAllocationsRequest)(nil),   // 59: caravan.v1.ReportAllocationsRequest
-	(*AllocationReport)(nil),           // 60: caravan.v1.AllocationReport
-	(*ReportAllocationsResponse)(nil),  // 61: caravan.v1.ReportAllocationsResponse
-	(*ReadTaskLogsRequest)(nil),        // 62: caravan.v1.ReadTaskLogsRequest
-	(*ErrorDetail)(nil),                // 63: caravan.v1.ErrorDetail
-	(*FieldViolation)(nil),             // 64: caravan.v1.FieldViolation
-	(*JobSpec)(nil),                    // 65: caravan.v1.JobSpec
-	(*Offer)(nil),                      // 66: caravan.v1.Offer
-	(*Explanation)(nil),                // 67: caravan.v1.Explanation
-	(JobState)(0),                      // 68: caravan.v1.JobState
-	(*Job)(nil),                        // 69: caravan.v1.Job
-	(TaskState)(0),                     // 70: caravan.v1.TaskState
-	(*Task)(nil),                       // 71: caravan.v1.Task
-	(*TaskUsage)(nil),                  // 72: caravan.v1.TaskUsage
-	(*Node)(nil),                       // 73: caravan.v1.Node
-	(HealthVerb)(0),                    // 74: caravan.v1.HealthVerb
-	(*QueueStatus)(nil),                // 75: caravan.v1.QueueStatus
-	(*Queue)(nil),                      // 76: caravan.v1.Queue
-	(*NodeInfo)(nil),                   // 77: caravan.v1.NodeInfo
-	(*HealthOrder)(nil),                // 78: caravan.v1.HealthOrder
-	(*Allocation)(nil),                 // 79: caravan.v1.Allocation
-	(*TaskGroup)(nil),                  // 80: caravan.v1.TaskGroup
-	(*Variant)(nil),                    // 81: caravan.v1.Variant
-	(AllocationState)(0),               // 82: caravan.v1.AllocationState
-	(*Exit)(nil),                       // 83: caravan.v1.Exit
-	(*Usage)(nil),                      // 84: caravan.v1.Usage
-	(*AllocationExplanation)(nil),      // 85: caravan.v1.AllocationExplanation
+	(*Gang)(nil),                       // 59: caravan.v1.Gang
+	(*GangNode)(nil),                   // 60: caravan.v1.GangNode
+	(*ReportAllocationsRequest)(nil),   // 61: caravan.v1.ReportAllocationsRequest
+	(*AllocationReport)(nil),           // 62: caravan.v1.AllocationReport
+	(*ReportAllocationsResponse)(nil),  // 63: caravan.v1.ReportAllocationsResponse
+	(*PutBlobRequest)(nil),             // 64: caravan.v1.PutBlobRequest
+	(*BlobHeader)(nil),                 // 65: caravan.v1.BlobHeader
+	(*PutBlobResponse)(nil),            // 66: caravan.v1.PutBlobResponse
+	(*GetBlobRequest)(nil),             // 67: caravan.v1.GetBlobRequest
+	(*BlobChunk)(nil),                  // 68: caravan.v1.BlobChunk
+	(*ReadTaskLogsRequest)(nil),        // 69: caravan.v1.ReadTaskLogsRequest
+	(*ErrorDetail)(nil),                // 70: caravan.v1.ErrorDetail
+	(*FieldViolation)(nil),             // 71: caravan.v1.FieldViolation
+	(*JobSpec)(nil),                    // 72: caravan.v1.JobSpec
+	(*Offer)(nil),                      // 73: caravan.v1.Offer
+	(*Explanation)(nil),                // 74: caravan.v1.Explanation
+	(JobState)(0),                      // 75: caravan.v1.JobState
+	(*Job)(nil),                        // 76: caravan.v1.Job
+	(*AxisCondition)(nil),              // 77: caravan.v1.AxisCondition
+	(TaskState)(0),                     // 78: caravan.v1.TaskState
+	(*Task)(nil),                       // 79: caravan.v1.Task
+	(*TaskUsage)(nil),                  // 80: caravan.v1.TaskUsage
+	(*Node)(nil),                       // 81: caravan.v1.Node
+	(HealthVerb)(0),                    // 82: caravan.v1.HealthVerb
+	(*QueueStatus)(nil),                // 83: caravan.v1.QueueStatus
+	(*Queue)(nil),                      // 84: caravan.v1.Queue
+	(*NodeInfo)(nil),                   // 85: caravan.v1.NodeInfo
+	(*HealthOrder)(nil),                // 86: caravan.v1.HealthOrder
+	(*Allocation)(nil),                 // 87: caravan.v1.Allocation
+	(*TaskGroup)(nil),                  // 88: caravan.v1.TaskGroup
+	(*Variant)(nil),                    // 89: caravan.v1.Variant
+	(*Workspace)(nil),                  // 90: caravan.v1.Workspace
+	(AllocationState)(0),               // 91: caravan.v1.AllocationState
+	(*Exit)(nil),                       // 92: caravan.v1.Exit
+	(*Usage)(nil),                      // 93: caravan.v1.Usage
+	(*AllocationExplanation)(nil),      // 94: caravan.v1.AllocationExplanation
 }
 var file_caravan_v1_service_proto_depIdxs = []int32{
-	65, // 0: caravan.v1.SubmitJobRequest.spec:type_name -> caravan.v1.JobSpec
-	65, // 1: caravan.v1.DryRunJobRequest.spec:type_name -> caravan.v1.JobSpec
-	66, // 2: caravan.v1.DryRunJobResponse.offers:type_name -> caravan.v1.Offer
-	67, // 3: caravan.v1.DryRunJobResponse.explanation:type_name -> caravan.v1.Explanation
-	68, // 4: caravan.v1.ListJobsRequest.states:type_name -> caravan.v1.JobState
-	69, // 5: caravan.v1.ListJobsResponse.jobs:type_name -> caravan.v1.Job
-	69, // 6: caravan.v1.RetryJobResponse.job:type_name -> caravan.v1.Job
-	70, // 7: caravan.v1.ListTasksRequest.states:type_name -> caravan.v1.TaskState
-	71, // 8: caravan.v1.ListTasksResponse.tasks:type_name -> caravan.v1.Task
-	72, // 9: caravan.v1.ListUsageResponse.tasks:type_name -> caravan.v1.TaskUsage
-	23, // 10: caravan.v1.ListFamiliesResponse.families:type_name -> caravan.v1.InstanceFamily
-	26, // 11: caravan.v1.ListFamiliesResponse.parts:type_name -> caravan.v1.DevicePart
-	27, // 12: caravan.v1.ListFamiliesResponse.sites:type_name -> caravan.v1.Site
-	24, // 13: caravan.v1.InstanceFamily.types:type_name -> caravan.v1.InstanceType
-	25, // 14: caravan.v1.InstanceType.devices:type_name -> caravan.v1.PartShare
-	30, // 15: caravan.v1.ExecRequest.start:type_name -> caravan.v1.ExecStart
-	31, // 16: caravan.v1.ExecRequest.resize:type_name -> caravan.v1.TerminalSize
-	31, // 17: caravan.v1.ExecStart.size:type_name -> caravan.v1.TerminalSize
-	73, // 18: caravan.v1.ListNodesResponse.nodes:type_name -> caravan.v1.Node
-	74, // 19: caravan.v1.OrderHealthRequest.verb:type_name -> caravan.v1.HealthVerb
-	75, // 20: caravan.v1.ListQueuesResponse.queues:type_name -> caravan.v1.QueueStatus
-	76, // 21: caravan.v1.PutQueueRequest.queue:type_name -> caravan.v1.Queue
-	45, // 22: caravan.v1.Cluster.servers:type_name -> caravan.v1.Server
-	77, // 23: caravan.v1.RegisterNodeRequest.info:type_name -> caravan.v1.NodeInfo
-	58, // 24: caravan.v1.AllocationUpdate.assignments:type_name -> caravan.v1.Assignment
-	78, // 25: caravan.v1.AllocationUpdate.orders:type_name -> caravan.v1.HealthOrder
-	79, // 26: caravan.v1.Assignment.allocation:type_name -> caravan.v1.Allocation
-	80, // 27: caravan.v1.Assignment.group:type_name -> caravan.v1.TaskGroup
-	81, // 28: caravan.v1.Assignment.variant:type_name -> caravan.v1.Variant
-	60, // 29: caravan.v1.ReportAllocationsRequest.reports:type_name -> caravan.v1.AllocationReport
-	82, // 30: caravan.v1.AllocationReport.state:type_name -> caravan.v1.AllocationState
-	83, // 31: caravan.v1.AllocationReport.exit:type_name -> caravan.v1.Exit
-	84, // 32: caravan.v1.AllocationReport.usage:type_name -> caravan.v1.Usage
-	64, // 33: caravan.v1.ErrorDetail.fields:type_name -> caravan.v1.FieldViolation
-	0,  // 34: caravan.v1.JobService.SubmitJob:input_type -> caravan.v1.SubmitJobRequest
-	2,  // 35: caravan.v1.JobService.DryRunJob:input_type -> caravan.v1.DryRunJobRequest
-	4,  // 36: caravan.v1.JobService.GetJob:input_type -> caravan.v1.GetJobRequest
-	5,  // 37: caravan.v1.JobService.ListJobs:input_type -> caravan.v1.ListJobsRequest
-	7,  // 38: caravan.v1.JobService.StopJob:input_type -> caravan.v1.StopJobRequest
-	8,  // 39: caravan.v1.JobService.RetryJob:input_type -> caravan.v1.RetryJobRequest
-	10, // 40: caravan.v1.JobService.ListTasks:input_type -> caravan.v1.ListTasksRequest
-	12, // 41: caravan.v1.JobService.ExplainJob:input_type -> caravan.v1.ExplainJobRequest
-	14, // 42: caravan.v1.JobService.ExplainAllocation:input_type -> caravan.v1.ExplainAllocationRequest
-	13, // 43: caravan.v1.JobService.WatchJob:input_type -> caravan.v1.WatchJobRequest
-	15, // 44: caravan.v1.JobService.ReadLogs:input_type -> caravan.v1.ReadLogsRequest
-	16, // 45: caravan.v1.JobService.ListUsage:input_type -> caravan.v1.ListUsageRequest
-	29, // 46: caravan.v1.JobService.Exec:input_type -> caravan.v1.ExecRequest
-	33, // 47: caravan.v1.NodeService.ListNodes:input_type -> caravan.v1.ListNodesRequest
-	35, // 48: caravan.v1.NodeService.GetNode:input_type -> caravan.v1.GetNodeRequest
-	36, // 49: caravan.v1.NodeService.DrainNode:input_type -> caravan.v1.DrainNodeRequest
-	37, // 50: caravan.v1.NodeService.OrderHealth:input_type -> caravan.v1.OrderHealthRequest
-	19, // 51: caravan.v1.NodeService.ProgramDevice:input_type -> caravan.v1.ProgramDeviceRequest
-	21, // 52: caravan.v1.CatalogueService.ListFamilies:input_type -> caravan.v1.ListFamiliesRequest
-	38, // 53: caravan.v1.QueueService.ListQueues:input_type -> caravan.v1.ListQueuesRequest
-	40, // 54: caravan.v1.QueueService.PutQueue:input_type -> caravan.v1.PutQueueRequest
-	41, // 55: caravan.v1.EventService.StreamEvents:input_type -> caravan.v1.StreamEventsRequest
-	43, // 56: caravan.v1.OperatorService.GetCluster:input_type -> caravan.v1.GetClusterRequest
-	46, // 57: caravan.v1.OperatorService.JoinServer:input_type -> caravan.v1.JoinServerRequest
-	48, // 58: caravan.v1.OperatorService.RemoveServer:input_type -> caravan.v1.RemoveServerRequest
-	50, // 59: caravan.v1.OperatorService.TransferLeadership:input_type -> caravan.v1.TransferLeadershipRequest
-	52, // 60: caravan.v1.AgentService.RegisterNode:input_type -> caravan.v1.RegisterNodeRequest
-	54, // 61: caravan.v1.AgentService.Heartbeat:input_type -> caravan.v1.HeartbeatRequest
-	56, // 62: caravan.v1.AgentService.WatchAllocations:input_type -> caravan.v1.WatchAllocationsRequest
-	59, // 63: caravan.v1.AgentService.ReportAllocations:input_type -> caravan.v1.ReportAllocationsRequest
-	62, // 64: caravan.v1.TaskService.ReadTaskLogs:input_type -> caravan.v1.ReadTaskLogsRequest
-	29, // 65: caravan.v1.TaskService.ExecTask:input_type -> caravan.v1.ExecRequest
-	18, // 66: caravan.v1.TaskService.GetTaskUsage:input_type -> caravan.v1.GetTaskUsageRequest
-	19, // 67: caravan.v1.TaskService.ProgramTaskDevice:input_type -> caravan.v1.ProgramDeviceRequest
-	1,  // 68: caravan.v1.JobService.SubmitJob:output_type -> caravan.v1.SubmitJobResponse
-	3,  // 69: caravan.v1.JobService.DryRunJob:output_type -> caravan.v1.DryRunJobResponse
-	69, // 70: caravan.v1.JobService.GetJob:output_type -> caravan.v1.Job
-	6,  // 71: caravan.v1.JobService.ListJobs:output_type -> caravan.v1.ListJobsResponse
-	69, // 72: caravan.v1.JobService.StopJob:output_type -> caravan.v1.Job
-	9,  // 73: caravan.v1.JobService.RetryJob:output_type -> caravan.v1.RetryJobResponse
-	11, // 74: caravan.v1.JobService.ListTasks:output_type -> caravan.v1.ListTasksResponse
-	67, // 75: caravan.v1.JobService.ExplainJob:output_type -> caravan.v1.Explanation
-	85, // 76: caravan.v1.JobService.ExplainAllocation:output_type -> caravan.v1.AllocationExplanation
-	69, // 77: caravan.v1.JobService.WatchJob:output_type -> caravan.v1.Job
-	28, // 78: caravan.v1.JobService.ReadLogs:output_type -> caravan.v1.LogChunk
-	17, // 79: caravan.v1.JobService.ListUsage:output_type -> caravan.v1.ListUsageResponse
-	32, // 80: caravan.v1.JobService.Exec:output_type -> caravan.v1.ExecResponse
-	34, // 81: caravan.v1.NodeService.ListNodes:output_type -> caravan.v1.ListNodesResponse
-	73, // 82: caravan.v1.NodeService.GetNode:output_type -> caravan.v1.Node
-	73, // 83: caravan.v1.NodeService.DrainNode:output_type -> caravan.v1.Node
-	73, // 84: caravan.v1.NodeService.OrderHealth:output_type -> caravan.v1.Node
-	20, // 85: caravan.v1.NodeService.ProgramDevice:output_type -> caravan.v1.ProgramDeviceProgress
-	22, // 86: caravan.v1.CatalogueService.ListFamilies:output_type -> caravan.v1.ListFamiliesResponse
-	39, // 87: caravan.v1.QueueService.ListQueues:output_type -> caravan.v1.ListQueuesResponse
-	76, // 88: caravan.v1.QueueService.PutQueue:output_type -> caravan.v1.Queue
-	42, // 89: caravan.v1.EventService.StreamEvents:output_type -> caravan.v1.Event
-	44, // 90: caravan.v1.OperatorService.GetCluster:output_type -> caravan.v1.Cluster
-	47, // 91: caravan.v1.OperatorService.JoinServer:output_type -> caravan.v1.JoinServerResponse
-	49, // 92: caravan.v1.OperatorService.RemoveServer:output_type -> caravan.v1.RemoveServerResponse
-	51, // 93: caravan.v1.OperatorService.TransferLeadership:output_type -> caravan.v1.TransferLeadershipResponse
-	53, // 94: caravan.v1.AgentService.RegisterNode:output_type -> caravan.v1.RegisterNodeResponse
-	55, // 95: caravan.v1.AgentService.Heartbeat:output_type -> caravan.v1.HeartbeatResponse
-	57, // 96: caravan.v1.AgentService.WatchAllocations:output_type -> caravan.v1.AllocationUpdate
-	61, // 97: caravan.v1.AgentService.ReportAllocations:output_type -> caravan.v1.ReportAllocationsResponse
-	28, // 98: caravan.v1.TaskService.ReadTaskLogs:output_type -> caravan.v1.LogChunk
-	32, // 99: caravan.v1.TaskService.ExecTask:output_type -> caravan.v1.ExecResponse
-	72, // 100: caravan.v1.TaskService.GetTaskUsage:output_type -> caravan.v1.TaskUsage
-	20, // 101: caravan.v1.TaskService.ProgramTaskDevice:output_type -> caravan.v1.ProgramDeviceProgress
-	68, // [68:102] is the sub-list for method output_type
-	34, // [34:68] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	72, // 0: caravan.v1.SubmitJobRequest.spec:type_name -> caravan.v1.JobSpec
+	72, // 1: caravan.v1.DryRunJobRequest.spec:type_name -> caravan.v1.JobSpec
+	73, // 2: caravan.v1.DryRunJobResponse.offers:type_name -> caravan.v1.Offer
+	74, // 3: caravan.v1.DryRunJobResponse.explanation:type_name -> caravan.v1.Explanation
+	75, // 4: caravan.v1.ListJobsRequest.states:type_name -> caravan.v1.JobState
+	76, // 5: caravan.v1.ListJobsResponse.jobs:type_name -> caravan.v1.Job
+	77, // 6: caravan.v1.StopJobRequest.matrix:type_name -> caravan.v1.AxisCondition
+	76, // 7: caravan.v1.RetryJobResponse.job:type_name -> caravan.v1.Job
+	78, // 8: caravan.v1.ListTasksRequest.states:type_name -> caravan.v1.TaskState
+	79, // 9: caravan.v1.ListTasksResponse.tasks:type_name -> caravan.v1.Task
+	80, // 10: caravan.v1.ListUsageResponse.tasks:type_name -> caravan.v1.TaskUsage
+	23, // 11: caravan.v1.ListFamiliesResponse.families:type_name -> caravan.v1.InstanceFamily
+	26, // 12: caravan.v1.ListFamiliesResponse.parts:type_name -> caravan.v1.DevicePart
+	27, // 13: caravan.v1.ListFamiliesResponse.sites:type_name -> caravan.v1.Site
+	24, // 14: caravan.v1.InstanceFamily.types:type_name -> caravan.v1.InstanceType
+	25, // 15: caravan.v1.InstanceType.devices:type_name -> caravan.v1.PartShare
+	30, // 16: caravan.v1.ExecRequest.start:type_name -> caravan.v1.ExecStart
+	31, // 17: caravan.v1.ExecRequest.resize:type_name -> caravan.v1.TerminalSize
+	31, // 18: caravan.v1.ExecStart.size:type_name -> caravan.v1.TerminalSize
+	81, // 19: caravan.v1.ListNodesResponse.nodes:type_name -> caravan.v1.Node
+	82, // 20: caravan.v1.OrderHealthRequest.verb:type_name -> caravan.v1.HealthVerb
+	83, // 21: caravan.v1.ListQueuesResponse.queues:type_name -> caravan.v1.QueueStatus
+	84, // 22: caravan.v1.PutQueueRequest.queue:type_name -> caravan.v1.Queue
+	45, // 23: caravan.v1.Cluster.servers:type_name -> caravan.v1.Server
+	85, // 24: caravan.v1.RegisterNodeRequest.info:type_name -> caravan.v1.NodeInfo
+	58, // 25: caravan.v1.AllocationUpdate.assignments:type_name -> caravan.v1.Assignment
+	86, // 26: caravan.v1.AllocationUpdate.orders:type_name -> caravan.v1.HealthOrder
+	87, // 27: caravan.v1.Assignment.allocation:type_name -> caravan.v1.Allocation
+	88, // 28: caravan.v1.Assignment.group:type_name -> caravan.v1.TaskGroup
+	89, // 29: caravan.v1.Assignment.variant:type_name -> caravan.v1.Variant
+	59, // 30: caravan.v1.Assignment.gang:type_name -> caravan.v1.Gang
+	90, // 31: caravan.v1.Assignment.workspace:type_name -> caravan.v1.Workspace
+	60, // 32: caravan.v1.Gang.nodes:type_name -> caravan.v1.GangNode
+	62, // 33: caravan.v1.ReportAllocationsRequest.reports:type_name -> caravan.v1.AllocationReport
+	91, // 34: caravan.v1.AllocationReport.state:type_name -> caravan.v1.AllocationState
+	92, // 35: caravan.v1.AllocationReport.exit:type_name -> caravan.v1.Exit
+	93, // 36: caravan.v1.AllocationReport.usage:type_name -> caravan.v1.Usage
+	65, // 37: caravan.v1.PutBlobRequest.header:type_name -> caravan.v1.BlobHeader
+	71, // 38: caravan.v1.ErrorDetail.fields:type_name -> caravan.v1.FieldViolation
+	0,  // 39: caravan.v1.JobService.SubmitJob:input_type -> caravan.v1.SubmitJobRequest
+	2,  // 40: caravan.v1.JobService.DryRunJob:input_type -> caravan.v1.DryRunJobRequest
+	4,  // 41: caravan.v1.JobService.GetJob:input_type -> caravan.v1.GetJobRequest
+	5,  // 42: caravan.v1.JobService.ListJobs:input_type -> caravan.v1.ListJobsRequest
+	7,  // 43: caravan.v1.JobService.StopJob:input_type -> caravan.v1.StopJobRequest
+	8,  // 44: caravan.v1.JobService.RetryJob:input_type -> caravan.v1.RetryJobRequest
+	10, // 45: caravan.v1.JobService.ListTasks:input_type -> caravan.v1.ListTasksRequest
+	12, // 46: caravan.v1.JobService.ExplainJob:input_type -> caravan.v1.ExplainJobRequest
+	14, // 47: caravan.v1.JobService.ExplainAllocation:input_type -> caravan.v1.ExplainAllocationRequest
+	13, // 48: caravan.v1.JobService.WatchJob:input_type -> caravan.v1.WatchJobRequest
+	15, // 49: caravan.v1.JobService.ReadLogs:input_type -> caravan.v1.ReadLogsRequest
+	16, // 50: caravan.v1.JobService.ListUsage:input_type -> caravan.v1.ListUsageRequest
+	29, // 51: caravan.v1.JobService.Exec:input_type -> caravan.v1.ExecRequest
+	33, // 52: caravan.v1.NodeService.ListNodes:input_type -> caravan.v1.ListNodesRequest
+	35, // 53: caravan.v1.NodeService.GetNode:input_type -> caravan.v1.GetNodeRequest
+	36, // 54: caravan.v1.NodeService.DrainNode:input_type -> caravan.v1.DrainNodeRequest
+	37, // 55: caravan.v1.NodeService.OrderHealth:input_type -> caravan.v1.OrderHealthRequest
+	19, // 56: caravan.v1.NodeService.ProgramDevice:input_type -> caravan.v1.ProgramDeviceRequest
+	21, // 57: caravan.v1.CatalogueService.ListFamilies:input_type -> caravan.v1.ListFamiliesRequest
+	38, // 58: caravan.v1.QueueService.ListQueues:input_type -> caravan.v1.ListQueuesRequest
+	40, // 59: caravan.v1.QueueService.PutQueue:input_type -> caravan.v1.PutQueueRequest
+	41, // 60: caravan.v1.EventService.StreamEvents:input_type -> caravan.v1.StreamEventsRequest
+	43, // 61: caravan.v1.OperatorService.GetCluster:input_type -> caravan.v1.GetClusterRequest
+	46, // 62: caravan.v1.OperatorService.JoinServer:input_type -> caravan.v1.JoinServerRequest
+	48, // 63: caravan.v1.OperatorService.RemoveServer:input_type -> caravan.v1.RemoveServerRequest
+	50, // 64: caravan.v1.OperatorService.TransferLeadership:input_type -> caravan.v1.TransferLeadershipRequest
+	64, // 65: caravan.v1.BlobService.PutBlob:input_type -> caravan.v1.PutBlobRequest
+	67, // 66: caravan.v1.BlobService.GetBlob:input_type -> caravan.v1.GetBlobRequest
+	52, // 67: caravan.v1.AgentService.RegisterNode:input_type -> caravan.v1.RegisterNodeRequest
+	54, // 68: caravan.v1.AgentService.Heartbeat:input_type -> caravan.v1.HeartbeatRequest
+	56, // 69: caravan.v1.AgentService.WatchAllocations:input_type -> caravan.v1.WatchAllocationsRequest
+	61, // 70: caravan.v1.AgentService.ReportAllocations:input_type -> caravan.v1.ReportAllocationsRequest
+	69, // 71: caravan.v1.TaskService.ReadTaskLogs:input_type -> caravan.v1.ReadTaskLogsRequest
+	29, // 72: caravan.v1.TaskService.ExecTask:input_type -> caravan.v1.ExecRequest
+	18, // 73: caravan.v1.TaskService.GetTaskUsage:input_type -> caravan.v1.GetTaskUsageRequest
+	19, // 74: caravan.v1.TaskService.ProgramTaskDevice:input_type -> caravan.v1.ProgramDeviceRequest
+	1,  // 75: caravan.v1.JobService.SubmitJob:output_type -> caravan.v1.SubmitJobResponse
+	3,  // 76: caravan.v1.JobService.DryRunJob:output_type -> caravan.v1.DryRunJobResponse
+	76, // 77: caravan.v1.JobService.GetJob:output_type -> caravan.v1.Job
+	6,  // 78: caravan.v1.JobService.ListJobs:output_type -> caravan.v1.ListJobsResponse
+	76, // 79: caravan.v1.JobService.StopJob:output_type -> caravan.v1.Job
+	9,  // 80: caravan.v1.JobService.RetryJob:output_type -> caravan.v1.RetryJobResponse
+	11, // 81: caravan.v1.JobService.ListTasks:output_type -> caravan.v1.ListTasksResponse
+	74, // 82: caravan.v1.JobService.ExplainJob:output_type -> caravan.v1.Explanation
+	94, // 83: caravan.v1.JobService.ExplainAllocation:output_type -> caravan.v1.AllocationExplanation
+	76, // 84: caravan.v1.JobService.WatchJob:output_type -> caravan.v1.Job
+	28, // 85: caravan.v1.JobService.ReadLogs:output_type -> caravan.v1.LogChunk
+	17, // 86: caravan.v1.JobService.ListUsage:output_type -> caravan.v1.ListUsageResponse
+	32, // 87: caravan.v1.JobService.Exec:output_type -> caravan.v1.ExecResponse
+	34, // 88: caravan.v1.NodeService.ListNodes:output_type -> caravan.v1.ListNodesResponse
+	81, // 89: caravan.v1.NodeService.GetNode:output_type -> caravan.v1.Node
+	81, // 90: caravan.v1.NodeService.DrainNode:output_type -> caravan.v1.Node
+	81, // 91: caravan.v1.NodeService.OrderHealth:output_type -> caravan.v1.Node
+	20, // 92: caravan.v1.NodeService.ProgramDevice:output_type -> caravan.v1.ProgramDeviceProgress
+	22, // 93: caravan.v1.CatalogueService.ListFamilies:output_type -> caravan.v1.ListFamiliesResponse
+	39, // 94: caravan.v1.QueueService.ListQueues:output_type -> caravan.v1.ListQueuesResponse
+	84, // 95: caravan.v1.QueueService.PutQueue:output_type -> caravan.v1.Queue
+	42, // 96: caravan.v1.EventService.StreamEvents:output_type -> caravan.v1.Event
+	44, // 97: caravan.v1.OperatorService.GetCluster:output_type -> caravan.v1.Cluster
+	47, // 98: caravan.v1.OperatorService.JoinServer:output_type -> caravan.v1.JoinServerResponse
+	49, // 99: caravan.v1.OperatorService.RemoveServer:output_type -> caravan.v1.RemoveServerResponse
+	51, // 100: caravan.v1.OperatorService.TransferLeadership:output_type -> caravan.v1.TransferLeadershipResponse
+	66, // 101: caravan.v1.BlobService.PutBlob:output_type -> caravan.v1.PutBlobResponse
+	68, // 102: caravan.v1.BlobService.GetBlob:output_type -> caravan.v1.BlobChunk
+	53, // 103: caravan.v1.AgentService.RegisterNode:output_type -> caravan.v1.RegisterNodeResponse
+	55, // 104: caravan.v1.AgentService.Heartbeat:output_type -> caravan.v1.HeartbeatResponse
+	57, // 105: caravan.v1.AgentService.WatchAllocations:output_type -> caravan.v1.AllocationUpdate
+	63, // 106: caravan.v1.AgentService.ReportAllocations:output_type -> caravan.v1.ReportAllocationsResponse
+	28, // 107: caravan.v1.TaskService.ReadTaskLogs:output_type -> caravan.v1.LogChunk
+	32, // 108: caravan.v1.TaskService.ExecTask:output_type -> caravan.v1.ExecResponse
+	80, // 109: caravan.v1.TaskService.GetTaskUsage:output_type -> caravan.v1.TaskUsage
+	20, // 110: caravan.v1.TaskService.ProgramTaskDevice:output_type -> caravan.v1.ProgramDeviceProgress
+	75, // [75:111] is the sub-list for method output_type
+	39, // [39:75] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_service_proto_init() }
@@ -4641,15 +5168,19 @@ func file_caravan_v1_service_proto_init() {
 		(*ExecResponse_Stderr)(nil),
 		(*ExecResponse_ExitCode)(nil),
 	}
+	file_caravan_v1_service_proto_msgTypes[64].OneofWrappers = []any{
+		(*PutBlobRequest_Header)(nil),
+		(*PutBlobRequest_Data)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_service_proto_rawDesc), len(file_caravan_v1_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   65,
+			NumMessages:   72,
 			NumExtensions: 0,
-			NumServices:   8,
+			NumServices:   9,
 		},
 		GoTypes:           file_caravan_v1_service_proto_goTypes,
 		DependencyIndexes: file_caravan_v1_service_proto_depIdxs,

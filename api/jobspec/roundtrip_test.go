@@ -172,6 +172,24 @@ func variantGen(name string, alone bool) *rapid.Generator[*caravanv1.Variant] {
 	})
 }
 
+func matrixGen() *rapid.Generator[[]*caravanv1.Axis] {
+	return rapid.Custom(func(t *rapid.T) []*caravanv1.Axis {
+		var axes []*caravanv1.Axis
+		for _, name := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"lr", "seed", "Batch_2", "n"}), 1, 3, rapid.ID).Draw(t, "axes") {
+			a := &caravanv1.Axis{Name: name}
+			if rapid.Bool().Draw(t, "numbers") {
+				a = &caravanv1.Axis{Name: name, Range: rapid.SampledFrom([]*caravanv1.IndexRange{
+					{First: 0, Last: 9, Step: 1}, {First: 9, Last: -3, Step: -3}, {First: -5, Last: -5, Step: 1},
+				}).Draw(t, "range")}
+			} else {
+				a.Values = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"0.1", "1e-3", "yes", "", "a b", "${x}", "- :"}), 1, 4, rapid.ID).Draw(t, "values")
+			}
+			axes = append(axes, a)
+		}
+		return axes
+	})
+}
+
 func groupGen(name string, before []*caravanv1.TaskGroup) *rapid.Generator[*caravanv1.TaskGroup] {
 	return rapid.Custom(func(t *rapid.T) *caravanv1.TaskGroup {
 		g := &caravanv1.TaskGroup{
@@ -201,6 +219,14 @@ func groupGen(name string, before []*caravanv1.TaskGroup) *rapid.Generator[*cara
 		}
 		if rapid.Bool().Draw(t, "gang") {
 			g.Gang, g.Chunk, g.MaxRunning, g.Once = true, 1, 0, ""
+			g.PerNode = rapid.Bool().Draw(t, "a task a node")
+		} else if rapid.IntRange(0, 3).Draw(t, "sweep") == 0 {
+			g.Chunk, g.Matrix = 1, matrixGen().Draw(t, "matrix")
+			points := int64(1)
+			for _, a := range g.Matrix {
+				points *= axisLen(a)
+			}
+			g.Indices = countRange(points)
 		}
 		if rapid.Bool().Draw(t, "verify") {
 			g.Verify = commandGen().Draw(t, "verify")
@@ -233,6 +259,9 @@ func specGen() *rapid.Generator[*caravanv1.JobSpec] {
 			Name: nameGen.Draw(t, "name"), Queue: rapid.OneOf(rapid.Just(defaultQueue), nameGen).Draw(t, "queue"),
 			Priority: rapid.Int32Range(-1000, 1000).Draw(t, "priority"),
 			Labels:   textsGen(rapid.StringMatching(`[a-z0-9]([a-z0-9./-]{0,5}[a-z0-9])?`)).Draw(t, "labels"),
+		}
+		if rapid.Bool().Draw(t, "sync") {
+			spec.Workspace = &caravanv1.Workspace{Path: rapid.SampledFrom([]string{".", "../src", "/a b", "#"}).Draw(t, "directory")}
 		}
 		names := rapid.SliceOfNDistinct(rapid.OneOf(rapid.Just(defaultGroup), nameGen), 1, 3, rapid.ID).Draw(t, "names")
 		for _, name := range names {

@@ -14,12 +14,21 @@ import (
 )
 
 func newStopCmd(s *session) *cobra.Command {
-	var wait bool
+	var (
+		wait   bool
+		matrix []string
+		group  string
+	)
 	cmd := &cobra.Command{
 		Use:   "stop JOB...",
 		Short: "Stop jobs",
 		Long: `Stop jobs: their tasks get SIGTERM, after the group's kill_grace SIGKILL. The
-command returns when the request is recorded; --wait waits until nothing runs.`,
+command returns when the request is recorded; --wait waits until nothing runs.
+
+With --matrix only the points of a sweep that match are stopped, for good, and
+the others go on.`,
+		Example: `  caravan stop 17
+  caravan stop 17 --matrix lr=0.1 --matrix seed=3,4`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("JOB is missing")
@@ -28,11 +37,15 @@ command returns when the request is recorded; --wait waits until nothing runs.`,
 		},
 		ValidArgsFunction: s.completeJobs(false, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			conditions, err := axisConditions(matrix)
+			if err != nil {
+				return err
+			}
 			stopped := &pb.ListJobsResponse{}
 			var failures []error
-			err := s.ask(cmd, func(ctx context.Context, c *client.Client) error {
+			err = s.ask(cmd, func(ctx context.Context, c *client.Client) error {
 				for _, id := range args {
-					job, err := c.Jobs.StopJob(ctx, &pb.StopJobRequest{RequestId: client.NewRequestID(), JobId: id})
+					job, err := c.Jobs.StopJob(ctx, &pb.StopJobRequest{RequestId: client.NewRequestID(), JobId: id, Matrix: conditions, Group: group})
 					if err != nil {
 						failures = append(failures, err)
 						continue
@@ -56,6 +69,9 @@ command returns when the request is recorded; --wait waits until nothing runs.`,
 		},
 	}
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait until the jobs have ended")
+	cmd.Flags().StringArrayVar(&matrix, "matrix", nil, "only points of a sweep with this value of an axis, e.g. lr=0.1, or with one of several, lr=0.1,0.01; repeatable, and all must hold")
+	cmd.MarkFlagsMutuallyExclusive("wait", "matrix")
+	cmd.Flags().StringVar(&group, "group", "", "the sweep's group, where a job has several")
 	return cmd
 }
 

@@ -111,6 +111,7 @@ func drawGroup(t *rapid.T, g int) model.TaskGroup {
 		Indices:     model.Indices{Ranges: model.Count(rapid.Int64Range(1, 12).Draw(t, "indices")).Ranges, Chunk: rapid.Int64Range(1, 3).Draw(t, "chunk")},
 		Constraints: drawConstraints(t), Exclusive: rapid.IntRange(0, 5).Draw(t, "exclusive") == 0,
 	}
+	group.PerNode = group.Gang && rapid.IntRange(0, 3).Draw(t, "per node") == 0
 	if g > 0 {
 		switch up := rapid.IntRange(0, g-1).Draw(t, "upstream"); rapid.IntRange(0, 2).Draw(t, "dependency") {
 		case 1:

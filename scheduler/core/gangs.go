@@ -36,8 +36,8 @@ func (c *cycle) gang(w *work) {
 	var bars *explain.Bars
 	for i := range options {
 		o := &options[i]
-		known := c.found[o.class.ID]
-		if known.full || (known.gangFull > 0 && t.Ready >= known.gangFull) {
+		known := &c.found[o.class.ID]
+		if known.full || (!w.spec.PerNode && known.gangFull > 0 && t.Ready >= known.gangFull) {
 			continue
 		}
 		room, binding := c.ledger.Room(w.job.Spec.Queue, o.class)
@@ -50,8 +50,8 @@ func (c *cycle) gang(w *work) {
 			t.Code = CodePlaced
 			return
 		}
-		if bars = closed; w.rules == nil {
-			c.found[o.class.ID].gangFull = t.Ready
+		if bars = closed; w.rules == nil && !w.spec.PerNode {
+			known.gangFull = t.Ready
 		}
 	}
 	if limit != (quota.Limit{}) {
@@ -59,7 +59,7 @@ func (c *cycle) gang(w *work) {
 		return
 	}
 	t.Code = CodeNoRoom
-	c.unexplained = append(c.unexplained, noRoom{trace: w.at, options: options, need: t.Ready, bars: bars})
+	c.unexplained = append(c.unexplained, noRoom{trace: w.at, options: options, need: explain.Need{Tasks: t.Ready, PerNode: w.spec.PerNode}, bars: bars})
 }
 
 // ranked orders options for a gang: by what one member would cost where there is
@@ -93,6 +93,10 @@ func (c *cycle) ranked(options []option) []option {
 // there is room for all, or leaves all as it was. The rules that closed nodes to
 // it are for the trace.
 func (c *cycle) tryGang(w *work, o *option) (placed bool, closed *explain.Bars) {
+	place := gang.Place
+	if w.spec.PerNode {
+		place = gang.PlaceApart
+	}
 	var spots []pack.Spot
 	var ok bool
 	switch {
@@ -101,10 +105,10 @@ func (c *cycle) tryGang(w *work, o *option) (placed bool, closed *explain.Bars) 
 			return false, closed
 		}
 	case o.loaded != nil:
-		spots, ok = gang.Place(c.placer, o.loaded, w.trace.Ready, c.offenders())
+		spots, ok = place(c.placer, o.loaded, w.trace.Ready, c.offenders())
 	}
 	if !ok {
-		spots, ok = gang.Place(c.placer, o.class, w.trace.Ready, c.offenders())
+		spots, ok = place(c.placer, o.class, w.trace.Ready, c.offenders())
 	}
 	if !ok {
 		return false, nil

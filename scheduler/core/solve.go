@@ -97,7 +97,7 @@ type found struct {
 type noRoom struct {
 	trace   int
 	options []option
-	need    int64
+	need    explain.Need
 	bars    *explain.Bars
 }
 
@@ -164,6 +164,9 @@ type work struct {
 	at    int // position of the trace to be
 	// rules are about the group's neighbours; nil for none.
 	rules *neighbour.View
+	// held are the nodes, by position, that members of the gang were put on
+	// whose others need nodes of their own.
+	held map[int]bool
 }
 
 // left returns how many more tasks of the group may run at once.

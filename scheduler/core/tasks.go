@@ -1,6 +1,7 @@
 package core
 
 import (
+	"caravan/scheduler/core/explain"
 	"caravan/scheduler/core/pack"
 	"caravan/scheduler/core/place"
 	"caravan/scheduler/core/quota"
@@ -46,7 +47,7 @@ func (c *cycle) settle(w *work, tiers [][]option, code Code, limit quota.Limit) 
 		t.Code, t.Limit = CodeQueueLimit, limit.String()
 	case code == CodeNoRoom:
 		t.Code = CodeNoRoom
-		c.unexplained = append(c.unexplained, noRoom{trace: w.at, options: flat(tiers), need: 1, bars: c.bars(w, 0)})
+		c.unexplained = append(c.unexplained, noRoom{trace: w.at, options: flat(tiers), need: explain.Need{Tasks: 1}, bars: c.bars(w, 0)})
 	case code == CodeBudget:
 		t.Code = CodeBudget
 	case t.Placed < t.Ready:

@@ -63,6 +63,8 @@ const (
 	// ReasonDeviceFault: a device that the attempt held is ill; ReasonHostFault: the host is.
 	ReasonDeviceFault = "device-fault"
 	ReasonHostFault   = "host-fault"
+	// ReasonEarlyStop ends a point of a sweep for good.
+	ReasonEarlyStop = "early-stop"
 )
 
 // Usage is what an attempt used.

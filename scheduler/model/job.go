@@ -51,6 +51,8 @@ type JobSpec struct {
 	Priority int32
 	Groups   []TaskGroup
 	Labels   map[string]string
+	// Workspace is nil for a job whose tasks begin in an empty directory.
+	Workspace *Workspace
 }
 
 // TaskGroup is a set of alike tasks.
@@ -80,6 +82,10 @@ type TaskGroup struct {
 	// waits until a lost one is known to be dead. Otherwise it waits only until the lease of
 	// the lost one's node has ended; both may run for a while, and one alone publishes.
 	AtMostOnce bool
+	// PerNode, of a gang: no two tasks share a node. Each stands for all ranks of its node.
+	PerNode bool
+	// Matrix names what the indices of a sweep stand for; nil for other groups.
+	Matrix Matrix
 }
 
 // Levels of isolation that a group may ask for; see the agent.
@@ -141,6 +147,9 @@ type GroupStatus struct {
 	VariantChosen int32
 	// Restarts counts how often a gang was started again after a failure.
 	Restarts int32
+	// Port is where the members of the present epoch meet, on the node of the
+	// first; 0 before the first placement.
+	Port int32
 }
 
 // Task is kept only for tasks that were placed at least once.

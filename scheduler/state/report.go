@@ -97,7 +97,7 @@ func (t *Txn) finish(a *model.Allocation, r *Report) {
 	t.tb.allocations.replace(a, c)
 	t.noteAllocation(c)
 	t.giveBack(j, c)
-	t.taskEnded(j, c)
+	t.taskEnded(j, c, a.Exit.Reason == model.ReasonEarlyStop)
 	t.settle(j)
 }
 
@@ -121,15 +121,15 @@ func (t *Txn) giveBack(j *model.Job, a *model.Allocation) {
 }
 
 // taskEnded moves the task of an allocation that has ended to the set where it
-// belongs, and takes its gang along.
-func (t *Txn) taskEnded(j *model.Job, a *model.Allocation) {
+// belongs, and takes its gang along. A task that is unwanted does not wait again.
+func (t *Txn) taskEnded(j *model.Job, a *model.Allocation, unwanted bool) {
 	spec, s := &j.Spec.Groups[a.Group], &j.Groups[a.Group]
 	s.Active.Remove(a.Ordinal)
 	message := describeExit(a)
 	switch {
 	case a.State == model.AllocationSucceeded:
 		s.Succeeded.Add(a.Ordinal)
-	case j.StopRequested:
+	case j.StopRequested, unwanted:
 		s.Stopped.Add(a.Ordinal)
 	case spec.Gang:
 		s.Waiting.Add(a.Ordinal)

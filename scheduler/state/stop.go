@@ -44,9 +44,9 @@ func (t *Txn) running(j *model.Job, g int, ordinal int64) *model.Allocation {
 }
 
 // requestStop asks a live allocation to stop. The first reason counts, except
-// that the user's wish to stop the job overrides the others.
+// that a user's wish overrides the others.
 func (t *Txn) requestStop(j *model.Job, a *model.Allocation, reason string) {
-	if a.StopRequested && !j.StopRequested {
+	if a.StopRequested && !j.StopRequested && reason != model.ReasonEarlyStop {
 		return
 	}
 	c := a.Clone()

@@ -14,7 +14,7 @@ func JobSpecFromProto(p *pb.JobSpec) (*model.JobSpec, error) {
 	if p == nil {
 		return nil, &model.Error{Kind: model.KindInvalid, Message: "the request holds no job"}
 	}
-	s := &model.JobSpec{Name: p.Name, Queue: p.Queue, Priority: p.Priority, Labels: p.Labels}
+	s := &model.JobSpec{Name: p.Name, Queue: p.Queue, Priority: p.Priority, Labels: p.Labels, Workspace: workspaceFromProto(p.Workspace)}
 	if s.Queue == "" {
 		s.Queue = model.DefaultQueue
 	}
@@ -69,6 +69,7 @@ func groupFromProto(p *pb.TaskGroup) model.TaskGroup {
 		SameVariant: p.SameVariant, KillGrace: model.Duration(p.KillGraceMs), Workdir: p.Workdir,
 		Exclusive: p.Exclusive, Spread: spreadFromProto(p.Spread), Apart: apartFromProto(p.ApartFrom),
 		Isolation: p.Isolation, AtMostOnce: p.Once == onceAtMost || p.Gang,
+		PerNode: p.PerNode, Matrix: MatrixFromProto(p.Matrix),
 	}
 	g.Indices.Chunk = int64(max(1, p.Chunk))
 	for _, r := range p.Indices {
@@ -149,7 +150,7 @@ func constraintsFromProto(ps []*pb.Constraint) []model.Constraint {
 
 // JobSpecToProto is the inverse of JobSpecFromProto, with defaults written out.
 func JobSpecToProto(s *model.JobSpec) *pb.JobSpec {
-	p := &pb.JobSpec{Name: s.Name, Queue: s.Queue, Priority: s.Priority, Labels: s.Labels}
+	p := &pb.JobSpec{Name: s.Name, Queue: s.Queue, Priority: s.Priority, Labels: s.Labels, Workspace: WorkspaceToProto(s.Workspace)}
 	for i := range s.Groups {
 		p.Groups = append(p.Groups, GroupToProto(s, i))
 	}
@@ -166,6 +167,7 @@ func GroupToProto(s *model.JobSpec, i int) *pb.TaskGroup {
 		KillGraceMs: int64(g.KillGrace), Workdir: g.Workdir,
 		Exclusive: g.Exclusive, Spread: spreadToProto(g.Spread), ApartFrom: apartToProto(g.Apart),
 		Isolation: g.Isolation, Once: onceAtLeast,
+		PerNode: g.PerNode, Matrix: matrixToProto(g.Matrix),
 	}
 	if g.AtMostOnce {
 		p.Once = onceAtMost
