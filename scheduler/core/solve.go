@@ -98,7 +98,7 @@ type found struct {
 type noRoom struct {
 	trace   int
 	options []option
-	need    int64
+	need    explain.Need
 	bars    *explain.Bars
 }
 
@@ -176,6 +176,9 @@ type work struct {
 	rules *neighbour.View
 	// made are the allocations that were placed.
 	made int64
+	// held are the nodes, by position, that members of the gang were put on
+	// whose others need nodes of their own.
+	held map[int]bool
 }
 
 // left returns how many more allocations of the group may run at once.
