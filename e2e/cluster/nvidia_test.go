@@ -54,7 +54,7 @@ func gn4(t *testing.T) (*harness.Cluster, context.Context, string) {
 	}, " ")
 	c, err := harness.Start(ctx, harness.Options{
 		Bin: bin, Dir: dir, Servers: 1, Agents: 1, ServerFlags: []string{"--timing", "lan"},
-		AgentFlags: []string{"--device-plugin", plugin, "--cgroup-parent", gn4Group, "--instance-type", "ecs.gn4-c8g1.4xlarge", "--family", "gn4"},
+		AgentFlags: []string{"--isolation", "host", "--device-plugin", plugin, "--cgroup-parent", gn4Group, "--instance-type", "ecs.gn4-c8g1.4xlarge", "--family", "gn4"},
 	})
 	if err != nil {
 		t.Fatal(err)

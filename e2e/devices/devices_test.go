@@ -73,7 +73,8 @@ func newFleet(t *testing.T) *fleet {
 	f.c, err = harness.Start(ctx, harness.Options{
 		Bin: bin, Dir: t.TempDir(), Servers: 1, Agents: 3,
 		ServerFlags: []string{"--catalogue", "../../examples/operator/catalogue.yaml"},
-		AgentFlags:  []string{"--cgroup-parent", "/caravan-test-e2e-devices"},
+		// The made-up nodes lie in a directory that a sandbox would hide: what is shown here is the wall.
+		AgentFlags: []string{"--cgroup-parent", "/caravan-test-e2e-devices", "--isolation", "host"},
 		FlagsOfAgent: func(i int) []string {
 			return [][]string{
 				append(plugin("gn4", ""), "--instance-type", "gn4.14xlarge"), plugin("gn5-c4g1.2xlarge", ""),

@@ -28,7 +28,10 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	g, err := cgroup.Open(testGroup)
 	if err == nil {
-		err = g.Destroy()
+		// A shim may still be about to end after its task has.
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		err = errors.Join(g.Kill(ctx), g.Destroy())
+		cancel()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
