@@ -251,7 +251,7 @@ func groupGen(name string, before []*caravanv1.TaskGroup) *rapid.Generator[*cara
 			g.Gang, g.Chunk, g.MaxRunning, g.Once = true, 1, 0, ""
 			g.PerNode = rapid.Bool().Draw(t, "a task a node")
 		} else if rapid.IntRange(0, 3).Draw(t, "sweep") == 0 {
-			g.Chunk, g.Matrix = 1, matrixGen().Draw(t, "matrix")
+			g.Chunk, g.AutoChunk, g.Matrix = 1, false, matrixGen().Draw(t, "matrix")
 			points := int64(1)
 			for _, a := range g.Matrix {
 				points *= axisLen(a)
