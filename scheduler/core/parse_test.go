@@ -196,6 +196,8 @@ func parseGroup(before []model.TaskGroup, words []string) model.TaskGroup {
 			}
 		case "gang":
 			g.Gang = true
+		case "per-node":
+			g.PerNode = true
 		case "same-variant":
 			g.SameVariant = true
 		case "max-running":

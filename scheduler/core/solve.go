@@ -118,7 +118,7 @@ type found struct {
 type noRoom struct {
 	trace   int
 	options []option
-	need    int64
+	need    explain.Need
 	bars    *explain.Bars
 }
 
@@ -184,7 +184,7 @@ func (c *cycle) group(job *model.Job, g int) {
 }
 
 // unexplain leaves a group that found no room to be explained.
-func (c *cycle) unexplain(w *work, options []option, need int64, bars *explain.Bars) {
+func (c *cycle) unexplain(w *work, options []option, need explain.Need, bars *explain.Bars) {
 	if c.limits.MaxExplainSteps != NoExplanations {
 		c.unexplained = append(c.unexplained, noRoom{trace: w.at, options: options, need: need, bars: bars})
 	}
@@ -216,6 +216,9 @@ type work struct {
 	rules *neighbour.View
 	// made are the allocations that were placed.
 	made int64
+	// held are the nodes, by position, that members of the gang were put on
+	// whose others need nodes of their own.
+	held map[int]bool
 }
 
 // left returns how many more allocations of the group may run at once.

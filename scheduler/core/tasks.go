@@ -1,6 +1,7 @@
 package core
 
 import (
+	"caravan/scheduler/core/explain"
 	"caravan/scheduler/core/order"
 	"caravan/scheduler/core/pack"
 	"caravan/scheduler/core/place"
@@ -75,7 +76,7 @@ func (c *cycle) settle(w *work, tiers [][]option, code Code, limit quota.Limit) 
 		t.Code, t.Limit = CodeLimit, c.counts.Where(w.spec.Limits)+", and elsewhere is no room"
 	case code == CodeNoRoom:
 		t.Code = CodeNoRoom
-		c.unexplain(w, flat(tiers), 1, c.bars(w, 0))
+		c.unexplain(w, flat(tiers), explain.Need{Tasks: 1}, c.bars(w, 0))
 	case code == CodeBudget:
 		t.Code = CodeBudget
 	case code == CodeMaxRunning:
