@@ -44,9 +44,9 @@ func FitsEmpty(spec *model.JobSpec, nodes []*model.Node) []GroupTrace {
 	for g := range spec.Groups {
 		group := &spec.Groups[g]
 		t := GroupTrace{Group: g, Name: group.Name, Ready: group.Indices.Tasks()}
-		need := int64(1)
+		need := explain.Need{Tasks: 1}
 		if group.Gang {
-			need = t.Ready
+			need = explain.Need{Tasks: t.Ready, PerNode: group.PerNode}
 		}
 		var names []string
 		var classes []*request.Class
@@ -68,8 +68,9 @@ func FitsEmpty(spec *model.JobSpec, nodes []*model.Node) []GroupTrace {
 }
 
 // roomWhenEmpty reports whether nodes that take work, the first that come, have
-// room for that many tasks of a class when nothing runs on them.
-func roomWhenEmpty(nodes []*model.Node, c *request.Class, need int64) bool {
+// room for what is needed of a class when nothing runs on them.
+func roomWhenEmpty(nodes []*model.Node, c *request.Class, need explain.Need) bool {
+	left := need.Tasks
 	var fitter pack.Fitter
 	var match pack.Match
 	for i := range nodes {
@@ -82,7 +83,11 @@ func roomWhenEmpty(nodes []*model.Node, c *request.Class, need int64) bool {
 		if !ok || !fitter.Fits(c, m, n.Node, n.Free) {
 			continue
 		}
-		if need -= pack.Room(c, m, n.Node, n.Free, need); need <= 0 {
+		most := left
+		if need.PerNode {
+			most = 1
+		}
+		if left -= pack.Room(c, m, n.Node, n.Free, most); left <= 0 {
 			return true
 		}
 	}
