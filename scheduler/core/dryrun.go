@@ -46,9 +46,9 @@ func FitsEmpty(spec *model.JobSpec, nodes iter.Seq[*model.Node]) []GroupTrace {
 	for g := range spec.Groups {
 		group := &spec.Groups[g]
 		t := GroupTrace{Group: g, Name: group.Name, Ready: group.Indices.Tasks()}
-		need := int64(1)
+		need := explain.Need{Tasks: 1}
 		if group.Gang {
-			need = t.Ready
+			need = explain.Need{Tasks: t.Ready, PerNode: group.PerNode}
 		}
 		var names []string
 		var classes []*request.Class
@@ -70,8 +70,9 @@ func FitsEmpty(spec *model.JobSpec, nodes iter.Seq[*model.Node]) []GroupTrace {
 }
 
 // roomWhenEmpty reports whether nodes that take work, the first that come, have
-// room for that many tasks of a class when nothing runs on them.
-func roomWhenEmpty(nodes iter.Seq[*model.Node], c *request.Class, need int64) bool {
+// room for what is needed of a class when nothing runs on them.
+func roomWhenEmpty(nodes iter.Seq[*model.Node], c *request.Class, need explain.Need) bool {
+	left := need.Tasks
 	var fitter pack.Fitter
 	var match pack.Match
 	for node := range nodes {
@@ -87,7 +88,11 @@ func roomWhenEmpty(nodes iter.Seq[*model.Node], c *request.Class, need int64) bo
 		if !n.Usable || !fitter.Fits(c, m, n.Node, n.Free) {
 			continue
 		}
-		if need -= pack.Room(c, m, n.Node, n.Free, need); need <= 0 {
+		most := left
+		if need.PerNode {
+			most = 1
+		}
+		if left -= pack.Room(c, m, n.Node, n.Free, most); left <= 0 {
 			return true
 		}
 	}

@@ -209,6 +209,13 @@ func TestGangsStartWholeOrNotAtAll(t *testing.T) {
 			}
 			key := s.Job + g.Name
 			sets[key]++
+			nodes := map[string]bool{}
+			for _, p := range s.Placements {
+				if nodes[p.Node] && g.PerNode {
+					t.Fatalf("%s group %d: two tasks on %s", s.Job, s.Group, p.Node)
+				}
+				nodes[p.Node] = true
+			}
 			if int64(len(s.Placements)) != status.Waiting.Len() || !status.Active.Empty() || sets[key] > 1 {
 				t.Fatalf("%s group %d: %d of %d waiting members start, %d are active", s.Job, s.Group, len(s.Placements), status.Waiting.Len(), status.Active.Len())
 			}

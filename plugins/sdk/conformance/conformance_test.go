@@ -115,6 +115,12 @@ func (w *wrong) Fingerprint(r *pluginv1.FingerprintRequest, out pluginv1.DeviceS
 			inv.Devices[1].Id = inv.Devices[0].Id
 		case "ids-stable":
 			inv.Devices[0].Id = fmt.Sprintf("shelf-%d", rand.Int64())
+		case "identities-stable":
+			inv.Devices[0].Identity = fmt.Sprint(rand.Int64())
+		case "identity-double":
+			inv.Devices[0].Identity, inv.Devices[1].Identity = "one", "one"
+		case "part-beside-whole":
+			inv.Devices[1].PartOf = inv.Devices[0].Id
 		case "crash-recovery":
 			if _, err := os.Stat(os.Getenv(faultEnv) + ".reserved"); err == nil {
 				inv.Devices = inv.Devices[:1]
@@ -192,6 +198,9 @@ func (w *wrong) Clean(ctx context.Context, r *pluginv1.CleanRequest) (*pluginv1.
 	if w.violation == "clean-answers" {
 		return &pluginv1.CleanResponse{}, nil
 	}
+	if w.violation == "clean-idle" {
+		return &pluginv1.CleanResponse{MemoryLeftBytes: 1}, nil
+	}
 	return w.DeviceServiceServer.Clean(ctx, r)
 }
 
@@ -242,7 +251,7 @@ func TestAGoodPluginPassesEveryRule(t *testing.T) {
 }
 
 func TestEachRuleCatchesItsViolation(t *testing.T) {
-	violations := map[string]string{"inventory-double": "inventory-valid"}
+	violations := map[string]string{"inventory-double": "inventory-valid", "identity-double": "identities-stable", "part-beside-whole": "identities-stable"}
 	for _, rule := range conformance.Rules() {
 		violations[rule] = rule
 	}
