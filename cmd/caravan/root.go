@@ -42,6 +42,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid job, 3 not found,
 	root.AddCommand(
 		newSubmitCmd(s),
 		newRunCmd(s),
+		newTranscodeCmd(s),
 		newPsCmd(s),
 		newStatusCmd(s),
 		newLogsCmd(s),
