@@ -28,7 +28,7 @@ its checkpoint if there is one, and on SIGTERM save and exit with 75.`,
 		Example: `  caravan train train.py --gpus 1 -- --epochs 10
   caravan train train.py --workers 4 --gpus 1 --gpu-memory '>=16GiB'
   caravan train train.py --per-node --workers 2 --gpus 8
-  caravan train train.py --sweep lr=0.1,0.01 --sweep seed=0,1,2`,
+  caravan train train.py --sweep lr=0.1,0.01 --sweep seed=0..9`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			before := args
 			if n := cmd.ArgsLenAtDash(); n >= 0 {
@@ -70,7 +70,7 @@ its checkpoint if there is one, and on SIGTERM save and exit with 75.`,
 	flags.StringVar(&o.GPUMemory, "gpu-memory", "", "condition on the memory of each GPU, e.g. '>=16GiB'")
 	flags.IntVar(&o.CPU, "cpu", 4, "cores for each worker")
 	flags.StringVar(&o.Memory, "memory", "16GiB", "memory for each worker")
-	flags.StringArrayVar(&o.Sweep, "sweep", nil, "axis of a sweep, NAME=VALUE,VALUE, handed to the script as --NAME VALUE; repeatable")
+	flags.StringArrayVar(&o.Sweep, "sweep", nil, "axis of a sweep, NAME=VALUE,VALUE or NAME=0..9, handed to the script as --NAME VALUE; repeatable")
 	flags.StringVar(&o.Python, "python", "python3", "interpreter")
 	flags.IntVar(&o.Retries, "retries", 3, "extra attempts after failures")
 	must(cmd.Flags().MarkHidden("sync")) // --dir says what is sent

@@ -31,7 +31,7 @@ type Options struct {
 	CPU          int
 	// GPUMemory is a condition on the whole memory of each GPU, such as >=16GiB; empty for none.
 	GPUMemory string
-	// Sweep has the axes of a sweep as NAME=VALUE,VALUE. Each value reaches the script as --NAME VALUE.
+	// Sweep has the axes of a sweep as NAME=VALUE,VALUE or NAME=0..9. Each value reaches the script as --NAME VALUE.
 	Sweep []string
 	// Retries after failures. What exits with 75 has saved and is run again uncharged.
 	Retries int
@@ -83,6 +83,9 @@ func (v *values) fill() error {
 		name, list, ok := strings.Cut(text, "=")
 		if !ok || name == "" || list == "" {
 			return fmt.Errorf("axis %q is not NAME=VALUE,VALUE", text)
+		}
+		if !strings.Contains(list, "..") { // a range stands alone
+			list = "[" + list + "]"
 		}
 		v.Axes = append(v.Axes, axis{Name: name, Values: list})
 		words = append(words, "--"+name, "${matrix."+name+"}")
