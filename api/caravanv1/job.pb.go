@@ -520,7 +520,9 @@ type JobSpec struct {
 	// Wait until every earlier job of the same name and owner has ended.
 	Singleton bool `protobuf:"varint,7,opt,name=singleton,proto3" json:"singleton,omitempty"`
 	// Nothing starts before that time; 0 means no bound.
-	BeginMs       int64 `protobuf:"varint,8,opt,name=begin_ms,json=beginMs,proto3" json:"begin_ms,omitempty"`
+	BeginMs int64 `protobuf:"varint,8,opt,name=begin_ms,json=beginMs,proto3" json:"begin_ms,omitempty"`
+	// All tasks are paused from the beginning.
+	Held          bool `protobuf:"varint,9,opt,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -616,6 +618,13 @@ func (x *JobSpec) GetBeginMs() int64 {
 		return x.BeginMs
 	}
 	return 0
+}
+
+func (x *JobSpec) GetHeld() bool {
+	if x != nil {
+		return x.Held
+	}
+	return false
 }
 
 // Workspace is a directory that was packed and sent along with a job.
@@ -3260,7 +3269,7 @@ var File_caravan_v1_job_proto protoreflect.FileDescriptor
 const file_caravan_v1_job_proto_rawDesc = "" +
 	"\n" +
 	"\x14caravan/v1/job.proto\x12\n" +
-	"caravan.v1\"\x91\x03\n" +
+	"caravan.v1\"\xa5\x03\n" +
 	"\aJobSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x1a\n" +
@@ -3270,7 +3279,8 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\tworkspace\x18\x14 \x01(\v2\x15.caravan.v1.WorkspaceR\tworkspace\x12/\n" +
 	"\x05after\x18\x06 \x03(\v2\x19.caravan.v1.JobDependencyR\x05after\x12\x1c\n" +
 	"\tsingleton\x18\a \x01(\bR\tsingleton\x12\x19\n" +
-	"\bbegin_ms\x18\b \x01(\x03R\abeginMs\x1a9\n" +
+	"\bbegin_ms\x18\b \x01(\x03R\abeginMs\x12\x12\n" +
+	"\x04held\x18\t \x01(\bR\x04held\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"M\n" +

@@ -2662,8 +2662,10 @@ type ExecStart struct {
 	Env map[string]string `protobuf:"bytes,31,rep,name=env,proto3" json:"env,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Working directory; empty means the task's.
 	Workdir string `protobuf:"bytes,32,opt,name=workdir,proto3" json:"workdir,omitempty"`
-	// Instead of a command: send the task's processes this signal, 1 to 64.
-	Signal        int32 `protobuf:"varint,33,opt,name=signal,proto3" json:"signal,omitempty"`
+	// Instead of a command: send the task this signal, 1 to 64; the exit code is 0.
+	Signal int32 `protobuf:"varint,33,opt,name=signal,proto3" json:"signal,omitempty"`
+	// With signal: the steps that a batch script has started, rather than the script.
+	SignalSteps   bool `protobuf:"varint,34,opt,name=signal_steps,json=signalSteps,proto3" json:"signal_steps,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2773,6 +2775,13 @@ func (x *ExecStart) GetSignal() int32 {
 		return x.Signal
 	}
 	return 0
+}
+
+func (x *ExecStart) GetSignalSteps() bool {
+	if x != nil {
+		return x.SignalSteps
+	}
+	return false
 }
 
 type TerminalSize struct {
@@ -5451,7 +5460,7 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\fstdin_closed\x18\x03 \x01(\bH\x00R\vstdinClosed\x122\n" +
 	"\x06resize\x18\x04 \x01(\v2\x18.caravan.v1.TerminalSizeH\x00R\x06resize\x12\x18\n" +
 	"\x06signal\x18\x05 \x01(\x05H\x00R\x06signalB\t\n" +
-	"\amessage\"\x8c\x03\n" +
+	"\amessage\"\xaf\x03\n" +
 	"\tExecStart\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\x12\x19\n" +
@@ -5463,7 +5472,8 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\x04port\x18\x1e \x01(\x05R\x04port\x120\n" +
 	"\x03env\x18\x1f \x03(\v2\x1e.caravan.v1.ExecStart.EnvEntryR\x03env\x12\x18\n" +
 	"\aworkdir\x18  \x01(\tR\aworkdir\x12\x16\n" +
-	"\x06signal\x18! \x01(\x05R\x06signal\x1a6\n" +
+	"\x06signal\x18! \x01(\x05R\x06signal\x12!\n" +
+	"\fsignal_steps\x18\" \x01(\bR\vsignalSteps\x1a6\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\b\n" +

@@ -67,6 +67,8 @@ type JobSpec struct {
 	Singleton bool
 	// Begin is the time before which nothing starts; 0 means no bound.
 	Begin Time
+	// Held pauses all tasks from the beginning.
+	Held bool
 	// Workspace is nil for a job whose tasks begin in an empty directory.
 	Workspace *Workspace
 }

@@ -106,6 +106,21 @@ func TestNothingStartsBeforeTheJobIsToBegin(t *testing.T) {
 	}
 }
 
+func TestAHeldJobDoesNotStart(t *testing.T) {
+	spec := simple(2)
+	spec.Held = true
+	s := NewStore()
+	if j := submitted(t, s, spec); !j.Ready(0, 1<<40).Empty() {
+		t.Error("it could start")
+	}
+	if _, err := do(s, func(x *Txn) (Answer, *model.Error) { return x.Act(Action{Kind: ActResume, Job: "job-1"}) }); err != nil {
+		t.Fatal(err)
+	}
+	if j, _ := s.Snapshot().Job("job-1"); j.Ready(0, 1<<40).Len() != 2 {
+		t.Error("released, it does not start")
+	}
+}
+
 func TestAJobMayWaitForAnotherToStart(t *testing.T) {
 	s := NewStore()
 	up := submitted(t, s, script(2, true))

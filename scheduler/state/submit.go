@@ -53,6 +53,9 @@ func (t *Txn) SubmitJob(spec *model.JobSpec, owner string) (Answer, *model.Error
 	for g := range spec.Groups {
 		all := model.NewSet(0, spec.Groups[g].Indices.Tasks())
 		j.Groups[g].Waiting = all
+		if spec.Held {
+			j.Groups[g].Paused = all
+		}
 		if spec.Begin > t.now {
 			j.Groups[g].HoldUntil(all, spec.Begin)
 		}

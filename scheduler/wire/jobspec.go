@@ -14,7 +14,7 @@ func JobSpecFromProto(p *pb.JobSpec) (*model.JobSpec, error) {
 	if p == nil {
 		return nil, &model.Error{Kind: model.KindInvalid, Message: "the request holds no job"}
 	}
-	s := &model.JobSpec{Name: p.Name, Queue: p.Queue, Priority: p.Priority, Labels: p.Labels, Singleton: p.Singleton, Workspace: workspaceFromProto(p.Workspace), Begin: model.Time(p.BeginMs)}
+	s := &model.JobSpec{Name: p.Name, Queue: p.Queue, Priority: p.Priority, Labels: p.Labels, Singleton: p.Singleton, Workspace: workspaceFromProto(p.Workspace), Begin: model.Time(p.BeginMs), Held: p.Held}
 	s.After = JobDependenciesFromProto(p.After)
 	if s.Queue == "" {
 		s.Queue = model.DefaultQueue
@@ -154,7 +154,7 @@ func constraintsFromProto(ps []*pb.Constraint) []model.Constraint {
 
 // JobSpecToProto is the inverse of JobSpecFromProto, with defaults written out.
 func JobSpecToProto(s *model.JobSpec) *pb.JobSpec {
-	p := &pb.JobSpec{Name: s.Name, Queue: s.Queue, Priority: s.Priority, Labels: s.Labels, Singleton: s.Singleton, Workspace: WorkspaceToProto(s.Workspace), BeginMs: int64(s.Begin)}
+	p := &pb.JobSpec{Name: s.Name, Queue: s.Queue, Priority: s.Priority, Labels: s.Labels, Singleton: s.Singleton, Workspace: WorkspaceToProto(s.Workspace), BeginMs: int64(s.Begin), Held: s.Held}
 	p.After = JobDependenciesToProto(s.After)
 	for i := range s.Groups {
 		p.Groups = append(p.Groups, GroupToProto(s, i))
