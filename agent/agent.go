@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"os"
@@ -25,6 +26,7 @@ import (
 	"caravan/agent/runner"
 	"caravan/agent/shim"
 	"caravan/agent/tasks"
+	"caravan/agent/workspace"
 	pb "caravan/api/caravanv1"
 	"caravan/scheduler/model"
 )
@@ -38,6 +40,9 @@ const (
 // allocsDir holds the allocations within the data directory. Its name is short because the
 // shims' sockets lie below it.
 const allocsDir = "allocs"
+
+// workspacesDir caches the working directories that were sent along with jobs.
+const workspacesDir = "workspaces"
 
 // Agent is one host's agent.
 type Agent struct{ cfg Config }
@@ -94,6 +99,15 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	workspaces, err := workspace.New(workspace.Config{
+		Dir: filepath.Join(a.cfg.DataDir, workspacesDir),
+		Fetch: func(ctx context.Context, digest string) (io.ReadCloser, error) {
+			return link.Blob(ctx, servers, digest)
+		},
+	})
+	if err != nil {
+		return err
+	}
 	term, err := lease.NewWriter(a.leaseFile())
 	if err != nil {
 		return err
@@ -102,6 +116,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	run, err = a.newRunner(devices, book, processes, runner.Config{
 		Report: func(r *pb.AllocationReport) { session.Report(r) }, Ready: func() { close(adopted) },
 		LeaseHeld: func() bool { return session.LeaseHeld() }, LeaseWait: a.leaseLeft(),
+		Workspaces: workspaces,
 	})
 	if err != nil {
 		return err

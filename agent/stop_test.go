@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"testing"
+	"time"
 
 	"caravan/agent/link/linktest"
 	pb "caravan/api/caravanv1"
@@ -41,11 +42,17 @@ func TestAGangIsStoppedWhenTheLeaseEndsAndOtherTasksAreNot(t *testing.T) {
 	h.start()
 	gate, other := h.path("gang"), h.path("other")
 	gang := h.holding(1, gate, func(a *pb.Assignment) {
-		a.Group.Gang, a.GangNodes = true, []string{"n0", node}
+		a.Group.Gang = true
+		a.Gang = &pb.Gang{Nodes: []*pb.GangNode{{Name: "n0", Members: 1}, {Name: node, Members: 1}}, Rank: 1, WorldSize: 2, NodeRank: 1}
 	})
 	single := h.holding(2, other)
-	h.servers.Assign(gang, single)
+	deaf := h.path("deaf")
+	stubborn := task(3, `trap '' TERM; touch "`+deaf+`"; while :; do sleep 0.02; done`, func(a *pb.Assignment) {
+		a.Group.Gang, a.Group.KillGraceMs, a.LeaseGraceMs = true, time.Hour.Milliseconds(), 50
+	})
+	h.servers.Assign(gang, single, stubborn)
 	h.await(id(gang), running)
+	h.awaitFile(deaf)
 	h.await(id(single), running)
 	h.servers.SetFault(func(_ context.Context, method string, _ any) error {
 		if method == "Heartbeat" {
@@ -55,6 +62,9 @@ func TestAGangIsStoppedWhenTheLeaseEndsAndOtherTasksAreNot(t *testing.T) {
 	}, nil)
 	if r := h.await(id(gang), lost); r.Exit.Reason != "node-lost" {
 		t.Errorf("the gang's end is reported as %v", r)
+	}
+	if r := h.await(id(stubborn), lost); r.Exit.Signal != 9 {
+		t.Errorf("a member with a grace longer than the servers wait ended as %v", r)
 	}
 	if s := h.servers.State(node, id(single)); s != running {
 		t.Errorf("the other task is now %v", s)

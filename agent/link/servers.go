@@ -43,6 +43,8 @@ type Servers struct {
 // Route is the way to one server, good until it is left.
 type Route struct {
 	pb.AgentServiceClient
+	// Blobs serves the working directories of jobs.
+	Blobs pb.BlobServiceClient
 	// Address of the server, for logs.
 	Address string
 	// Left ends once somebody left the route: streams on it are to be re-opened.
@@ -100,7 +102,7 @@ func (s *Servers) Route() (Route, error) {
 		}
 		s.conns[address] = conn
 	}
-	return Route{AgentServiceClient: pb.NewAgentServiceClient(conn), Address: address, Left: s.left}, nil
+	return Route{AgentServiceClient: pb.NewAgentServiceClient(conn), Blobs: pb.NewBlobServiceClient(conn), Address: address, Left: s.left}, nil
 }
 
 // Leave moves on to the next server, unless the route was left already: when many calls

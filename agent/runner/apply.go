@@ -126,9 +126,10 @@ func (s State) leaseChanged(held bool) (State, []Effect) {
 	if held {
 		return s.publishIfAllowed()
 	}
-	if !s.AtMostOnce || s.Fenced || s.Stopping || s.Evicted.Reason != "" || s.Phase != Launching && s.Phase != Running {
+	if !s.AtMostOnce || s.Fenced || s.Phase != Launching && s.Phase != Running {
 		return s, nil
 	}
+	// One that is being stopped is told again: what is left of its grace may be too much.
 	s.Fenced = true
 	if s.Phase == Launching {
 		return s, nil

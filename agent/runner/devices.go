@@ -18,6 +18,7 @@ func (r *Runner) equip(ctx context.Context, a *allocation, d driver.Driver) (dri
 	if !d.Capabilities().Real {
 		return spec, nil
 	}
+	spec = joined(spec, a.assignment.Gang)
 	spec.Devices = slices.Clone(r.cfg.OpenDevices)
 	var h handout
 	if r.cfg.CPUs != nil && d.Capabilities().Limits {
@@ -96,4 +97,14 @@ func overlay(env []string, over map[string]string) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// underlay returns KEY=VALUE entries, sorted, with the given variables where they are missing.
+func underlay(env []string, under map[string]string) []string {
+	missing := maps.Clone(under)
+	for _, kv := range env {
+		key, _, _ := strings.Cut(kv, "=")
+		delete(missing, key)
+	}
+	return overlay(env, missing)
 }

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"caravan/agent/shim"
 	pb "caravan/api/caravanv1"
 )
 
@@ -63,6 +64,16 @@ func readRecord(dir string) (record, error) {
 func prepareDir(dir string, a *pb.Assignment) error {
 	if err := os.Mkdir(dir, 0o711); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
+	}
+	if hosts := hostfile(a); hosts != nil {
+		// In the directory that the task sees, whatever its sandbox hides.
+		tmp := filepath.Join(dir, shim.TmpDir)
+		if err := os.Mkdir(tmp, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(tmp, hostfileName), hosts, 0o644); err != nil {
+			return err
+		}
 	}
 	raw, err := protojson.Marshal(a)
 	if err != nil {

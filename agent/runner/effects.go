@@ -19,7 +19,8 @@ func (r *Runner) perform(a *allocation, e Effect) {
 		r.slots.launching++
 		r.work(func(ctx context.Context) { r.launch(ctx, a) })
 	case Stop:
-		r.work(func(ctx context.Context) { r.stop(ctx, a) })
+		grace := a.grace()
+		r.work(func(ctx context.Context) { r.stop(ctx, a, grace) })
 	case Publish:
 		r.publish = append(r.publish, a)
 	case Save:
@@ -76,6 +77,9 @@ func (r *Runner) launch(ctx context.Context, a *allocation) {
 			r.attach(a, task)
 			return
 		}
+		if ctx.Err() != nil {
+			return // the agent ends, and the next one begins anew
+		}
 		r.cfg.Logger.Warn("cannot launch", "allocation", a.id, "error", err)
 		failed := LaunchFailed{At: now(), Message: err.Error()}
 		errors.As(err, &failed.Fault)
@@ -92,6 +96,9 @@ func (r *Runner) begin(ctx context.Context, a *allocation) (driver.Task, error) 
 		return nil, fmt.Errorf("prepare the allocation's directory: %w", err)
 	}
 	if err := r.prepare(ctx, a, d); err != nil {
+		return nil, err
+	}
+	if err := r.furnish(ctx, a, d); err != nil {
 		return nil, err
 	}
 	// A launch is not cut short when the agent ends: it either happened or did not.
@@ -210,8 +217,7 @@ func (r *Runner) limitsOf(ctx context.Context, task driver.Task) string {
 }
 
 // stop asks for the end of the task until the driver has taken the request.
-func (r *Runner) stop(ctx context.Context, a *allocation) {
-	grace := time.Duration(graceMs(a.assignment)) * time.Millisecond
+func (r *Runner) stop(ctx context.Context, a *allocation, grace time.Duration) {
 	for wait := retryMin; ; wait = min(2*wait, retryMax) {
 		err := a.task.Stop(ctx, syscall.SIGTERM, grace)
 		if err == nil || ctx.Err() != nil {

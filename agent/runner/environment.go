@@ -1,12 +1,14 @@
 package runner
 
 import (
+	"maps"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"caravan/agent/shim"
 	pb "caravan/api/caravanv1"
 )
 
@@ -45,11 +47,13 @@ func description(a *pb.Assignment) map[string]string {
 	if n := len(indices); n > 0 {
 		env["CARAVAN_INDEX"], env["CARAVAN_FIRST"], env["CARAVAN_LAST"] = indices[0], indices[0], indices[n-1]
 	}
-	if a.Group.GetGang() {
-		env["CARAVAN_RANK"] = strconv.FormatInt(al.Ordinal, 10)
-		env["CARAVAN_WORLD_SIZE"] = strconv.Itoa(len(a.GangNodes))
-		env["CARAVAN_GANG_NODES"] = strings.Join(a.GangNodes, " ")
+	if g := a.Gang; g != nil {
+		env["CARAVAN_RANK"], env["CARAVAN_WORLD_SIZE"] = strconv.Itoa(int(g.Rank)), strconv.Itoa(int(g.WorldSize))
+		if list := listed(g.Nodes, (*pb.GangNode).GetName); len(list) <= maxListBytes {
+			env["CARAVAN_GANG_NODES"] = list
+		}
 	}
+	maps.Copy(env, point(a))
 	return env
 }
 
@@ -58,27 +62,32 @@ func wholeCores(milli int64) int64 { return max(1, milli/1000) }
 
 // environment returns the whole environment of the command as sorted KEY=VALUE. The group's
 // variables lie above the defaults, the variant's above the group's, and the description of
-// the allocation above all.
-func environment(a *pb.Assignment, home, tmp string) []string {
+// the allocation above all. dir is the allocation's directory.
+func environment(a *pb.Assignment, home, dir string) []string {
 	described := description(a)
+	fixed, defaults := meeting(a, dir)
 	env := map[string]string{
 		"PATH":            defaultPath,
 		"LANG":            "C.UTF-8",
 		"HOME":            home,
-		"TMPDIR":          tmp,
+		"TMPDIR":          filepath.Join(dir, shim.TmpDir),
 		"OMP_NUM_THREADS": described["CARAVAN_CPUS"],
-		resultsVariable:   filepath.Join(tmp, resultsFile),
+		resultsVariable:   filepath.Join(dir, shim.TmpDir, resultsFile),
 	}
+	if gpus(a) > 0 {
+		// As the devices are numbered everywhere else; CUDA's own order is by speed.
+		env["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+	}
+	maps.Copy(env, defaults)
 	for _, layer := range []map[string]string{a.Group.GetEnv(), a.Variant.GetEnv()} {
 		for k, v := range layer {
 			if !strings.HasPrefix(k, own) {
-				env[k] = v
+				env[k] = expand(v, described)
 			}
 		}
 	}
-	for k, v := range described {
-		env[k] = v
-	}
+	maps.Copy(env, described)
+	maps.Copy(env, fixed)
 	out := make([]string, 0, len(env))
 	for k, v := range env {
 		out = append(out, k+"="+v)
@@ -87,14 +96,19 @@ func environment(a *pb.Assignment, home, tmp string) []string {
 	return out
 }
 
-// reference is ${CARAVAN_NAME}.
-var reference = regexp.MustCompile(`\$\{CARAVAN_[A-Z_]+\}`)
+// reference is ${CARAVAN_NAME} or ${matrix.NAME}.
+var reference = regexp.MustCompile(`\$\{(?:CARAVAN_[A-Z0-9_]+|matrix\.[A-Za-z0-9_]+)\}`)
 
 // expand replaces ${CARAVAN_NAME} by the allocation's value, so that a command without a
-// shell can name its index. Names that do not exist and everything else stay as they are.
+// shell can name its index, and ${matrix.NAME} by that of an axis. Names that do not exist
+// and everything else stay as they are.
 func expand(text string, described map[string]string) string {
 	return reference.ReplaceAllStringFunc(text, func(ref string) string {
-		if v, ok := described[ref[2:len(ref)-1]]; ok {
+		name := ref[2 : len(ref)-1]
+		if axis, ok := strings.CutPrefix(name, "matrix."); ok {
+			name = axisVariable(axis)
+		}
+		if v, ok := described[name]; ok {
 			return v
 		}
 		return ref

@@ -26,6 +26,9 @@ type Config struct {
 	// Report takes reports for the servers. It must not block, and may see the same
 	// allocation many times.
 	Report func(*pb.AllocationReport)
+	// Workspaces puts the directories that are sent along with jobs in place; nil: allocations
+	// that have one fail to start.
+	Workspaces Workspaces
 	// Devices hands devices out; nil: allocations with devices start without being given any.
 	Devices Devices
 	// CPUs binds tasks to processors and memory nodes; nil: they run anywhere.
@@ -79,8 +82,16 @@ type Devices interface {
 	Release(allocation string)
 }
 
+// Workspaces puts the directory that was sent along with a job in place.
+type Workspaces interface {
+	// Place makes dir anew with a copy in it.
+	Place(ctx context.Context, digest, dir string) error
+}
+
 // Times of the executor.
 const (
+	// workspaceTimeout bounds how long it may take to fetch and unpack a working directory.
+	workspaceTimeout = 10 * time.Minute
 	// launchTimeout bounds one call of a driver's Start.
 	launchTimeout = time.Minute
 	// prepareTimeout bounds the loading of images before that: several regions, two tries each.

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"path/filepath"
+	"time"
 
 	"caravan/agent/driver"
 	"caravan/agent/outputs"
@@ -23,7 +24,7 @@ func specOf(a *pb.Assignment, dir string) driver.AllocSpec {
 		ID:      a.Allocation.Id,
 		Dir:     dir,
 		Argv:    expandAll(a.Variant.GetCommand(), described),
-		Env:     environment(a, home, filepath.Join(dir, shim.TmpDir)),
+		Env:     environment(a, home, dir),
 		WorkDir: workDir,
 		Owner:   a.Owner,
 		Resources: driver.Resources{
@@ -56,6 +57,16 @@ func graceMs(a *pb.Assignment) int64 {
 		return g
 	}
 	return int64(model.DefaultKillGrace)
+}
+
+// grace is how long the task may take to end once it is asked to. After the lease it is no
+// longer than the servers wait before they start the task elsewhere.
+func (a *allocation) grace() time.Duration {
+	grace := graceMs(a.assignment)
+	if most := a.assignment.LeaseGraceMs; a.state.Fenced && most > 0 {
+		grace = min(grace, most)
+	}
+	return time.Duration(grace) * time.Millisecond
 }
 
 // publishes reports whether any output has a destination.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -184,7 +185,22 @@ func makeDirs(spec driver.AllocSpec) error {
 			return fmt.Errorf("give directory %s to user %d: %w (running as other users needs root)", name, spec.User.UID, err)
 		}
 	}
-	return nil
+	return giveAll(filepath.Join(spec.Dir, WorkDir), spec.User)
+}
+
+// giveAll gives what was put into a directory for the task, before it began, to the task's user.
+func giveAll(dir string, to *driver.User) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	err = fs.WalkDir(root.FS(), ".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return root.Lchown(path, int(to.UID), int(to.GID))
+	})
+	return errors.Join(err, root.Close())
 }
 
 // start writes the directory's files and starts the shim, which inherits the lock as

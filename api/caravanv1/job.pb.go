@@ -509,6 +509,8 @@ type JobSpec struct {
 	Groups   []*TaskGroup `protobuf:"bytes,4,rep,name=groups,proto3" json:"groups,omitempty"`
 	// Free key/value pairs for the user's own filing.
 	Labels map[string]string `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Files that every task finds in its working directory.
+	Workspace *Workspace `protobuf:"bytes,20,opt,name=workspace,proto3" json:"workspace,omitempty"`
 	// Jobs that must end before any task of this one starts.
 	After []*JobDependency `protobuf:"bytes,6,rep,name=after,proto3" json:"after,omitempty"`
 	// Wait until every earlier job of the same name and owner has ended.
@@ -582,6 +584,13 @@ func (x *JobSpec) GetLabels() map[string]string {
 	return nil
 }
 
+func (x *JobSpec) GetWorkspace() *Workspace {
+	if x != nil {
+		return x.Workspace
+	}
+	return nil
+}
+
 func (x *JobSpec) GetAfter() []*JobDependency {
 	if x != nil {
 		return x.After
@@ -594,6 +603,71 @@ func (x *JobSpec) GetSingleton() bool {
 		return x.Singleton
 	}
 	return false
+}
+
+// Workspace is a directory that was packed and sent along with a job.
+type Workspace struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 of the packed directory, in lower-case hexadecimal digits: its name
+	// in BlobService.
+	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Size of the packed directory.
+	Bytes int64 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// The directory as its user wrote it, for people.
+	Path          string `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Workspace) Reset() {
+	*x = Workspace{}
+	mi := &file_caravan_v1_job_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Workspace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Workspace) ProtoMessage() {}
+
+func (x *Workspace) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_job_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Workspace.ProtoReflect.Descriptor instead.
+func (*Workspace) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Workspace) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *Workspace) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Workspace) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
 }
 
 // TaskGroup is a set of alike tasks.
@@ -639,6 +713,12 @@ type TaskGroup struct {
 	// "at_most" or "at_least": whether a task waits until its lost attempt is known to be dead,
 	// or only until its node's lease has ended. Empty means at_most for a gang, else at_least.
 	Once string `protobuf:"bytes,31,opt,name=once,proto3" json:"once,omitempty"`
+	// Of a gang: no two tasks share a node, and the command starts the ranks of its
+	// node itself. Otherwise each task is one rank.
+	PerNode bool `protobuf:"varint,40,opt,name=per_node,json=perNode,proto3" json:"per_node,omitempty"`
+	// Axes of a sweep. Index i stands for the i-th combination of their values;
+	// the last axis varies fastest. The indices are then 0 to combinations - 1.
+	Matrix []*Axis `protobuf:"bytes,41,rep,name=matrix,proto3" json:"matrix,omitempty"`
 	// Which tasks start first.
 	Order TaskOrder `protobuf:"varint,50,opt,name=order,proto3,enum=caravan.v1.TaskOrder" json:"order,omitempty"`
 	// The scheduler chooses how many indices one allocation takes; chunk is 1.
@@ -664,7 +744,7 @@ type TaskGroup struct {
 
 func (x *TaskGroup) Reset() {
 	*x = TaskGroup{}
-	mi := &file_caravan_v1_job_proto_msgTypes[1]
+	mi := &file_caravan_v1_job_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -676,7 +756,7 @@ func (x *TaskGroup) String() string {
 func (*TaskGroup) ProtoMessage() {}
 
 func (x *TaskGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[1]
+	mi := &file_caravan_v1_job_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -689,7 +769,7 @@ func (x *TaskGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskGroup.ProtoReflect.Descriptor instead.
 func (*TaskGroup) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{1}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *TaskGroup) GetName() string {
@@ -839,6 +919,20 @@ func (x *TaskGroup) GetOnce() string {
 	return ""
 }
 
+func (x *TaskGroup) GetPerNode() bool {
+	if x != nil {
+		return x.PerNode
+	}
+	return false
+}
+
+func (x *TaskGroup) GetMatrix() []*Axis {
+	if x != nil {
+		return x.Matrix
+	}
+	return nil
+}
+
 func (x *TaskGroup) GetOrder() TaskOrder {
 	if x != nil {
 		return x.Order
@@ -921,7 +1015,7 @@ type Spread struct {
 
 func (x *Spread) Reset() {
 	*x = Spread{}
-	mi := &file_caravan_v1_job_proto_msgTypes[2]
+	mi := &file_caravan_v1_job_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -933,7 +1027,7 @@ func (x *Spread) String() string {
 func (*Spread) ProtoMessage() {}
 
 func (x *Spread) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[2]
+	mi := &file_caravan_v1_job_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -946,7 +1040,7 @@ func (x *Spread) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Spread.ProtoReflect.Descriptor instead.
 func (*Spread) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{2}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Spread) GetOver() Domain {
@@ -982,7 +1076,7 @@ type Apart struct {
 
 func (x *Apart) Reset() {
 	*x = Apart{}
-	mi := &file_caravan_v1_job_proto_msgTypes[3]
+	mi := &file_caravan_v1_job_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -994,7 +1088,7 @@ func (x *Apart) String() string {
 func (*Apart) ProtoMessage() {}
 
 func (x *Apart) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[3]
+	mi := &file_caravan_v1_job_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1007,7 +1101,7 @@ func (x *Apart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Apart.ProtoReflect.Descriptor instead.
 func (*Apart) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{3}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Apart) GetJob() string {
@@ -1045,6 +1139,69 @@ func (x *Apart) GetOver() Domain {
 	return Domain_DOMAIN_UNSPECIFIED
 }
 
+// Axis is one parameter of a sweep: a list of texts, or a range of numbers.
+type Axis struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Letters, digits and '_', beginning with a letter.
+	Name   string   `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Values []string `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty"`
+	// Stands instead of values.
+	Range         *IndexRange `protobuf:"bytes,3,opt,name=range,proto3" json:"range,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Axis) Reset() {
+	*x = Axis{}
+	mi := &file_caravan_v1_job_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Axis) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Axis) ProtoMessage() {}
+
+func (x *Axis) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_job_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Axis.ProtoReflect.Descriptor instead.
+func (*Axis) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Axis) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Axis) GetValues() []string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *Axis) GetRange() *IndexRange {
+	if x != nil {
+		return x.Range
+	}
+	return nil
+}
+
 // IndexRange holds first, first+step, ... up to and including last.
 type IndexRange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1058,7 +1215,7 @@ type IndexRange struct {
 
 func (x *IndexRange) Reset() {
 	*x = IndexRange{}
-	mi := &file_caravan_v1_job_proto_msgTypes[4]
+	mi := &file_caravan_v1_job_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1070,7 +1227,7 @@ func (x *IndexRange) String() string {
 func (*IndexRange) ProtoMessage() {}
 
 func (x *IndexRange) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[4]
+	mi := &file_caravan_v1_job_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1083,7 +1240,7 @@ func (x *IndexRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IndexRange.ProtoReflect.Descriptor instead.
 func (*IndexRange) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{4}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *IndexRange) GetFirst() int64 {
@@ -1120,7 +1277,7 @@ type Dependency struct {
 
 func (x *Dependency) Reset() {
 	*x = Dependency{}
-	mi := &file_caravan_v1_job_proto_msgTypes[5]
+	mi := &file_caravan_v1_job_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1132,7 +1289,7 @@ func (x *Dependency) String() string {
 func (*Dependency) ProtoMessage() {}
 
 func (x *Dependency) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[5]
+	mi := &file_caravan_v1_job_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1145,7 +1302,7 @@ func (x *Dependency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dependency.ProtoReflect.Descriptor instead.
 func (*Dependency) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{5}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Dependency) GetGroup() string {
@@ -1181,7 +1338,7 @@ type JobDependency struct {
 
 func (x *JobDependency) Reset() {
 	*x = JobDependency{}
-	mi := &file_caravan_v1_job_proto_msgTypes[6]
+	mi := &file_caravan_v1_job_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1193,7 +1350,7 @@ func (x *JobDependency) String() string {
 func (*JobDependency) ProtoMessage() {}
 
 func (x *JobDependency) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[6]
+	mi := &file_caravan_v1_job_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1206,7 +1363,7 @@ func (x *JobDependency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobDependency.ProtoReflect.Descriptor instead.
 func (*JobDependency) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{6}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *JobDependency) GetJob() string {
@@ -1236,7 +1393,7 @@ type ExitCodes struct {
 
 func (x *ExitCodes) Reset() {
 	*x = ExitCodes{}
-	mi := &file_caravan_v1_job_proto_msgTypes[7]
+	mi := &file_caravan_v1_job_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1248,7 +1405,7 @@ func (x *ExitCodes) String() string {
 func (*ExitCodes) ProtoMessage() {}
 
 func (x *ExitCodes) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[7]
+	mi := &file_caravan_v1_job_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1261,7 +1418,7 @@ func (x *ExitCodes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExitCodes.ProtoReflect.Descriptor instead.
 func (*ExitCodes) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{7}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ExitCodes) GetRequeue() []int32 {
@@ -1300,7 +1457,7 @@ type Variant struct {
 
 func (x *Variant) Reset() {
 	*x = Variant{}
-	mi := &file_caravan_v1_job_proto_msgTypes[8]
+	mi := &file_caravan_v1_job_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1312,7 +1469,7 @@ func (x *Variant) String() string {
 func (*Variant) ProtoMessage() {}
 
 func (x *Variant) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[8]
+	mi := &file_caravan_v1_job_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1325,7 +1482,7 @@ func (x *Variant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Variant.ProtoReflect.Descriptor instead.
 func (*Variant) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{8}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Variant) GetName() string {
@@ -1411,7 +1568,7 @@ type Resources struct {
 
 func (x *Resources) Reset() {
 	*x = Resources{}
-	mi := &file_caravan_v1_job_proto_msgTypes[9]
+	mi := &file_caravan_v1_job_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1423,7 +1580,7 @@ func (x *Resources) String() string {
 func (*Resources) ProtoMessage() {}
 
 func (x *Resources) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[9]
+	mi := &file_caravan_v1_job_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1436,7 +1593,7 @@ func (x *Resources) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resources.ProtoReflect.Descriptor instead.
 func (*Resources) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{9}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Resources) GetCpuMilli() int64 {
@@ -1493,7 +1650,7 @@ type DeviceRequest struct {
 
 func (x *DeviceRequest) Reset() {
 	*x = DeviceRequest{}
-	mi := &file_caravan_v1_job_proto_msgTypes[10]
+	mi := &file_caravan_v1_job_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1505,7 +1662,7 @@ func (x *DeviceRequest) String() string {
 func (*DeviceRequest) ProtoMessage() {}
 
 func (x *DeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[10]
+	mi := &file_caravan_v1_job_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1518,7 +1675,7 @@ func (x *DeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceRequest.ProtoReflect.Descriptor instead.
 func (*DeviceRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{10}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DeviceRequest) GetKind() string {
@@ -1597,7 +1754,7 @@ type Constraint struct {
 
 func (x *Constraint) Reset() {
 	*x = Constraint{}
-	mi := &file_caravan_v1_job_proto_msgTypes[11]
+	mi := &file_caravan_v1_job_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1609,7 +1766,7 @@ func (x *Constraint) String() string {
 func (*Constraint) ProtoMessage() {}
 
 func (x *Constraint) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[11]
+	mi := &file_caravan_v1_job_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1622,7 +1779,7 @@ func (x *Constraint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Constraint.ProtoReflect.Descriptor instead.
 func (*Constraint) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{11}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Constraint) GetAttribute() string {
@@ -1660,7 +1817,7 @@ type AttributeValue struct {
 
 func (x *AttributeValue) Reset() {
 	*x = AttributeValue{}
-	mi := &file_caravan_v1_job_proto_msgTypes[12]
+	mi := &file_caravan_v1_job_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1672,7 +1829,7 @@ func (x *AttributeValue) String() string {
 func (*AttributeValue) ProtoMessage() {}
 
 func (x *AttributeValue) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[12]
+	mi := &file_caravan_v1_job_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1685,7 +1842,7 @@ func (x *AttributeValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttributeValue.ProtoReflect.Descriptor instead.
 func (*AttributeValue) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{12}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AttributeValue) GetValue() isAttributeValue_Value {
@@ -1741,7 +1898,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_caravan_v1_job_proto_msgTypes[13]
+	mi := &file_caravan_v1_job_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +1910,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[13]
+	mi := &file_caravan_v1_job_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +1923,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{13}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Output) GetPath() string {
@@ -1781,6 +1938,59 @@ func (x *Output) GetTo() string {
 		return x.To
 	}
 	return ""
+}
+
+// AxisCondition demands one of some values of an axis of a sweep.
+type AxisCondition struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Axis          string                 `protobuf:"bytes,1,opt,name=axis,proto3" json:"axis,omitempty"`
+	Values        []string               `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AxisCondition) Reset() {
+	*x = AxisCondition{}
+	mi := &file_caravan_v1_job_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AxisCondition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AxisCondition) ProtoMessage() {}
+
+func (x *AxisCondition) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_job_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AxisCondition.ProtoReflect.Descriptor instead.
+func (*AxisCondition) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *AxisCondition) GetAxis() string {
+	if x != nil {
+		return x.Axis
+	}
+	return ""
+}
+
+func (x *AxisCondition) GetValues() []string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
 }
 
 // Job is a submitted job with its progress.
@@ -1810,7 +2020,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_caravan_v1_job_proto_msgTypes[14]
+	mi := &file_caravan_v1_job_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1822,7 +2032,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[14]
+	mi := &file_caravan_v1_job_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1835,7 +2045,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{14}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Job) GetId() string {
@@ -1958,7 +2168,7 @@ type GroupStatus struct {
 
 func (x *GroupStatus) Reset() {
 	*x = GroupStatus{}
-	mi := &file_caravan_v1_job_proto_msgTypes[15]
+	mi := &file_caravan_v1_job_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1970,7 +2180,7 @@ func (x *GroupStatus) String() string {
 func (*GroupStatus) ProtoMessage() {}
 
 func (x *GroupStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[15]
+	mi := &file_caravan_v1_job_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1983,7 +2193,7 @@ func (x *GroupStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupStatus.ProtoReflect.Descriptor instead.
 func (*GroupStatus) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{15}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GroupStatus) GetName() string {
@@ -2103,7 +2313,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_caravan_v1_job_proto_msgTypes[16]
+	mi := &file_caravan_v1_job_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2115,7 +2325,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[16]
+	mi := &file_caravan_v1_job_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2128,7 +2338,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{16}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Task) GetJobId() string {
@@ -2216,7 +2426,7 @@ type Allocation struct {
 
 func (x *Allocation) Reset() {
 	*x = Allocation{}
-	mi := &file_caravan_v1_job_proto_msgTypes[17]
+	mi := &file_caravan_v1_job_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2228,7 +2438,7 @@ func (x *Allocation) String() string {
 func (*Allocation) ProtoMessage() {}
 
 func (x *Allocation) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[17]
+	mi := &file_caravan_v1_job_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2241,7 +2451,7 @@ func (x *Allocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Allocation.ProtoReflect.Descriptor instead.
 func (*Allocation) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{17}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Allocation) GetId() string {
@@ -2420,7 +2630,7 @@ type DeviceShare struct {
 
 func (x *DeviceShare) Reset() {
 	*x = DeviceShare{}
-	mi := &file_caravan_v1_job_proto_msgTypes[18]
+	mi := &file_caravan_v1_job_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2432,7 +2642,7 @@ func (x *DeviceShare) String() string {
 func (*DeviceShare) ProtoMessage() {}
 
 func (x *DeviceShare) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[18]
+	mi := &file_caravan_v1_job_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2445,7 +2655,7 @@ func (x *DeviceShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceShare.ProtoReflect.Descriptor instead.
 func (*DeviceShare) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{18}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DeviceShare) GetDeviceId() string {
@@ -2507,7 +2717,7 @@ type Exit struct {
 
 func (x *Exit) Reset() {
 	*x = Exit{}
-	mi := &file_caravan_v1_job_proto_msgTypes[19]
+	mi := &file_caravan_v1_job_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2519,7 +2729,7 @@ func (x *Exit) String() string {
 func (*Exit) ProtoMessage() {}
 
 func (x *Exit) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[19]
+	mi := &file_caravan_v1_job_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2532,7 +2742,7 @@ func (x *Exit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exit.ProtoReflect.Descriptor instead.
 func (*Exit) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{19}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Exit) GetCode() int32 {
@@ -2580,7 +2790,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_caravan_v1_job_proto_msgTypes[20]
+	mi := &file_caravan_v1_job_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2592,7 +2802,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[20]
+	mi := &file_caravan_v1_job_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2605,7 +2815,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{20}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Usage) GetCpuMs() int64 {
@@ -2658,7 +2868,7 @@ type TaskUsage struct {
 
 func (x *TaskUsage) Reset() {
 	*x = TaskUsage{}
-	mi := &file_caravan_v1_job_proto_msgTypes[21]
+	mi := &file_caravan_v1_job_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2670,7 +2880,7 @@ func (x *TaskUsage) String() string {
 func (*TaskUsage) ProtoMessage() {}
 
 func (x *TaskUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[21]
+	mi := &file_caravan_v1_job_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2683,7 +2893,7 @@ func (x *TaskUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskUsage.ProtoReflect.Descriptor instead.
 func (*TaskUsage) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{21}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *TaskUsage) GetAllocationId() string {
@@ -2731,7 +2941,7 @@ type UsageLimit struct {
 
 func (x *UsageLimit) Reset() {
 	*x = UsageLimit{}
-	mi := &file_caravan_v1_job_proto_msgTypes[22]
+	mi := &file_caravan_v1_job_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2743,7 +2953,7 @@ func (x *UsageLimit) String() string {
 func (*UsageLimit) ProtoMessage() {}
 
 func (x *UsageLimit) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[22]
+	mi := &file_caravan_v1_job_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2756,7 +2966,7 @@ func (x *UsageLimit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UsageLimit.ProtoReflect.Descriptor instead.
 func (*UsageLimit) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{22}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *UsageLimit) GetName() string {
@@ -2811,7 +3021,7 @@ type DeviceUsage struct {
 
 func (x *DeviceUsage) Reset() {
 	*x = DeviceUsage{}
-	mi := &file_caravan_v1_job_proto_msgTypes[23]
+	mi := &file_caravan_v1_job_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2823,7 +3033,7 @@ func (x *DeviceUsage) String() string {
 func (*DeviceUsage) ProtoMessage() {}
 
 func (x *DeviceUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[23]
+	mi := &file_caravan_v1_job_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2836,7 +3046,7 @@ func (x *DeviceUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceUsage.ProtoReflect.Descriptor instead.
 func (*DeviceUsage) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{23}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DeviceUsage) GetDeviceId() string {
@@ -2886,18 +3096,23 @@ var File_caravan_v1_job_proto protoreflect.FileDescriptor
 const file_caravan_v1_job_proto_rawDesc = "" +
 	"\n" +
 	"\x14caravan/v1/job.proto\x12\n" +
-	"caravan.v1\"\xc1\x02\n" +
+	"caravan.v1\"\xf6\x02\n" +
 	"\aJobSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x1a\n" +
 	"\bpriority\x18\x03 \x01(\x05R\bpriority\x12-\n" +
 	"\x06groups\x18\x04 \x03(\v2\x15.caravan.v1.TaskGroupR\x06groups\x127\n" +
-	"\x06labels\x18\x05 \x03(\v2\x1f.caravan.v1.JobSpec.LabelsEntryR\x06labels\x12/\n" +
+	"\x06labels\x18\x05 \x03(\v2\x1f.caravan.v1.JobSpec.LabelsEntryR\x06labels\x123\n" +
+	"\tworkspace\x18\x14 \x01(\v2\x15.caravan.v1.WorkspaceR\tworkspace\x12/\n" +
 	"\x05after\x18\x06 \x03(\v2\x19.caravan.v1.JobDependencyR\x05after\x12\x1c\n" +
 	"\tsingleton\x18\a \x01(\bR\tsingleton\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9d\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"M\n" +
+	"\tWorkspace\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x03R\x05bytes\x12\x12\n" +
+	"\x04path\x18\x03 \x01(\tR\x04path\"\xe2\n" +
 	"\n" +
 	"\tTaskGroup\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x120\n" +
@@ -2924,7 +3139,9 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\n" +
 	"apart_from\x18\x13 \x03(\v2\x11.caravan.v1.ApartR\tapartFrom\x12\x1c\n" +
 	"\tisolation\x18\x1e \x01(\tR\tisolation\x12\x12\n" +
-	"\x04once\x18\x1f \x01(\tR\x04once\x12+\n" +
+	"\x04once\x18\x1f \x01(\tR\x04once\x12\x19\n" +
+	"\bper_node\x18( \x01(\bR\aperNode\x12(\n" +
+	"\x06matrix\x18) \x03(\v2\x10.caravan.v1.AxisR\x06matrix\x12+\n" +
 	"\x05order\x182 \x01(\x0e2\x15.caravan.v1.TaskOrderR\x05order\x12\x1d\n" +
 	"\n" +
 	"auto_chunk\x183 \x01(\bR\tautoChunk\x124\n" +
@@ -2954,7 +3171,11 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x05value\x18\x03 \x01(\tR\x05value\x12\x1d\n" +
 	"\n" +
 	"with_value\x18\x04 \x01(\bR\twithValue\x12&\n" +
-	"\x04over\x18\x05 \x01(\x0e2\x12.caravan.v1.DomainR\x04over\"J\n" +
+	"\x04over\x18\x05 \x01(\x0e2\x12.caravan.v1.DomainR\x04over\"`\n" +
+	"\x04Axis\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06values\x18\x02 \x03(\tR\x06values\x12,\n" +
+	"\x05range\x18\x03 \x01(\v2\x16.caravan.v1.IndexRangeR\x05range\"J\n" +
 	"\n" +
 	"IndexRange\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\x03R\x05first\x12\x12\n" +
@@ -3014,7 +3235,10 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x05value\",\n" +
 	"\x06Output\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x0e\n" +
-	"\x02to\x18\x02 \x01(\tR\x02to\"\xce\x03\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\";\n" +
+	"\rAxisCondition\x12\x12\n" +
+	"\x04axis\x18\x01 \x01(\tR\x04axis\x12\x16\n" +
+	"\x06values\x18\x02 \x03(\tR\x06values\"\xce\x03\n" +
 	"\x03Job\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x04spec\x18\x02 \x01(\v2\x13.caravan.v1.JobSpecR\x04spec\x12\x14\n" +
@@ -3193,7 +3417,7 @@ func file_caravan_v1_job_proto_rawDescGZIP() []byte {
 }
 
 var file_caravan_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_caravan_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_caravan_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_caravan_v1_job_proto_goTypes = []any{
 	(Domain)(0),              // 0: caravan.v1.Domain
 	(DependencyCondition)(0), // 1: caravan.v1.DependencyCondition
@@ -3204,80 +3428,86 @@ var file_caravan_v1_job_proto_goTypes = []any{
 	(AllocationState)(0),     // 6: caravan.v1.AllocationState
 	(Enforcement)(0),         // 7: caravan.v1.Enforcement
 	(*JobSpec)(nil),          // 8: caravan.v1.JobSpec
-	(*TaskGroup)(nil),        // 9: caravan.v1.TaskGroup
-	(*Spread)(nil),           // 10: caravan.v1.Spread
-	(*Apart)(nil),            // 11: caravan.v1.Apart
-	(*IndexRange)(nil),       // 12: caravan.v1.IndexRange
-	(*Dependency)(nil),       // 13: caravan.v1.Dependency
-	(*JobDependency)(nil),    // 14: caravan.v1.JobDependency
-	(*ExitCodes)(nil),        // 15: caravan.v1.ExitCodes
-	(*Variant)(nil),          // 16: caravan.v1.Variant
-	(*Resources)(nil),        // 17: caravan.v1.Resources
-	(*DeviceRequest)(nil),    // 18: caravan.v1.DeviceRequest
-	(*Constraint)(nil),       // 19: caravan.v1.Constraint
-	(*AttributeValue)(nil),   // 20: caravan.v1.AttributeValue
-	(*Output)(nil),           // 21: caravan.v1.Output
-	(*Job)(nil),              // 22: caravan.v1.Job
-	(*GroupStatus)(nil),      // 23: caravan.v1.GroupStatus
-	(*Task)(nil),             // 24: caravan.v1.Task
-	(*Allocation)(nil),       // 25: caravan.v1.Allocation
-	(*DeviceShare)(nil),      // 26: caravan.v1.DeviceShare
-	(*Exit)(nil),             // 27: caravan.v1.Exit
-	(*Usage)(nil),            // 28: caravan.v1.Usage
-	(*TaskUsage)(nil),        // 29: caravan.v1.TaskUsage
-	(*UsageLimit)(nil),       // 30: caravan.v1.UsageLimit
-	(*DeviceUsage)(nil),      // 31: caravan.v1.DeviceUsage
-	nil,                      // 32: caravan.v1.JobSpec.LabelsEntry
-	nil,                      // 33: caravan.v1.TaskGroup.EnvEntry
-	nil,                      // 34: caravan.v1.TaskGroup.LimitsEntry
-	nil,                      // 35: caravan.v1.Variant.EnvEntry
-	nil,                      // 36: caravan.v1.DeviceUsage.ValuesEntry
+	(*Workspace)(nil),        // 9: caravan.v1.Workspace
+	(*TaskGroup)(nil),        // 10: caravan.v1.TaskGroup
+	(*Spread)(nil),           // 11: caravan.v1.Spread
+	(*Apart)(nil),            // 12: caravan.v1.Apart
+	(*Axis)(nil),             // 13: caravan.v1.Axis
+	(*IndexRange)(nil),       // 14: caravan.v1.IndexRange
+	(*Dependency)(nil),       // 15: caravan.v1.Dependency
+	(*JobDependency)(nil),    // 16: caravan.v1.JobDependency
+	(*ExitCodes)(nil),        // 17: caravan.v1.ExitCodes
+	(*Variant)(nil),          // 18: caravan.v1.Variant
+	(*Resources)(nil),        // 19: caravan.v1.Resources
+	(*DeviceRequest)(nil),    // 20: caravan.v1.DeviceRequest
+	(*Constraint)(nil),       // 21: caravan.v1.Constraint
+	(*AttributeValue)(nil),   // 22: caravan.v1.AttributeValue
+	(*Output)(nil),           // 23: caravan.v1.Output
+	(*AxisCondition)(nil),    // 24: caravan.v1.AxisCondition
+	(*Job)(nil),              // 25: caravan.v1.Job
+	(*GroupStatus)(nil),      // 26: caravan.v1.GroupStatus
+	(*Task)(nil),             // 27: caravan.v1.Task
+	(*Allocation)(nil),       // 28: caravan.v1.Allocation
+	(*DeviceShare)(nil),      // 29: caravan.v1.DeviceShare
+	(*Exit)(nil),             // 30: caravan.v1.Exit
+	(*Usage)(nil),            // 31: caravan.v1.Usage
+	(*TaskUsage)(nil),        // 32: caravan.v1.TaskUsage
+	(*UsageLimit)(nil),       // 33: caravan.v1.UsageLimit
+	(*DeviceUsage)(nil),      // 34: caravan.v1.DeviceUsage
+	nil,                      // 35: caravan.v1.JobSpec.LabelsEntry
+	nil,                      // 36: caravan.v1.TaskGroup.EnvEntry
+	nil,                      // 37: caravan.v1.TaskGroup.LimitsEntry
+	nil,                      // 38: caravan.v1.Variant.EnvEntry
+	nil,                      // 39: caravan.v1.DeviceUsage.ValuesEntry
 }
 var file_caravan_v1_job_proto_depIdxs = []int32{
-	9,  // 0: caravan.v1.JobSpec.groups:type_name -> caravan.v1.TaskGroup
-	32, // 1: caravan.v1.JobSpec.labels:type_name -> caravan.v1.JobSpec.LabelsEntry
-	14, // 2: caravan.v1.JobSpec.after:type_name -> caravan.v1.JobDependency
-	12, // 3: caravan.v1.TaskGroup.indices:type_name -> caravan.v1.IndexRange
-	13, // 4: caravan.v1.TaskGroup.depends_on:type_name -> caravan.v1.Dependency
-	16, // 5: caravan.v1.TaskGroup.variants:type_name -> caravan.v1.Variant
-	19, // 6: caravan.v1.TaskGroup.constraints:type_name -> caravan.v1.Constraint
-	33, // 7: caravan.v1.TaskGroup.env:type_name -> caravan.v1.TaskGroup.EnvEntry
-	21, // 8: caravan.v1.TaskGroup.outputs:type_name -> caravan.v1.Output
-	10, // 9: caravan.v1.TaskGroup.spread:type_name -> caravan.v1.Spread
-	11, // 10: caravan.v1.TaskGroup.apart_from:type_name -> caravan.v1.Apart
-	2,  // 11: caravan.v1.TaskGroup.order:type_name -> caravan.v1.TaskOrder
-	15, // 12: caravan.v1.TaskGroup.exit_codes:type_name -> caravan.v1.ExitCodes
-	34, // 13: caravan.v1.TaskGroup.limits:type_name -> caravan.v1.TaskGroup.LimitsEntry
-	0,  // 14: caravan.v1.Spread.over:type_name -> caravan.v1.Domain
-	0,  // 15: caravan.v1.Apart.over:type_name -> caravan.v1.Domain
-	1,  // 16: caravan.v1.Dependency.condition:type_name -> caravan.v1.DependencyCondition
-	1,  // 17: caravan.v1.JobDependency.condition:type_name -> caravan.v1.DependencyCondition
-	17, // 18: caravan.v1.Variant.resources:type_name -> caravan.v1.Resources
-	19, // 19: caravan.v1.Variant.constraints:type_name -> caravan.v1.Constraint
-	35, // 20: caravan.v1.Variant.env:type_name -> caravan.v1.Variant.EnvEntry
-	18, // 21: caravan.v1.Resources.devices:type_name -> caravan.v1.DeviceRequest
-	19, // 22: caravan.v1.DeviceRequest.constraints:type_name -> caravan.v1.Constraint
-	3,  // 23: caravan.v1.Constraint.operator:type_name -> caravan.v1.Operator
-	20, // 24: caravan.v1.Constraint.values:type_name -> caravan.v1.AttributeValue
-	8,  // 25: caravan.v1.Job.spec:type_name -> caravan.v1.JobSpec
-	4,  // 26: caravan.v1.Job.state:type_name -> caravan.v1.JobState
-	23, // 27: caravan.v1.Job.groups:type_name -> caravan.v1.GroupStatus
-	14, // 28: caravan.v1.Job.waits_for:type_name -> caravan.v1.JobDependency
-	5,  // 29: caravan.v1.Task.state:type_name -> caravan.v1.TaskState
-	25, // 30: caravan.v1.Task.last:type_name -> caravan.v1.Allocation
-	26, // 31: caravan.v1.Allocation.devices:type_name -> caravan.v1.DeviceShare
-	6,  // 32: caravan.v1.Allocation.state:type_name -> caravan.v1.AllocationState
-	27, // 33: caravan.v1.Allocation.exit:type_name -> caravan.v1.Exit
-	28, // 34: caravan.v1.Allocation.usage:type_name -> caravan.v1.Usage
-	30, // 35: caravan.v1.TaskUsage.limits:type_name -> caravan.v1.UsageLimit
-	31, // 36: caravan.v1.TaskUsage.devices:type_name -> caravan.v1.DeviceUsage
-	7,  // 37: caravan.v1.UsageLimit.enforcement:type_name -> caravan.v1.Enforcement
-	36, // 38: caravan.v1.DeviceUsage.values:type_name -> caravan.v1.DeviceUsage.ValuesEntry
-	39, // [39:39] is the sub-list for method output_type
-	39, // [39:39] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	10, // 0: caravan.v1.JobSpec.groups:type_name -> caravan.v1.TaskGroup
+	35, // 1: caravan.v1.JobSpec.labels:type_name -> caravan.v1.JobSpec.LabelsEntry
+	9,  // 2: caravan.v1.JobSpec.workspace:type_name -> caravan.v1.Workspace
+	16, // 3: caravan.v1.JobSpec.after:type_name -> caravan.v1.JobDependency
+	14, // 4: caravan.v1.TaskGroup.indices:type_name -> caravan.v1.IndexRange
+	15, // 5: caravan.v1.TaskGroup.depends_on:type_name -> caravan.v1.Dependency
+	18, // 6: caravan.v1.TaskGroup.variants:type_name -> caravan.v1.Variant
+	21, // 7: caravan.v1.TaskGroup.constraints:type_name -> caravan.v1.Constraint
+	36, // 8: caravan.v1.TaskGroup.env:type_name -> caravan.v1.TaskGroup.EnvEntry
+	23, // 9: caravan.v1.TaskGroup.outputs:type_name -> caravan.v1.Output
+	11, // 10: caravan.v1.TaskGroup.spread:type_name -> caravan.v1.Spread
+	12, // 11: caravan.v1.TaskGroup.apart_from:type_name -> caravan.v1.Apart
+	13, // 12: caravan.v1.TaskGroup.matrix:type_name -> caravan.v1.Axis
+	2,  // 13: caravan.v1.TaskGroup.order:type_name -> caravan.v1.TaskOrder
+	17, // 14: caravan.v1.TaskGroup.exit_codes:type_name -> caravan.v1.ExitCodes
+	37, // 15: caravan.v1.TaskGroup.limits:type_name -> caravan.v1.TaskGroup.LimitsEntry
+	0,  // 16: caravan.v1.Spread.over:type_name -> caravan.v1.Domain
+	0,  // 17: caravan.v1.Apart.over:type_name -> caravan.v1.Domain
+	14, // 18: caravan.v1.Axis.range:type_name -> caravan.v1.IndexRange
+	1,  // 19: caravan.v1.Dependency.condition:type_name -> caravan.v1.DependencyCondition
+	1,  // 20: caravan.v1.JobDependency.condition:type_name -> caravan.v1.DependencyCondition
+	19, // 21: caravan.v1.Variant.resources:type_name -> caravan.v1.Resources
+	21, // 22: caravan.v1.Variant.constraints:type_name -> caravan.v1.Constraint
+	38, // 23: caravan.v1.Variant.env:type_name -> caravan.v1.Variant.EnvEntry
+	20, // 24: caravan.v1.Resources.devices:type_name -> caravan.v1.DeviceRequest
+	21, // 25: caravan.v1.DeviceRequest.constraints:type_name -> caravan.v1.Constraint
+	3,  // 26: caravan.v1.Constraint.operator:type_name -> caravan.v1.Operator
+	22, // 27: caravan.v1.Constraint.values:type_name -> caravan.v1.AttributeValue
+	8,  // 28: caravan.v1.Job.spec:type_name -> caravan.v1.JobSpec
+	4,  // 29: caravan.v1.Job.state:type_name -> caravan.v1.JobState
+	26, // 30: caravan.v1.Job.groups:type_name -> caravan.v1.GroupStatus
+	16, // 31: caravan.v1.Job.waits_for:type_name -> caravan.v1.JobDependency
+	5,  // 32: caravan.v1.Task.state:type_name -> caravan.v1.TaskState
+	28, // 33: caravan.v1.Task.last:type_name -> caravan.v1.Allocation
+	29, // 34: caravan.v1.Allocation.devices:type_name -> caravan.v1.DeviceShare
+	6,  // 35: caravan.v1.Allocation.state:type_name -> caravan.v1.AllocationState
+	30, // 36: caravan.v1.Allocation.exit:type_name -> caravan.v1.Exit
+	31, // 37: caravan.v1.Allocation.usage:type_name -> caravan.v1.Usage
+	33, // 38: caravan.v1.TaskUsage.limits:type_name -> caravan.v1.UsageLimit
+	34, // 39: caravan.v1.TaskUsage.devices:type_name -> caravan.v1.DeviceUsage
+	7,  // 40: caravan.v1.UsageLimit.enforcement:type_name -> caravan.v1.Enforcement
+	39, // 41: caravan.v1.DeviceUsage.values:type_name -> caravan.v1.DeviceUsage.ValuesEntry
+	42, // [42:42] is the sub-list for method output_type
+	42, // [42:42] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_job_proto_init() }
@@ -3285,7 +3515,7 @@ func file_caravan_v1_job_proto_init() {
 	if File_caravan_v1_job_proto != nil {
 		return
 	}
-	file_caravan_v1_job_proto_msgTypes[12].OneofWrappers = []any{
+	file_caravan_v1_job_proto_msgTypes[14].OneofWrappers = []any{
 		(*AttributeValue_Text)(nil),
 		(*AttributeValue_Milli)(nil),
 	}
@@ -3295,7 +3525,7 @@ func file_caravan_v1_job_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_job_proto_rawDesc), len(file_caravan_v1_job_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   29,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -426,8 +426,11 @@ func (x *SubmitJob) GetOwner() string {
 }
 
 type StopJob struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	JobId         string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	JobId string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Only the points of a sweep that meet all conditions; empty means the whole job.
+	Matrix        []*AxisCondition `protobuf:"bytes,20,rep,name=matrix,proto3" json:"matrix,omitempty"`
+	Group         string           `protobuf:"bytes,21,opt,name=group,proto3" json:"group,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -465,6 +468,20 @@ func (*StopJob) Descriptor() ([]byte, []int) {
 func (x *StopJob) GetJobId() string {
 	if x != nil {
 		return x.JobId
+	}
+	return ""
+}
+
+func (x *StopJob) GetMatrix() []*AxisCondition {
+	if x != nil {
+		return x.Matrix
+	}
+	return nil
+}
+
+func (x *StopJob) GetGroup() string {
+	if x != nil {
+		return x.Group
 	}
 	return ""
 }
@@ -1999,17 +2016,19 @@ type GroupRecord struct {
 	VariantChosen int32                  `protobuf:"varint,7,opt,name=variant_chosen,json=variantChosen,proto3" json:"variant_chosen,omitempty"`
 	Restarts      int32                  `protobuf:"varint,8,opt,name=restarts,proto3" json:"restarts,omitempty"`
 	// Active tasks less live allocations.
-	Joined        int64           `protobuf:"varint,9,opt,name=joined,proto3" json:"joined,omitempty"`
-	Eaten         []int64         `protobuf:"varint,10,rep,packed,name=eaten,proto3" json:"eaten,omitempty"`
-	Paused        []int64         `protobuf:"varint,11,rep,packed,name=paused,proto3" json:"paused,omitempty"`
-	Front         []int64         `protobuf:"varint,12,rep,packed,name=front,proto3" json:"front,omitempty"`
-	Back          []int64         `protobuf:"varint,13,rep,packed,name=back,proto3" json:"back,omitempty"`
-	Order         TaskOrder       `protobuf:"varint,14,opt,name=order,proto3,enum=caravan.v1.TaskOrder" json:"order,omitempty"`
-	Stride        int32           `protobuf:"varint,15,opt,name=stride,proto3" json:"stride,omitempty"`
-	Delays        []*DelayRecord  `protobuf:"bytes,16,rep,name=delays,proto3" json:"delays,omitempty"`
-	Pace          *PaceRecord     `protobuf:"bytes,17,opt,name=pace,proto3" json:"pace,omitempty"`
-	Memory        []*MemoryRecord `protobuf:"bytes,18,rep,name=memory,proto3" json:"memory,omitempty"`
-	Cancelled     []int64         `protobuf:"varint,19,rep,packed,name=cancelled,proto3" json:"cancelled,omitempty"`
+	Joined    int64           `protobuf:"varint,9,opt,name=joined,proto3" json:"joined,omitempty"`
+	Eaten     []int64         `protobuf:"varint,10,rep,packed,name=eaten,proto3" json:"eaten,omitempty"`
+	Paused    []int64         `protobuf:"varint,11,rep,packed,name=paused,proto3" json:"paused,omitempty"`
+	Front     []int64         `protobuf:"varint,12,rep,packed,name=front,proto3" json:"front,omitempty"`
+	Back      []int64         `protobuf:"varint,13,rep,packed,name=back,proto3" json:"back,omitempty"`
+	Order     TaskOrder       `protobuf:"varint,14,opt,name=order,proto3,enum=caravan.v1.TaskOrder" json:"order,omitempty"`
+	Stride    int32           `protobuf:"varint,15,opt,name=stride,proto3" json:"stride,omitempty"`
+	Delays    []*DelayRecord  `protobuf:"bytes,16,rep,name=delays,proto3" json:"delays,omitempty"`
+	Pace      *PaceRecord     `protobuf:"bytes,17,opt,name=pace,proto3" json:"pace,omitempty"`
+	Memory    []*MemoryRecord `protobuf:"bytes,18,rep,name=memory,proto3" json:"memory,omitempty"`
+	Cancelled []int64         `protobuf:"varint,19,rep,packed,name=cancelled,proto3" json:"cancelled,omitempty"`
+	// Where the gang's present epoch meets, 0 for none yet.
+	Port          int32 `protobuf:"varint,30,opt,name=port,proto3" json:"port,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2175,6 +2194,13 @@ func (x *GroupRecord) GetCancelled() []int64 {
 		return x.Cancelled
 	}
 	return nil
+}
+
+func (x *GroupRecord) GetPort() int32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
 }
 
 // DelayRecord holds back tasks that failed until it is time to try again.
@@ -2823,9 +2849,11 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\x02op\"J\n" +
 	"\tSubmitJob\x12'\n" +
 	"\x04spec\x18\x01 \x01(\v2\x13.caravan.v1.JobSpecR\x04spec\x12\x14\n" +
-	"\x05owner\x18\x02 \x01(\tR\x05owner\" \n" +
+	"\x05owner\x18\x02 \x01(\tR\x05owner\"i\n" +
 	"\aStopJob\x12\x15\n" +
-	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"7\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x121\n" +
+	"\x06matrix\x18\x14 \x03(\v2\x19.caravan.v1.AxisConditionR\x06matrix\x12\x14\n" +
+	"\x05group\x18\x15 \x01(\tR\x05group\"7\n" +
 	"\bRetryJob\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\"\xfe\x01\n" +
@@ -2932,7 +2960,7 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\x06groups\x18\v \x03(\v2\x17.caravan.v1.GroupRecordR\x06groups\x12\x14\n" +
 	"\x05boost\x18\f \x01(\x05R\x05boost\x12/\n" +
 	"\x05waits\x18\r \x03(\v2\x19.caravan.v1.JobDependencyR\x05waits\x12C\n" +
-	"\rnode_failures\x18\x0e \x03(\v2\x1e.caravan.v1.NodeFailuresRecordR\fnodeFailures\"\xca\x04\n" +
+	"\rnode_failures\x18\x0e \x03(\v2\x1e.caravan.v1.NodeFailuresRecordR\fnodeFailures\"\xde\x04\n" +
 	"\vGroupRecord\x12\x18\n" +
 	"\awaiting\x18\x01 \x03(\x03R\awaiting\x12\x16\n" +
 	"\x06active\x18\x02 \x03(\x03R\x06active\x12\x1c\n" +
@@ -2953,7 +2981,8 @@ const file_caravan_v1_raft_proto_rawDesc = "" +
 	"\x06delays\x18\x10 \x03(\v2\x17.caravan.v1.DelayRecordR\x06delays\x12*\n" +
 	"\x04pace\x18\x11 \x01(\v2\x16.caravan.v1.PaceRecordR\x04pace\x120\n" +
 	"\x06memory\x18\x12 \x03(\v2\x18.caravan.v1.MemoryRecordR\x06memory\x12\x1c\n" +
-	"\tcancelled\x18\x13 \x03(\x03R\tcancelled\">\n" +
+	"\tcancelled\x18\x13 \x03(\x03R\tcancelled\x12\x12\n" +
+	"\x04port\x18\x1e \x01(\x05R\x04port\">\n" +
 	"\vDelayRecord\x12\x19\n" +
 	"\buntil_ms\x18\x01 \x01(\x03R\auntilMs\x12\x14\n" +
 	"\x05tasks\x18\x02 \x03(\x03R\x05tasks\"\xac\x01\n" +
@@ -3058,21 +3087,22 @@ var file_caravan_v1_raft_proto_goTypes = []any{
 	(*RequestRecord)(nil),      // 32: caravan.v1.RequestRecord
 	(*HealthRecord)(nil),       // 33: caravan.v1.HealthRecord
 	(*JobSpec)(nil),            // 34: caravan.v1.JobSpec
-	(TaskAction)(0),            // 35: caravan.v1.TaskAction
-	(TaskState)(0),             // 36: caravan.v1.TaskState
-	(*IndexRange)(nil),         // 37: caravan.v1.IndexRange
-	(*Limit)(nil),              // 38: caravan.v1.Limit
-	(*DeviceShare)(nil),        // 39: caravan.v1.DeviceShare
-	(*AllocationReport)(nil),   // 40: caravan.v1.AllocationReport
-	(*NodeInfo)(nil),           // 41: caravan.v1.NodeInfo
-	(*HealthOrder)(nil),        // 42: caravan.v1.HealthOrder
-	(*Queue)(nil),              // 43: caravan.v1.Queue
-	(*Allocation)(nil),         // 44: caravan.v1.Allocation
-	(JobState)(0),              // 45: caravan.v1.JobState
-	(*JobDependency)(nil),      // 46: caravan.v1.JobDependency
-	(TaskOrder)(0),             // 47: caravan.v1.TaskOrder
-	(NodeState)(0),             // 48: caravan.v1.NodeState
-	(*HealthEntry)(nil),        // 49: caravan.v1.HealthEntry
+	(*AxisCondition)(nil),      // 35: caravan.v1.AxisCondition
+	(TaskAction)(0),            // 36: caravan.v1.TaskAction
+	(TaskState)(0),             // 37: caravan.v1.TaskState
+	(*IndexRange)(nil),         // 38: caravan.v1.IndexRange
+	(*Limit)(nil),              // 39: caravan.v1.Limit
+	(*DeviceShare)(nil),        // 40: caravan.v1.DeviceShare
+	(*AllocationReport)(nil),   // 41: caravan.v1.AllocationReport
+	(*NodeInfo)(nil),           // 42: caravan.v1.NodeInfo
+	(*HealthOrder)(nil),        // 43: caravan.v1.HealthOrder
+	(*Queue)(nil),              // 44: caravan.v1.Queue
+	(*Allocation)(nil),         // 45: caravan.v1.Allocation
+	(JobState)(0),              // 46: caravan.v1.JobState
+	(*JobDependency)(nil),      // 47: caravan.v1.JobDependency
+	(TaskOrder)(0),             // 48: caravan.v1.TaskOrder
+	(NodeState)(0),             // 49: caravan.v1.NodeState
+	(*HealthEntry)(nil),        // 50: caravan.v1.HealthEntry
 }
 var file_caravan_v1_raft_proto_depIdxs = []int32{
 	1,  // 0: caravan.v1.Command.submit_job:type_name -> caravan.v1.SubmitJob
@@ -3093,47 +3123,48 @@ var file_caravan_v1_raft_proto_depIdxs = []int32{
 	5,  // 15: caravan.v1.Command.put_limit:type_name -> caravan.v1.PutLimit
 	6,  // 16: caravan.v1.Command.remove_limit:type_name -> caravan.v1.RemoveLimit
 	34, // 17: caravan.v1.SubmitJob.spec:type_name -> caravan.v1.JobSpec
-	35, // 18: caravan.v1.ActOnTasks.action:type_name -> caravan.v1.TaskAction
-	36, // 19: caravan.v1.ActOnTasks.states:type_name -> caravan.v1.TaskState
-	37, // 20: caravan.v1.ActOnTasks.indices:type_name -> caravan.v1.IndexRange
-	38, // 21: caravan.v1.PutLimit.limit:type_name -> caravan.v1.Limit
-	8,  // 22: caravan.v1.ApplyPlan.sets:type_name -> caravan.v1.PlacementSet
-	10, // 23: caravan.v1.ApplyPlan.stops:type_name -> caravan.v1.PlannedStop
-	9,  // 24: caravan.v1.PlacementSet.placements:type_name -> caravan.v1.Placement
-	39, // 25: caravan.v1.Placement.devices:type_name -> caravan.v1.DeviceShare
-	40, // 26: caravan.v1.ReportAllocations.reports:type_name -> caravan.v1.AllocationReport
-	41, // 27: caravan.v1.RegisterNode.info:type_name -> caravan.v1.NodeInfo
-	42, // 28: caravan.v1.OrderHealth.order:type_name -> caravan.v1.HealthOrder
-	43, // 29: caravan.v1.PutQueue.queue:type_name -> caravan.v1.Queue
-	22, // 30: caravan.v1.SnapshotFrame.header:type_name -> caravan.v1.SnapshotHeader
-	24, // 31: caravan.v1.SnapshotFrame.job:type_name -> caravan.v1.JobRecord
-	30, // 32: caravan.v1.SnapshotFrame.task:type_name -> caravan.v1.TaskRecord
-	44, // 33: caravan.v1.SnapshotFrame.allocation:type_name -> caravan.v1.Allocation
-	31, // 34: caravan.v1.SnapshotFrame.node:type_name -> caravan.v1.NodeRecord
-	43, // 35: caravan.v1.SnapshotFrame.queue:type_name -> caravan.v1.Queue
-	32, // 36: caravan.v1.SnapshotFrame.request:type_name -> caravan.v1.RequestRecord
-	18, // 37: caravan.v1.SnapshotFrame.server:type_name -> caravan.v1.PutServer
-	23, // 38: caravan.v1.SnapshotFrame.footer:type_name -> caravan.v1.SnapshotFooter
-	33, // 39: caravan.v1.SnapshotFrame.health:type_name -> caravan.v1.HealthRecord
-	38, // 40: caravan.v1.SnapshotFrame.limit:type_name -> caravan.v1.Limit
-	34, // 41: caravan.v1.JobRecord.spec:type_name -> caravan.v1.JobSpec
-	45, // 42: caravan.v1.JobRecord.state:type_name -> caravan.v1.JobState
-	25, // 43: caravan.v1.JobRecord.groups:type_name -> caravan.v1.GroupRecord
-	46, // 44: caravan.v1.JobRecord.waits:type_name -> caravan.v1.JobDependency
-	29, // 45: caravan.v1.JobRecord.node_failures:type_name -> caravan.v1.NodeFailuresRecord
-	47, // 46: caravan.v1.GroupRecord.order:type_name -> caravan.v1.TaskOrder
-	26, // 47: caravan.v1.GroupRecord.delays:type_name -> caravan.v1.DelayRecord
-	27, // 48: caravan.v1.GroupRecord.pace:type_name -> caravan.v1.PaceRecord
-	28, // 49: caravan.v1.GroupRecord.memory:type_name -> caravan.v1.MemoryRecord
-	41, // 50: caravan.v1.NodeRecord.info:type_name -> caravan.v1.NodeInfo
-	48, // 51: caravan.v1.NodeRecord.state:type_name -> caravan.v1.NodeState
-	49, // 52: caravan.v1.HealthRecord.history:type_name -> caravan.v1.HealthEntry
-	42, // 53: caravan.v1.HealthRecord.order:type_name -> caravan.v1.HealthOrder
-	54, // [54:54] is the sub-list for method output_type
-	54, // [54:54] is the sub-list for method input_type
-	54, // [54:54] is the sub-list for extension type_name
-	54, // [54:54] is the sub-list for extension extendee
-	0,  // [0:54] is the sub-list for field type_name
+	35, // 18: caravan.v1.StopJob.matrix:type_name -> caravan.v1.AxisCondition
+	36, // 19: caravan.v1.ActOnTasks.action:type_name -> caravan.v1.TaskAction
+	37, // 20: caravan.v1.ActOnTasks.states:type_name -> caravan.v1.TaskState
+	38, // 21: caravan.v1.ActOnTasks.indices:type_name -> caravan.v1.IndexRange
+	39, // 22: caravan.v1.PutLimit.limit:type_name -> caravan.v1.Limit
+	8,  // 23: caravan.v1.ApplyPlan.sets:type_name -> caravan.v1.PlacementSet
+	10, // 24: caravan.v1.ApplyPlan.stops:type_name -> caravan.v1.PlannedStop
+	9,  // 25: caravan.v1.PlacementSet.placements:type_name -> caravan.v1.Placement
+	40, // 26: caravan.v1.Placement.devices:type_name -> caravan.v1.DeviceShare
+	41, // 27: caravan.v1.ReportAllocations.reports:type_name -> caravan.v1.AllocationReport
+	42, // 28: caravan.v1.RegisterNode.info:type_name -> caravan.v1.NodeInfo
+	43, // 29: caravan.v1.OrderHealth.order:type_name -> caravan.v1.HealthOrder
+	44, // 30: caravan.v1.PutQueue.queue:type_name -> caravan.v1.Queue
+	22, // 31: caravan.v1.SnapshotFrame.header:type_name -> caravan.v1.SnapshotHeader
+	24, // 32: caravan.v1.SnapshotFrame.job:type_name -> caravan.v1.JobRecord
+	30, // 33: caravan.v1.SnapshotFrame.task:type_name -> caravan.v1.TaskRecord
+	45, // 34: caravan.v1.SnapshotFrame.allocation:type_name -> caravan.v1.Allocation
+	31, // 35: caravan.v1.SnapshotFrame.node:type_name -> caravan.v1.NodeRecord
+	44, // 36: caravan.v1.SnapshotFrame.queue:type_name -> caravan.v1.Queue
+	32, // 37: caravan.v1.SnapshotFrame.request:type_name -> caravan.v1.RequestRecord
+	18, // 38: caravan.v1.SnapshotFrame.server:type_name -> caravan.v1.PutServer
+	23, // 39: caravan.v1.SnapshotFrame.footer:type_name -> caravan.v1.SnapshotFooter
+	33, // 40: caravan.v1.SnapshotFrame.health:type_name -> caravan.v1.HealthRecord
+	39, // 41: caravan.v1.SnapshotFrame.limit:type_name -> caravan.v1.Limit
+	34, // 42: caravan.v1.JobRecord.spec:type_name -> caravan.v1.JobSpec
+	46, // 43: caravan.v1.JobRecord.state:type_name -> caravan.v1.JobState
+	25, // 44: caravan.v1.JobRecord.groups:type_name -> caravan.v1.GroupRecord
+	47, // 45: caravan.v1.JobRecord.waits:type_name -> caravan.v1.JobDependency
+	29, // 46: caravan.v1.JobRecord.node_failures:type_name -> caravan.v1.NodeFailuresRecord
+	48, // 47: caravan.v1.GroupRecord.order:type_name -> caravan.v1.TaskOrder
+	26, // 48: caravan.v1.GroupRecord.delays:type_name -> caravan.v1.DelayRecord
+	27, // 49: caravan.v1.GroupRecord.pace:type_name -> caravan.v1.PaceRecord
+	28, // 50: caravan.v1.GroupRecord.memory:type_name -> caravan.v1.MemoryRecord
+	42, // 51: caravan.v1.NodeRecord.info:type_name -> caravan.v1.NodeInfo
+	49, // 52: caravan.v1.NodeRecord.state:type_name -> caravan.v1.NodeState
+	50, // 53: caravan.v1.HealthRecord.history:type_name -> caravan.v1.HealthEntry
+	43, // 54: caravan.v1.HealthRecord.order:type_name -> caravan.v1.HealthOrder
+	55, // [55:55] is the sub-list for method output_type
+	55, // [55:55] is the sub-list for method input_type
+	55, // [55:55] is the sub-list for extension type_name
+	55, // [55:55] is the sub-list for extension extendee
+	0,  // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_raft_proto_init() }

@@ -568,9 +568,13 @@ func (x *ListJobsResponse) GetNextPageToken() string {
 }
 
 type StopJobRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	JobId         string                 `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	RequestId string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	JobId     string                 `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Only the points of a sweep that meet all conditions; empty means the whole job.
+	Matrix []*AxisCondition `protobuf:"bytes,20,rep,name=matrix,proto3" json:"matrix,omitempty"`
+	// Group of these points; empty when the job has one sweep.
+	Group         string `protobuf:"bytes,21,opt,name=group,proto3" json:"group,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -615,6 +619,20 @@ func (x *StopJobRequest) GetRequestId() string {
 func (x *StopJobRequest) GetJobId() string {
 	if x != nil {
 		return x.JobId
+	}
+	return ""
+}
+
+func (x *StopJobRequest) GetMatrix() []*AxisCondition {
+	if x != nil {
+		return x.Matrix
+	}
+	return nil
+}
+
+func (x *StopJobRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
 	}
 	return ""
 }
@@ -4244,9 +4262,13 @@ type Assignment struct {
 	Variant    *Variant               `protobuf:"bytes,3,opt,name=variant,proto3" json:"variant,omitempty"`
 	JobName    string                 `protobuf:"bytes,4,opt,name=job_name,json=jobName,proto3" json:"job_name,omitempty"`
 	Tasks      int64                  `protobuf:"varint,5,opt,name=tasks,proto3" json:"tasks,omitempty"`
-	// Gang members in order of rank, as node names; empty otherwise.
-	GangNodes     []string `protobuf:"bytes,6,rep,name=gang_nodes,json=gangNodes,proto3" json:"gang_nodes,omitempty"`
-	Owner         string   `protobuf:"bytes,7,opt,name=owner,proto3" json:"owner,omitempty"`
+	Owner      string                 `protobuf:"bytes,7,opt,name=owner,proto3" json:"owner,omitempty"`
+	// Set for a member of a gang.
+	Gang      *Gang      `protobuf:"bytes,20,opt,name=gang,proto3" json:"gang,omitempty"`
+	Workspace *Workspace `protobuf:"bytes,21,opt,name=workspace,proto3" json:"workspace,omitempty"`
+	// How long past the end of the lease a task that must not run twice may take to
+	// die, whatever grace its job asks for; 0 means that grace.
+	LeaseGraceMs  int64 `protobuf:"varint,22,opt,name=lease_grace_ms,json=leaseGraceMs,proto3" json:"lease_grace_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4316,18 +4338,183 @@ func (x *Assignment) GetTasks() int64 {
 	return 0
 }
 
-func (x *Assignment) GetGangNodes() []string {
-	if x != nil {
-		return x.GangNodes
-	}
-	return nil
-}
-
 func (x *Assignment) GetOwner() string {
 	if x != nil {
 		return x.Owner
 	}
 	return ""
+}
+
+func (x *Assignment) GetGang() *Gang {
+	if x != nil {
+		return x.Gang
+	}
+	return nil
+}
+
+func (x *Assignment) GetWorkspace() *Workspace {
+	if x != nil {
+		return x.Workspace
+	}
+	return nil
+}
+
+func (x *Assignment) GetLeaseGraceMs() int64 {
+	if x != nil {
+		return x.LeaseGraceMs
+	}
+	return 0
+}
+
+// Gang tells a member of a gang where it stands and where all meet.
+type Gang struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Nodes in order of the lowest rank on each; the first is that of rank 0.
+	Nodes     []*GangNode `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	Rank      int32       `protobuf:"varint,2,opt,name=rank,proto3" json:"rank,omitempty"`
+	WorldSize int32       `protobuf:"varint,3,opt,name=world_size,json=worldSize,proto3" json:"world_size,omitempty"`
+	// Position among the members on its node.
+	LocalRank int32 `protobuf:"varint,4,opt,name=local_rank,json=localRank,proto3" json:"local_rank,omitempty"`
+	// Position of its node in nodes.
+	NodeRank int32 `protobuf:"varint,5,opt,name=node_rank,json=nodeRank,proto3" json:"node_rank,omitempty"`
+	// Port on the first node for this epoch alone.
+	Port          int32 `protobuf:"varint,6,opt,name=port,proto3" json:"port,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Gang) Reset() {
+	*x = Gang{}
+	mi := &file_caravan_v1_service_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Gang) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Gang) ProtoMessage() {}
+
+func (x *Gang) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Gang.ProtoReflect.Descriptor instead.
+func (*Gang) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *Gang) GetNodes() []*GangNode {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *Gang) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *Gang) GetWorldSize() int32 {
+	if x != nil {
+		return x.WorldSize
+	}
+	return 0
+}
+
+func (x *Gang) GetLocalRank() int32 {
+	if x != nil {
+		return x.LocalRank
+	}
+	return 0
+}
+
+func (x *Gang) GetNodeRank() int32 {
+	if x != nil {
+		return x.NodeRank
+	}
+	return 0
+}
+
+func (x *Gang) GetPort() int32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+// GangNode is a node with members of a gang.
+type GangNode struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The host of the address that its agent advertises.
+	Host          string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	Members       int32  `protobuf:"varint,3,opt,name=members,proto3" json:"members,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GangNode) Reset() {
+	*x = GangNode{}
+	mi := &file_caravan_v1_service_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GangNode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GangNode) ProtoMessage() {}
+
+func (x *GangNode) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GangNode.ProtoReflect.Descriptor instead.
+func (*GangNode) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *GangNode) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *GangNode) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *GangNode) GetMembers() int32 {
+	if x != nil {
+		return x.Members
+	}
+	return 0
 }
 
 type ReportAllocationsRequest struct {
@@ -4341,7 +4528,7 @@ type ReportAllocationsRequest struct {
 
 func (x *ReportAllocationsRequest) Reset() {
 	*x = ReportAllocationsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[68]
+	mi := &file_caravan_v1_service_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4353,7 +4540,7 @@ func (x *ReportAllocationsRequest) String() string {
 func (*ReportAllocationsRequest) ProtoMessage() {}
 
 func (x *ReportAllocationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[68]
+	mi := &file_caravan_v1_service_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4366,7 +4553,7 @@ func (x *ReportAllocationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportAllocationsRequest.ProtoReflect.Descriptor instead.
 func (*ReportAllocationsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{68}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ReportAllocationsRequest) GetRequestId() string {
@@ -4408,7 +4595,7 @@ type AllocationReport struct {
 
 func (x *AllocationReport) Reset() {
 	*x = AllocationReport{}
-	mi := &file_caravan_v1_service_proto_msgTypes[69]
+	mi := &file_caravan_v1_service_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4420,7 +4607,7 @@ func (x *AllocationReport) String() string {
 func (*AllocationReport) ProtoMessage() {}
 
 func (x *AllocationReport) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[69]
+	mi := &file_caravan_v1_service_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4433,7 +4620,7 @@ func (x *AllocationReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocationReport.ProtoReflect.Descriptor instead.
 func (*AllocationReport) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{69}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *AllocationReport) GetAllocationId() string {
@@ -4500,7 +4687,7 @@ type ReportAllocationsResponse struct {
 
 func (x *ReportAllocationsResponse) Reset() {
 	*x = ReportAllocationsResponse{}
-	mi := &file_caravan_v1_service_proto_msgTypes[70]
+	mi := &file_caravan_v1_service_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4512,7 +4699,7 @@ func (x *ReportAllocationsResponse) String() string {
 func (*ReportAllocationsResponse) ProtoMessage() {}
 
 func (x *ReportAllocationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[70]
+	mi := &file_caravan_v1_service_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4525,7 +4712,294 @@ func (x *ReportAllocationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportAllocationsResponse.ProtoReflect.Descriptor instead.
 func (*ReportAllocationsResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{70}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{72}
+}
+
+type PutBlobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Message:
+	//
+	//	*PutBlobRequest_Header
+	//	*PutBlobRequest_Data
+	Message       isPutBlobRequest_Message `protobuf_oneof:"message"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutBlobRequest) Reset() {
+	*x = PutBlobRequest{}
+	mi := &file_caravan_v1_service_proto_msgTypes[73]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutBlobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutBlobRequest) ProtoMessage() {}
+
+func (x *PutBlobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[73]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutBlobRequest.ProtoReflect.Descriptor instead.
+func (*PutBlobRequest) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{73}
+}
+
+func (x *PutBlobRequest) GetMessage() isPutBlobRequest_Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *PutBlobRequest) GetHeader() *BlobHeader {
+	if x != nil {
+		if x, ok := x.Message.(*PutBlobRequest_Header); ok {
+			return x.Header
+		}
+	}
+	return nil
+}
+
+func (x *PutBlobRequest) GetData() []byte {
+	if x != nil {
+		if x, ok := x.Message.(*PutBlobRequest_Data); ok {
+			return x.Data
+		}
+	}
+	return nil
+}
+
+type isPutBlobRequest_Message interface {
+	isPutBlobRequest_Message()
+}
+
+type PutBlobRequest_Header struct {
+	Header *BlobHeader `protobuf:"bytes,1,opt,name=header,proto3,oneof"`
+}
+
+type PutBlobRequest_Data struct {
+	Data []byte `protobuf:"bytes,2,opt,name=data,proto3,oneof"`
+}
+
+func (*PutBlobRequest_Header) isPutBlobRequest_Message() {}
+
+func (*PutBlobRequest_Data) isPutBlobRequest_Message() {}
+
+// BlobHeader comes first.
+type BlobHeader struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 in lower-case hexadecimal digits.
+	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	Bytes  int64  `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// Store it on the server that is asked, and nowhere else.
+	HereOnly      bool `protobuf:"varint,3,opt,name=here_only,json=hereOnly,proto3" json:"here_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BlobHeader) Reset() {
+	*x = BlobHeader{}
+	mi := &file_caravan_v1_service_proto_msgTypes[74]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BlobHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BlobHeader) ProtoMessage() {}
+
+func (x *BlobHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[74]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BlobHeader.ProtoReflect.Descriptor instead.
+func (*BlobHeader) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{74}
+}
+
+func (x *BlobHeader) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *BlobHeader) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *BlobHeader) GetHereOnly() bool {
+	if x != nil {
+		return x.HereOnly
+	}
+	return false
+}
+
+type PutBlobResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ids of the servers that have it now.
+	Servers       []string `protobuf:"bytes,1,rep,name=servers,proto3" json:"servers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutBlobResponse) Reset() {
+	*x = PutBlobResponse{}
+	mi := &file_caravan_v1_service_proto_msgTypes[75]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutBlobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutBlobResponse) ProtoMessage() {}
+
+func (x *PutBlobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[75]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutBlobResponse.ProtoReflect.Descriptor instead.
+func (*PutBlobResponse) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{75}
+}
+
+func (x *PutBlobResponse) GetServers() []string {
+	if x != nil {
+		return x.Servers
+	}
+	return nil
+}
+
+type GetBlobRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Digest string                 `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Do not ask other servers for it.
+	HereOnly      bool `protobuf:"varint,2,opt,name=here_only,json=hereOnly,proto3" json:"here_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBlobRequest) Reset() {
+	*x = GetBlobRequest{}
+	mi := &file_caravan_v1_service_proto_msgTypes[76]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBlobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBlobRequest) ProtoMessage() {}
+
+func (x *GetBlobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[76]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBlobRequest.ProtoReflect.Descriptor instead.
+func (*GetBlobRequest) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{76}
+}
+
+func (x *GetBlobRequest) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *GetBlobRequest) GetHereOnly() bool {
+	if x != nil {
+		return x.HereOnly
+	}
+	return false
+}
+
+type BlobChunk struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BlobChunk) Reset() {
+	*x = BlobChunk{}
+	mi := &file_caravan_v1_service_proto_msgTypes[77]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BlobChunk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BlobChunk) ProtoMessage() {}
+
+func (x *BlobChunk) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_service_proto_msgTypes[77]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BlobChunk.ProtoReflect.Descriptor instead.
+func (*BlobChunk) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{77}
+}
+
+func (x *BlobChunk) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
 }
 
 type ReadTaskLogsRequest struct {
@@ -4540,7 +5014,7 @@ type ReadTaskLogsRequest struct {
 
 func (x *ReadTaskLogsRequest) Reset() {
 	*x = ReadTaskLogsRequest{}
-	mi := &file_caravan_v1_service_proto_msgTypes[71]
+	mi := &file_caravan_v1_service_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4552,7 +5026,7 @@ func (x *ReadTaskLogsRequest) String() string {
 func (*ReadTaskLogsRequest) ProtoMessage() {}
 
 func (x *ReadTaskLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[71]
+	mi := &file_caravan_v1_service_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4565,7 +5039,7 @@ func (x *ReadTaskLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadTaskLogsRequest.ProtoReflect.Descriptor instead.
 func (*ReadTaskLogsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{71}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *ReadTaskLogsRequest) GetAllocationId() string {
@@ -4613,7 +5087,7 @@ type ErrorDetail struct {
 
 func (x *ErrorDetail) Reset() {
 	*x = ErrorDetail{}
-	mi := &file_caravan_v1_service_proto_msgTypes[72]
+	mi := &file_caravan_v1_service_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4625,7 +5099,7 @@ func (x *ErrorDetail) String() string {
 func (*ErrorDetail) ProtoMessage() {}
 
 func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[72]
+	mi := &file_caravan_v1_service_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4638,7 +5112,7 @@ func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorDetail.ProtoReflect.Descriptor instead.
 func (*ErrorDetail) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{72}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *ErrorDetail) GetKind() string {
@@ -4681,7 +5155,7 @@ type FieldViolation struct {
 
 func (x *FieldViolation) Reset() {
 	*x = FieldViolation{}
-	mi := &file_caravan_v1_service_proto_msgTypes[73]
+	mi := &file_caravan_v1_service_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4693,7 +5167,7 @@ func (x *FieldViolation) String() string {
 func (*FieldViolation) ProtoMessage() {}
 
 func (x *FieldViolation) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_service_proto_msgTypes[73]
+	mi := &file_caravan_v1_service_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4706,7 +5180,7 @@ func (x *FieldViolation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldViolation.ProtoReflect.Descriptor instead.
 func (*FieldViolation) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_service_proto_rawDescGZIP(), []int{73}
+	return file_caravan_v1_service_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *FieldViolation) GetPath() string {
@@ -4762,11 +5236,13 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"page_token\x18\x05 \x01(\tR\tpageToken\"_\n" +
 	"\x10ListJobsResponse\x12#\n" +
 	"\x04jobs\x18\x01 \x03(\v2\x0f.caravan.v1.JobR\x04jobs\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"F\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8f\x01\n" +
 	"\x0eStopJobRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x15\n" +
-	"\x06job_id\x18\x02 \x01(\tR\x05jobId\"]\n" +
+	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x121\n" +
+	"\x06matrix\x18\x14 \x03(\v2\x19.caravan.v1.AxisConditionR\x06matrix\x12\x14\n" +
+	"\x05group\x18\x15 \x01(\tR\x05group\"]\n" +
 	"\x0fRetryJobRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x15\n" +
@@ -5022,7 +5498,7 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\vassignments\x18\x01 \x03(\v2\x16.caravan.v1.AssignmentR\vassignments\x12\x12\n" +
 	"\x04full\x18\x02 \x01(\bR\x04full\x12\x14\n" +
 	"\x05index\x18\x03 \x01(\x04R\x05index\x12/\n" +
-	"\x06orders\x18\x04 \x03(\v2\x17.caravan.v1.HealthOrderR\x06orders\"\x86\x02\n" +
+	"\x06orders\x18\x04 \x03(\v2\x17.caravan.v1.HealthOrderR\x06orders\"\xee\x02\n" +
 	"\n" +
 	"Assignment\x126\n" +
 	"\n" +
@@ -5031,10 +5507,24 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\x05group\x18\x02 \x01(\v2\x15.caravan.v1.TaskGroupR\x05group\x12-\n" +
 	"\avariant\x18\x03 \x01(\v2\x13.caravan.v1.VariantR\avariant\x12\x19\n" +
 	"\bjob_name\x18\x04 \x01(\tR\ajobName\x12\x14\n" +
-	"\x05tasks\x18\x05 \x01(\x03R\x05tasks\x12\x1d\n" +
+	"\x05tasks\x18\x05 \x01(\x03R\x05tasks\x12\x14\n" +
+	"\x05owner\x18\a \x01(\tR\x05owner\x12$\n" +
+	"\x04gang\x18\x14 \x01(\v2\x10.caravan.v1.GangR\x04gang\x123\n" +
+	"\tworkspace\x18\x15 \x01(\v2\x15.caravan.v1.WorkspaceR\tworkspace\x12$\n" +
+	"\x0elease_grace_ms\x18\x16 \x01(\x03R\fleaseGraceMsJ\x04\b\x06\x10\a\"\xb5\x01\n" +
+	"\x04Gang\x12*\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x14.caravan.v1.GangNodeR\x05nodes\x12\x12\n" +
+	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x1d\n" +
 	"\n" +
-	"gang_nodes\x18\x06 \x03(\tR\tgangNodes\x12\x14\n" +
-	"\x05owner\x18\a \x01(\tR\x05owner\"\x85\x01\n" +
+	"world_size\x18\x03 \x01(\x05R\tworldSize\x12\x1d\n" +
+	"\n" +
+	"local_rank\x18\x04 \x01(\x05R\tlocalRank\x12\x1b\n" +
+	"\tnode_rank\x18\x05 \x01(\x05R\bnodeRank\x12\x12\n" +
+	"\x04port\x18\x06 \x01(\x05R\x04port\"L\n" +
+	"\bGangNode\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12\x18\n" +
+	"\amembers\x18\x03 \x01(\x05R\amembers\"\x85\x01\n" +
 	"\x18ReportAllocationsRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
@@ -5050,7 +5540,23 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\x05usage\x18\x06 \x01(\v2\x11.caravan.v1.UsageR\x05usage\x12\x12\n" +
 	"\x04done\x18\a \x03(\x03R\x04done\x12\x16\n" +
 	"\x06failed\x18\b \x03(\x03R\x06failed\"\x1b\n" +
-	"\x19ReportAllocationsResponse\"\x89\x01\n" +
+	"\x19ReportAllocationsResponse\"c\n" +
+	"\x0ePutBlobRequest\x120\n" +
+	"\x06header\x18\x01 \x01(\v2\x16.caravan.v1.BlobHeaderH\x00R\x06header\x12\x14\n" +
+	"\x04data\x18\x02 \x01(\fH\x00R\x04dataB\t\n" +
+	"\amessage\"W\n" +
+	"\n" +
+	"BlobHeader\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x03R\x05bytes\x12\x1b\n" +
+	"\there_only\x18\x03 \x01(\bR\bhereOnly\"+\n" +
+	"\x0fPutBlobResponse\x12\x18\n" +
+	"\aservers\x18\x01 \x03(\tR\aservers\"E\n" +
+	"\x0eGetBlobRequest\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x1b\n" +
+	"\there_only\x18\x02 \x01(\bR\bhereOnly\"\x1f\n" +
+	"\tBlobChunk\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\x89\x01\n" +
 	"\x13ReadTaskLogsRequest\x12#\n" +
 	"\rallocation_id\x18\x01 \x01(\tR\fallocationId\x12\x16\n" +
 	"\x06follow\x18\x02 \x01(\bR\x06follow\x12\x1d\n" +
@@ -5132,7 +5638,10 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\n" +
 	"JoinServer\x12\x1d.caravan.v1.JoinServerRequest\x1a\x1e.caravan.v1.JoinServerResponse\x12Q\n" +
 	"\fRemoveServer\x12\x1f.caravan.v1.RemoveServerRequest\x1a .caravan.v1.RemoveServerResponse\x12c\n" +
-	"\x12TransferLeadership\x12%.caravan.v1.TransferLeadershipRequest\x1a&.caravan.v1.TransferLeadershipResponse2\xe6\x02\n" +
+	"\x12TransferLeadership\x12%.caravan.v1.TransferLeadershipRequest\x1a&.caravan.v1.TransferLeadershipResponse2\x93\x01\n" +
+	"\vBlobService\x12D\n" +
+	"\aPutBlob\x12\x1a.caravan.v1.PutBlobRequest\x1a\x1b.caravan.v1.PutBlobResponse(\x01\x12>\n" +
+	"\aGetBlob\x12\x1a.caravan.v1.GetBlobRequest\x1a\x15.caravan.v1.BlobChunk0\x012\xe6\x02\n" +
 	"\fAgentService\x12Q\n" +
 	"\fRegisterNode\x12\x1f.caravan.v1.RegisterNodeRequest\x1a .caravan.v1.RegisterNodeResponse\x12H\n" +
 	"\tHeartbeat\x12\x1c.caravan.v1.HeartbeatRequest\x1a\x1d.caravan.v1.HeartbeatResponse\x12W\n" +
@@ -5157,7 +5666,7 @@ func file_caravan_v1_service_proto_rawDescGZIP() []byte {
 }
 
 var file_caravan_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_caravan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 74)
+var file_caravan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 81)
 var file_caravan_v1_service_proto_goTypes = []any{
 	(TaskAction)(0),                    // 0: caravan.v1.TaskAction
 	(LimitScope)(0),                    // 1: caravan.v1.LimitScope
@@ -5229,159 +5738,177 @@ var file_caravan_v1_service_proto_goTypes = []any{
 	(*WatchAllocationsRequest)(nil),    // 67: caravan.v1.WatchAllocationsRequest
 	(*AllocationUpdate)(nil),           // 68: caravan.v1.AllocationUpdate
 	(*Assignment)(nil),                 // 69: caravan.v1.Assignment
-	(*ReportAllocationsRequest)(nil),   // 70: caravan.v1.ReportAllocationsRequest
-	(*AllocationReport)(nil),           // 71: caravan.v1.AllocationReport
-	(*ReportAllocationsResponse)(nil),  // 72: caravan.v1.ReportAllocationsResponse
-	(*ReadTaskLogsRequest)(nil),        // 73: caravan.v1.ReadTaskLogsRequest
-	(*ErrorDetail)(nil),                // 74: caravan.v1.ErrorDetail
-	(*FieldViolation)(nil),             // 75: caravan.v1.FieldViolation
-	(*JobSpec)(nil),                    // 76: caravan.v1.JobSpec
-	(*Offer)(nil),                      // 77: caravan.v1.Offer
-	(*Explanation)(nil),                // 78: caravan.v1.Explanation
-	(JobState)(0),                      // 79: caravan.v1.JobState
-	(*Job)(nil),                        // 80: caravan.v1.Job
-	(TaskState)(0),                     // 81: caravan.v1.TaskState
-	(*IndexRange)(nil),                 // 82: caravan.v1.IndexRange
-	(*Task)(nil),                       // 83: caravan.v1.Task
-	(*TaskUsage)(nil),                  // 84: caravan.v1.TaskUsage
-	(*Node)(nil),                       // 85: caravan.v1.Node
-	(HealthVerb)(0),                    // 86: caravan.v1.HealthVerb
-	(*QueueStatus)(nil),                // 87: caravan.v1.QueueStatus
-	(*Queue)(nil),                      // 88: caravan.v1.Queue
-	(*NodeInfo)(nil),                   // 89: caravan.v1.NodeInfo
-	(*HealthOrder)(nil),                // 90: caravan.v1.HealthOrder
-	(*Allocation)(nil),                 // 91: caravan.v1.Allocation
-	(*TaskGroup)(nil),                  // 92: caravan.v1.TaskGroup
-	(*Variant)(nil),                    // 93: caravan.v1.Variant
-	(AllocationState)(0),               // 94: caravan.v1.AllocationState
-	(*Exit)(nil),                       // 95: caravan.v1.Exit
-	(*Usage)(nil),                      // 96: caravan.v1.Usage
-	(*AllocationExplanation)(nil),      // 97: caravan.v1.AllocationExplanation
+	(*Gang)(nil),                       // 70: caravan.v1.Gang
+	(*GangNode)(nil),                   // 71: caravan.v1.GangNode
+	(*ReportAllocationsRequest)(nil),   // 72: caravan.v1.ReportAllocationsRequest
+	(*AllocationReport)(nil),           // 73: caravan.v1.AllocationReport
+	(*ReportAllocationsResponse)(nil),  // 74: caravan.v1.ReportAllocationsResponse
+	(*PutBlobRequest)(nil),             // 75: caravan.v1.PutBlobRequest
+	(*BlobHeader)(nil),                 // 76: caravan.v1.BlobHeader
+	(*PutBlobResponse)(nil),            // 77: caravan.v1.PutBlobResponse
+	(*GetBlobRequest)(nil),             // 78: caravan.v1.GetBlobRequest
+	(*BlobChunk)(nil),                  // 79: caravan.v1.BlobChunk
+	(*ReadTaskLogsRequest)(nil),        // 80: caravan.v1.ReadTaskLogsRequest
+	(*ErrorDetail)(nil),                // 81: caravan.v1.ErrorDetail
+	(*FieldViolation)(nil),             // 82: caravan.v1.FieldViolation
+	(*JobSpec)(nil),                    // 83: caravan.v1.JobSpec
+	(*Offer)(nil),                      // 84: caravan.v1.Offer
+	(*Explanation)(nil),                // 85: caravan.v1.Explanation
+	(JobState)(0),                      // 86: caravan.v1.JobState
+	(*Job)(nil),                        // 87: caravan.v1.Job
+	(*AxisCondition)(nil),              // 88: caravan.v1.AxisCondition
+	(TaskState)(0),                     // 89: caravan.v1.TaskState
+	(*IndexRange)(nil),                 // 90: caravan.v1.IndexRange
+	(*Task)(nil),                       // 91: caravan.v1.Task
+	(*TaskUsage)(nil),                  // 92: caravan.v1.TaskUsage
+	(*Node)(nil),                       // 93: caravan.v1.Node
+	(HealthVerb)(0),                    // 94: caravan.v1.HealthVerb
+	(*QueueStatus)(nil),                // 95: caravan.v1.QueueStatus
+	(*Queue)(nil),                      // 96: caravan.v1.Queue
+	(*NodeInfo)(nil),                   // 97: caravan.v1.NodeInfo
+	(*HealthOrder)(nil),                // 98: caravan.v1.HealthOrder
+	(*Allocation)(nil),                 // 99: caravan.v1.Allocation
+	(*TaskGroup)(nil),                  // 100: caravan.v1.TaskGroup
+	(*Variant)(nil),                    // 101: caravan.v1.Variant
+	(*Workspace)(nil),                  // 102: caravan.v1.Workspace
+	(AllocationState)(0),               // 103: caravan.v1.AllocationState
+	(*Exit)(nil),                       // 104: caravan.v1.Exit
+	(*Usage)(nil),                      // 105: caravan.v1.Usage
+	(*AllocationExplanation)(nil),      // 106: caravan.v1.AllocationExplanation
 }
 var file_caravan_v1_service_proto_depIdxs = []int32{
-	76, // 0: caravan.v1.SubmitJobRequest.spec:type_name -> caravan.v1.JobSpec
-	76, // 1: caravan.v1.DryRunJobRequest.spec:type_name -> caravan.v1.JobSpec
-	77, // 2: caravan.v1.DryRunJobResponse.offers:type_name -> caravan.v1.Offer
-	78, // 3: caravan.v1.DryRunJobResponse.explanation:type_name -> caravan.v1.Explanation
-	79, // 4: caravan.v1.ListJobsRequest.states:type_name -> caravan.v1.JobState
-	80, // 5: caravan.v1.ListJobsResponse.jobs:type_name -> caravan.v1.Job
-	80, // 6: caravan.v1.RetryJobResponse.job:type_name -> caravan.v1.Job
-	0,  // 7: caravan.v1.ActOnTasksRequest.action:type_name -> caravan.v1.TaskAction
-	81, // 8: caravan.v1.ActOnTasksRequest.states:type_name -> caravan.v1.TaskState
-	82, // 9: caravan.v1.ActOnTasksRequest.indices:type_name -> caravan.v1.IndexRange
-	80, // 10: caravan.v1.ActOnTasksResponse.job:type_name -> caravan.v1.Job
-	1,  // 11: caravan.v1.Limit.scope:type_name -> caravan.v1.LimitScope
-	17, // 12: caravan.v1.ListLimitsResponse.limits:type_name -> caravan.v1.LimitStatus
-	14, // 13: caravan.v1.LimitStatus.limit:type_name -> caravan.v1.Limit
-	14, // 14: caravan.v1.PutLimitRequest.limit:type_name -> caravan.v1.Limit
-	81, // 15: caravan.v1.ListTasksRequest.states:type_name -> caravan.v1.TaskState
-	83, // 16: caravan.v1.ListTasksResponse.tasks:type_name -> caravan.v1.Task
-	84, // 17: caravan.v1.ListUsageResponse.tasks:type_name -> caravan.v1.TaskUsage
-	34, // 18: caravan.v1.ListFamiliesResponse.families:type_name -> caravan.v1.InstanceFamily
-	37, // 19: caravan.v1.ListFamiliesResponse.parts:type_name -> caravan.v1.DevicePart
-	38, // 20: caravan.v1.ListFamiliesResponse.sites:type_name -> caravan.v1.Site
-	35, // 21: caravan.v1.InstanceFamily.types:type_name -> caravan.v1.InstanceType
-	36, // 22: caravan.v1.InstanceType.devices:type_name -> caravan.v1.PartShare
-	41, // 23: caravan.v1.ExecRequest.start:type_name -> caravan.v1.ExecStart
-	42, // 24: caravan.v1.ExecRequest.resize:type_name -> caravan.v1.TerminalSize
-	42, // 25: caravan.v1.ExecStart.size:type_name -> caravan.v1.TerminalSize
-	85, // 26: caravan.v1.ListNodesResponse.nodes:type_name -> caravan.v1.Node
-	86, // 27: caravan.v1.OrderHealthRequest.verb:type_name -> caravan.v1.HealthVerb
-	87, // 28: caravan.v1.ListQueuesResponse.queues:type_name -> caravan.v1.QueueStatus
-	88, // 29: caravan.v1.PutQueueRequest.queue:type_name -> caravan.v1.Queue
-	56, // 30: caravan.v1.Cluster.servers:type_name -> caravan.v1.Server
-	89, // 31: caravan.v1.RegisterNodeRequest.info:type_name -> caravan.v1.NodeInfo
-	69, // 32: caravan.v1.AllocationUpdate.assignments:type_name -> caravan.v1.Assignment
-	90, // 33: caravan.v1.AllocationUpdate.orders:type_name -> caravan.v1.HealthOrder
-	91, // 34: caravan.v1.Assignment.allocation:type_name -> caravan.v1.Allocation
-	92, // 35: caravan.v1.Assignment.group:type_name -> caravan.v1.TaskGroup
-	93, // 36: caravan.v1.Assignment.variant:type_name -> caravan.v1.Variant
-	71, // 37: caravan.v1.ReportAllocationsRequest.reports:type_name -> caravan.v1.AllocationReport
-	94, // 38: caravan.v1.AllocationReport.state:type_name -> caravan.v1.AllocationState
-	95, // 39: caravan.v1.AllocationReport.exit:type_name -> caravan.v1.Exit
-	96, // 40: caravan.v1.AllocationReport.usage:type_name -> caravan.v1.Usage
-	75, // 41: caravan.v1.ErrorDetail.fields:type_name -> caravan.v1.FieldViolation
-	2,  // 42: caravan.v1.JobService.SubmitJob:input_type -> caravan.v1.SubmitJobRequest
-	4,  // 43: caravan.v1.JobService.DryRunJob:input_type -> caravan.v1.DryRunJobRequest
-	6,  // 44: caravan.v1.JobService.GetJob:input_type -> caravan.v1.GetJobRequest
-	7,  // 45: caravan.v1.JobService.ListJobs:input_type -> caravan.v1.ListJobsRequest
-	9,  // 46: caravan.v1.JobService.StopJob:input_type -> caravan.v1.StopJobRequest
-	10, // 47: caravan.v1.JobService.RetryJob:input_type -> caravan.v1.RetryJobRequest
-	12, // 48: caravan.v1.JobService.ActOnTasks:input_type -> caravan.v1.ActOnTasksRequest
-	21, // 49: caravan.v1.JobService.ListTasks:input_type -> caravan.v1.ListTasksRequest
-	23, // 50: caravan.v1.JobService.ExplainJob:input_type -> caravan.v1.ExplainJobRequest
-	25, // 51: caravan.v1.JobService.ExplainAllocation:input_type -> caravan.v1.ExplainAllocationRequest
-	24, // 52: caravan.v1.JobService.WatchJob:input_type -> caravan.v1.WatchJobRequest
-	26, // 53: caravan.v1.JobService.ReadLogs:input_type -> caravan.v1.ReadLogsRequest
-	27, // 54: caravan.v1.JobService.ListUsage:input_type -> caravan.v1.ListUsageRequest
-	40, // 55: caravan.v1.JobService.Exec:input_type -> caravan.v1.ExecRequest
-	44, // 56: caravan.v1.NodeService.ListNodes:input_type -> caravan.v1.ListNodesRequest
-	46, // 57: caravan.v1.NodeService.GetNode:input_type -> caravan.v1.GetNodeRequest
-	47, // 58: caravan.v1.NodeService.DrainNode:input_type -> caravan.v1.DrainNodeRequest
-	48, // 59: caravan.v1.NodeService.OrderHealth:input_type -> caravan.v1.OrderHealthRequest
-	30, // 60: caravan.v1.NodeService.ProgramDevice:input_type -> caravan.v1.ProgramDeviceRequest
-	32, // 61: caravan.v1.CatalogueService.ListFamilies:input_type -> caravan.v1.ListFamiliesRequest
-	49, // 62: caravan.v1.QueueService.ListQueues:input_type -> caravan.v1.ListQueuesRequest
-	51, // 63: caravan.v1.QueueService.PutQueue:input_type -> caravan.v1.PutQueueRequest
-	15, // 64: caravan.v1.LimitService.ListLimits:input_type -> caravan.v1.ListLimitsRequest
-	18, // 65: caravan.v1.LimitService.PutLimit:input_type -> caravan.v1.PutLimitRequest
-	19, // 66: caravan.v1.LimitService.RemoveLimit:input_type -> caravan.v1.RemoveLimitRequest
-	52, // 67: caravan.v1.EventService.StreamEvents:input_type -> caravan.v1.StreamEventsRequest
-	54, // 68: caravan.v1.OperatorService.GetCluster:input_type -> caravan.v1.GetClusterRequest
-	57, // 69: caravan.v1.OperatorService.JoinServer:input_type -> caravan.v1.JoinServerRequest
-	59, // 70: caravan.v1.OperatorService.RemoveServer:input_type -> caravan.v1.RemoveServerRequest
-	61, // 71: caravan.v1.OperatorService.TransferLeadership:input_type -> caravan.v1.TransferLeadershipRequest
-	63, // 72: caravan.v1.AgentService.RegisterNode:input_type -> caravan.v1.RegisterNodeRequest
-	65, // 73: caravan.v1.AgentService.Heartbeat:input_type -> caravan.v1.HeartbeatRequest
-	67, // 74: caravan.v1.AgentService.WatchAllocations:input_type -> caravan.v1.WatchAllocationsRequest
-	70, // 75: caravan.v1.AgentService.ReportAllocations:input_type -> caravan.v1.ReportAllocationsRequest
-	73, // 76: caravan.v1.TaskService.ReadTaskLogs:input_type -> caravan.v1.ReadTaskLogsRequest
-	40, // 77: caravan.v1.TaskService.ExecTask:input_type -> caravan.v1.ExecRequest
-	29, // 78: caravan.v1.TaskService.GetTaskUsage:input_type -> caravan.v1.GetTaskUsageRequest
-	30, // 79: caravan.v1.TaskService.ProgramTaskDevice:input_type -> caravan.v1.ProgramDeviceRequest
-	3,  // 80: caravan.v1.JobService.SubmitJob:output_type -> caravan.v1.SubmitJobResponse
-	5,  // 81: caravan.v1.JobService.DryRunJob:output_type -> caravan.v1.DryRunJobResponse
-	80, // 82: caravan.v1.JobService.GetJob:output_type -> caravan.v1.Job
-	8,  // 83: caravan.v1.JobService.ListJobs:output_type -> caravan.v1.ListJobsResponse
-	80, // 84: caravan.v1.JobService.StopJob:output_type -> caravan.v1.Job
-	11, // 85: caravan.v1.JobService.RetryJob:output_type -> caravan.v1.RetryJobResponse
-	13, // 86: caravan.v1.JobService.ActOnTasks:output_type -> caravan.v1.ActOnTasksResponse
-	22, // 87: caravan.v1.JobService.ListTasks:output_type -> caravan.v1.ListTasksResponse
-	78, // 88: caravan.v1.JobService.ExplainJob:output_type -> caravan.v1.Explanation
-	97, // 89: caravan.v1.JobService.ExplainAllocation:output_type -> caravan.v1.AllocationExplanation
-	80, // 90: caravan.v1.JobService.WatchJob:output_type -> caravan.v1.Job
-	39, // 91: caravan.v1.JobService.ReadLogs:output_type -> caravan.v1.LogChunk
-	28, // 92: caravan.v1.JobService.ListUsage:output_type -> caravan.v1.ListUsageResponse
-	43, // 93: caravan.v1.JobService.Exec:output_type -> caravan.v1.ExecResponse
-	45, // 94: caravan.v1.NodeService.ListNodes:output_type -> caravan.v1.ListNodesResponse
-	85, // 95: caravan.v1.NodeService.GetNode:output_type -> caravan.v1.Node
-	85, // 96: caravan.v1.NodeService.DrainNode:output_type -> caravan.v1.Node
-	85, // 97: caravan.v1.NodeService.OrderHealth:output_type -> caravan.v1.Node
-	31, // 98: caravan.v1.NodeService.ProgramDevice:output_type -> caravan.v1.ProgramDeviceProgress
-	33, // 99: caravan.v1.CatalogueService.ListFamilies:output_type -> caravan.v1.ListFamiliesResponse
-	50, // 100: caravan.v1.QueueService.ListQueues:output_type -> caravan.v1.ListQueuesResponse
-	88, // 101: caravan.v1.QueueService.PutQueue:output_type -> caravan.v1.Queue
-	16, // 102: caravan.v1.LimitService.ListLimits:output_type -> caravan.v1.ListLimitsResponse
-	14, // 103: caravan.v1.LimitService.PutLimit:output_type -> caravan.v1.Limit
-	20, // 104: caravan.v1.LimitService.RemoveLimit:output_type -> caravan.v1.RemoveLimitResponse
-	53, // 105: caravan.v1.EventService.StreamEvents:output_type -> caravan.v1.Event
-	55, // 106: caravan.v1.OperatorService.GetCluster:output_type -> caravan.v1.Cluster
-	58, // 107: caravan.v1.OperatorService.JoinServer:output_type -> caravan.v1.JoinServerResponse
-	60, // 108: caravan.v1.OperatorService.RemoveServer:output_type -> caravan.v1.RemoveServerResponse
-	62, // 109: caravan.v1.OperatorService.TransferLeadership:output_type -> caravan.v1.TransferLeadershipResponse
-	64, // 110: caravan.v1.AgentService.RegisterNode:output_type -> caravan.v1.RegisterNodeResponse
-	66, // 111: caravan.v1.AgentService.Heartbeat:output_type -> caravan.v1.HeartbeatResponse
-	68, // 112: caravan.v1.AgentService.WatchAllocations:output_type -> caravan.v1.AllocationUpdate
-	72, // 113: caravan.v1.AgentService.ReportAllocations:output_type -> caravan.v1.ReportAllocationsResponse
-	39, // 114: caravan.v1.TaskService.ReadTaskLogs:output_type -> caravan.v1.LogChunk
-	43, // 115: caravan.v1.TaskService.ExecTask:output_type -> caravan.v1.ExecResponse
-	84, // 116: caravan.v1.TaskService.GetTaskUsage:output_type -> caravan.v1.TaskUsage
-	31, // 117: caravan.v1.TaskService.ProgramTaskDevice:output_type -> caravan.v1.ProgramDeviceProgress
-	80, // [80:118] is the sub-list for method output_type
-	42, // [42:80] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	83,  // 0: caravan.v1.SubmitJobRequest.spec:type_name -> caravan.v1.JobSpec
+	83,  // 1: caravan.v1.DryRunJobRequest.spec:type_name -> caravan.v1.JobSpec
+	84,  // 2: caravan.v1.DryRunJobResponse.offers:type_name -> caravan.v1.Offer
+	85,  // 3: caravan.v1.DryRunJobResponse.explanation:type_name -> caravan.v1.Explanation
+	86,  // 4: caravan.v1.ListJobsRequest.states:type_name -> caravan.v1.JobState
+	87,  // 5: caravan.v1.ListJobsResponse.jobs:type_name -> caravan.v1.Job
+	88,  // 6: caravan.v1.StopJobRequest.matrix:type_name -> caravan.v1.AxisCondition
+	87,  // 7: caravan.v1.RetryJobResponse.job:type_name -> caravan.v1.Job
+	0,   // 8: caravan.v1.ActOnTasksRequest.action:type_name -> caravan.v1.TaskAction
+	89,  // 9: caravan.v1.ActOnTasksRequest.states:type_name -> caravan.v1.TaskState
+	90,  // 10: caravan.v1.ActOnTasksRequest.indices:type_name -> caravan.v1.IndexRange
+	87,  // 11: caravan.v1.ActOnTasksResponse.job:type_name -> caravan.v1.Job
+	1,   // 12: caravan.v1.Limit.scope:type_name -> caravan.v1.LimitScope
+	17,  // 13: caravan.v1.ListLimitsResponse.limits:type_name -> caravan.v1.LimitStatus
+	14,  // 14: caravan.v1.LimitStatus.limit:type_name -> caravan.v1.Limit
+	14,  // 15: caravan.v1.PutLimitRequest.limit:type_name -> caravan.v1.Limit
+	89,  // 16: caravan.v1.ListTasksRequest.states:type_name -> caravan.v1.TaskState
+	91,  // 17: caravan.v1.ListTasksResponse.tasks:type_name -> caravan.v1.Task
+	92,  // 18: caravan.v1.ListUsageResponse.tasks:type_name -> caravan.v1.TaskUsage
+	34,  // 19: caravan.v1.ListFamiliesResponse.families:type_name -> caravan.v1.InstanceFamily
+	37,  // 20: caravan.v1.ListFamiliesResponse.parts:type_name -> caravan.v1.DevicePart
+	38,  // 21: caravan.v1.ListFamiliesResponse.sites:type_name -> caravan.v1.Site
+	35,  // 22: caravan.v1.InstanceFamily.types:type_name -> caravan.v1.InstanceType
+	36,  // 23: caravan.v1.InstanceType.devices:type_name -> caravan.v1.PartShare
+	41,  // 24: caravan.v1.ExecRequest.start:type_name -> caravan.v1.ExecStart
+	42,  // 25: caravan.v1.ExecRequest.resize:type_name -> caravan.v1.TerminalSize
+	42,  // 26: caravan.v1.ExecStart.size:type_name -> caravan.v1.TerminalSize
+	93,  // 27: caravan.v1.ListNodesResponse.nodes:type_name -> caravan.v1.Node
+	94,  // 28: caravan.v1.OrderHealthRequest.verb:type_name -> caravan.v1.HealthVerb
+	95,  // 29: caravan.v1.ListQueuesResponse.queues:type_name -> caravan.v1.QueueStatus
+	96,  // 30: caravan.v1.PutQueueRequest.queue:type_name -> caravan.v1.Queue
+	56,  // 31: caravan.v1.Cluster.servers:type_name -> caravan.v1.Server
+	97,  // 32: caravan.v1.RegisterNodeRequest.info:type_name -> caravan.v1.NodeInfo
+	69,  // 33: caravan.v1.AllocationUpdate.assignments:type_name -> caravan.v1.Assignment
+	98,  // 34: caravan.v1.AllocationUpdate.orders:type_name -> caravan.v1.HealthOrder
+	99,  // 35: caravan.v1.Assignment.allocation:type_name -> caravan.v1.Allocation
+	100, // 36: caravan.v1.Assignment.group:type_name -> caravan.v1.TaskGroup
+	101, // 37: caravan.v1.Assignment.variant:type_name -> caravan.v1.Variant
+	70,  // 38: caravan.v1.Assignment.gang:type_name -> caravan.v1.Gang
+	102, // 39: caravan.v1.Assignment.workspace:type_name -> caravan.v1.Workspace
+	71,  // 40: caravan.v1.Gang.nodes:type_name -> caravan.v1.GangNode
+	73,  // 41: caravan.v1.ReportAllocationsRequest.reports:type_name -> caravan.v1.AllocationReport
+	103, // 42: caravan.v1.AllocationReport.state:type_name -> caravan.v1.AllocationState
+	104, // 43: caravan.v1.AllocationReport.exit:type_name -> caravan.v1.Exit
+	105, // 44: caravan.v1.AllocationReport.usage:type_name -> caravan.v1.Usage
+	76,  // 45: caravan.v1.PutBlobRequest.header:type_name -> caravan.v1.BlobHeader
+	82,  // 46: caravan.v1.ErrorDetail.fields:type_name -> caravan.v1.FieldViolation
+	2,   // 47: caravan.v1.JobService.SubmitJob:input_type -> caravan.v1.SubmitJobRequest
+	4,   // 48: caravan.v1.JobService.DryRunJob:input_type -> caravan.v1.DryRunJobRequest
+	6,   // 49: caravan.v1.JobService.GetJob:input_type -> caravan.v1.GetJobRequest
+	7,   // 50: caravan.v1.JobService.ListJobs:input_type -> caravan.v1.ListJobsRequest
+	9,   // 51: caravan.v1.JobService.StopJob:input_type -> caravan.v1.StopJobRequest
+	10,  // 52: caravan.v1.JobService.RetryJob:input_type -> caravan.v1.RetryJobRequest
+	12,  // 53: caravan.v1.JobService.ActOnTasks:input_type -> caravan.v1.ActOnTasksRequest
+	21,  // 54: caravan.v1.JobService.ListTasks:input_type -> caravan.v1.ListTasksRequest
+	23,  // 55: caravan.v1.JobService.ExplainJob:input_type -> caravan.v1.ExplainJobRequest
+	25,  // 56: caravan.v1.JobService.ExplainAllocation:input_type -> caravan.v1.ExplainAllocationRequest
+	24,  // 57: caravan.v1.JobService.WatchJob:input_type -> caravan.v1.WatchJobRequest
+	26,  // 58: caravan.v1.JobService.ReadLogs:input_type -> caravan.v1.ReadLogsRequest
+	27,  // 59: caravan.v1.JobService.ListUsage:input_type -> caravan.v1.ListUsageRequest
+	40,  // 60: caravan.v1.JobService.Exec:input_type -> caravan.v1.ExecRequest
+	44,  // 61: caravan.v1.NodeService.ListNodes:input_type -> caravan.v1.ListNodesRequest
+	46,  // 62: caravan.v1.NodeService.GetNode:input_type -> caravan.v1.GetNodeRequest
+	47,  // 63: caravan.v1.NodeService.DrainNode:input_type -> caravan.v1.DrainNodeRequest
+	48,  // 64: caravan.v1.NodeService.OrderHealth:input_type -> caravan.v1.OrderHealthRequest
+	30,  // 65: caravan.v1.NodeService.ProgramDevice:input_type -> caravan.v1.ProgramDeviceRequest
+	32,  // 66: caravan.v1.CatalogueService.ListFamilies:input_type -> caravan.v1.ListFamiliesRequest
+	49,  // 67: caravan.v1.QueueService.ListQueues:input_type -> caravan.v1.ListQueuesRequest
+	51,  // 68: caravan.v1.QueueService.PutQueue:input_type -> caravan.v1.PutQueueRequest
+	15,  // 69: caravan.v1.LimitService.ListLimits:input_type -> caravan.v1.ListLimitsRequest
+	18,  // 70: caravan.v1.LimitService.PutLimit:input_type -> caravan.v1.PutLimitRequest
+	19,  // 71: caravan.v1.LimitService.RemoveLimit:input_type -> caravan.v1.RemoveLimitRequest
+	52,  // 72: caravan.v1.EventService.StreamEvents:input_type -> caravan.v1.StreamEventsRequest
+	54,  // 73: caravan.v1.OperatorService.GetCluster:input_type -> caravan.v1.GetClusterRequest
+	57,  // 74: caravan.v1.OperatorService.JoinServer:input_type -> caravan.v1.JoinServerRequest
+	59,  // 75: caravan.v1.OperatorService.RemoveServer:input_type -> caravan.v1.RemoveServerRequest
+	61,  // 76: caravan.v1.OperatorService.TransferLeadership:input_type -> caravan.v1.TransferLeadershipRequest
+	75,  // 77: caravan.v1.BlobService.PutBlob:input_type -> caravan.v1.PutBlobRequest
+	78,  // 78: caravan.v1.BlobService.GetBlob:input_type -> caravan.v1.GetBlobRequest
+	63,  // 79: caravan.v1.AgentService.RegisterNode:input_type -> caravan.v1.RegisterNodeRequest
+	65,  // 80: caravan.v1.AgentService.Heartbeat:input_type -> caravan.v1.HeartbeatRequest
+	67,  // 81: caravan.v1.AgentService.WatchAllocations:input_type -> caravan.v1.WatchAllocationsRequest
+	72,  // 82: caravan.v1.AgentService.ReportAllocations:input_type -> caravan.v1.ReportAllocationsRequest
+	80,  // 83: caravan.v1.TaskService.ReadTaskLogs:input_type -> caravan.v1.ReadTaskLogsRequest
+	40,  // 84: caravan.v1.TaskService.ExecTask:input_type -> caravan.v1.ExecRequest
+	29,  // 85: caravan.v1.TaskService.GetTaskUsage:input_type -> caravan.v1.GetTaskUsageRequest
+	30,  // 86: caravan.v1.TaskService.ProgramTaskDevice:input_type -> caravan.v1.ProgramDeviceRequest
+	3,   // 87: caravan.v1.JobService.SubmitJob:output_type -> caravan.v1.SubmitJobResponse
+	5,   // 88: caravan.v1.JobService.DryRunJob:output_type -> caravan.v1.DryRunJobResponse
+	87,  // 89: caravan.v1.JobService.GetJob:output_type -> caravan.v1.Job
+	8,   // 90: caravan.v1.JobService.ListJobs:output_type -> caravan.v1.ListJobsResponse
+	87,  // 91: caravan.v1.JobService.StopJob:output_type -> caravan.v1.Job
+	11,  // 92: caravan.v1.JobService.RetryJob:output_type -> caravan.v1.RetryJobResponse
+	13,  // 93: caravan.v1.JobService.ActOnTasks:output_type -> caravan.v1.ActOnTasksResponse
+	22,  // 94: caravan.v1.JobService.ListTasks:output_type -> caravan.v1.ListTasksResponse
+	85,  // 95: caravan.v1.JobService.ExplainJob:output_type -> caravan.v1.Explanation
+	106, // 96: caravan.v1.JobService.ExplainAllocation:output_type -> caravan.v1.AllocationExplanation
+	87,  // 97: caravan.v1.JobService.WatchJob:output_type -> caravan.v1.Job
+	39,  // 98: caravan.v1.JobService.ReadLogs:output_type -> caravan.v1.LogChunk
+	28,  // 99: caravan.v1.JobService.ListUsage:output_type -> caravan.v1.ListUsageResponse
+	43,  // 100: caravan.v1.JobService.Exec:output_type -> caravan.v1.ExecResponse
+	45,  // 101: caravan.v1.NodeService.ListNodes:output_type -> caravan.v1.ListNodesResponse
+	93,  // 102: caravan.v1.NodeService.GetNode:output_type -> caravan.v1.Node
+	93,  // 103: caravan.v1.NodeService.DrainNode:output_type -> caravan.v1.Node
+	93,  // 104: caravan.v1.NodeService.OrderHealth:output_type -> caravan.v1.Node
+	31,  // 105: caravan.v1.NodeService.ProgramDevice:output_type -> caravan.v1.ProgramDeviceProgress
+	33,  // 106: caravan.v1.CatalogueService.ListFamilies:output_type -> caravan.v1.ListFamiliesResponse
+	50,  // 107: caravan.v1.QueueService.ListQueues:output_type -> caravan.v1.ListQueuesResponse
+	96,  // 108: caravan.v1.QueueService.PutQueue:output_type -> caravan.v1.Queue
+	16,  // 109: caravan.v1.LimitService.ListLimits:output_type -> caravan.v1.ListLimitsResponse
+	14,  // 110: caravan.v1.LimitService.PutLimit:output_type -> caravan.v1.Limit
+	20,  // 111: caravan.v1.LimitService.RemoveLimit:output_type -> caravan.v1.RemoveLimitResponse
+	53,  // 112: caravan.v1.EventService.StreamEvents:output_type -> caravan.v1.Event
+	55,  // 113: caravan.v1.OperatorService.GetCluster:output_type -> caravan.v1.Cluster
+	58,  // 114: caravan.v1.OperatorService.JoinServer:output_type -> caravan.v1.JoinServerResponse
+	60,  // 115: caravan.v1.OperatorService.RemoveServer:output_type -> caravan.v1.RemoveServerResponse
+	62,  // 116: caravan.v1.OperatorService.TransferLeadership:output_type -> caravan.v1.TransferLeadershipResponse
+	77,  // 117: caravan.v1.BlobService.PutBlob:output_type -> caravan.v1.PutBlobResponse
+	79,  // 118: caravan.v1.BlobService.GetBlob:output_type -> caravan.v1.BlobChunk
+	64,  // 119: caravan.v1.AgentService.RegisterNode:output_type -> caravan.v1.RegisterNodeResponse
+	66,  // 120: caravan.v1.AgentService.Heartbeat:output_type -> caravan.v1.HeartbeatResponse
+	68,  // 121: caravan.v1.AgentService.WatchAllocations:output_type -> caravan.v1.AllocationUpdate
+	74,  // 122: caravan.v1.AgentService.ReportAllocations:output_type -> caravan.v1.ReportAllocationsResponse
+	39,  // 123: caravan.v1.TaskService.ReadTaskLogs:output_type -> caravan.v1.LogChunk
+	43,  // 124: caravan.v1.TaskService.ExecTask:output_type -> caravan.v1.ExecResponse
+	92,  // 125: caravan.v1.TaskService.GetTaskUsage:output_type -> caravan.v1.TaskUsage
+	31,  // 126: caravan.v1.TaskService.ProgramTaskDevice:output_type -> caravan.v1.ProgramDeviceProgress
+	87,  // [87:127] is the sub-list for method output_type
+	47,  // [47:87] is the sub-list for method input_type
+	47,  // [47:47] is the sub-list for extension type_name
+	47,  // [47:47] is the sub-list for extension extendee
+	0,   // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_service_proto_init() }
@@ -5405,15 +5932,19 @@ func file_caravan_v1_service_proto_init() {
 		(*ExecResponse_Stderr)(nil),
 		(*ExecResponse_ExitCode)(nil),
 	}
+	file_caravan_v1_service_proto_msgTypes[73].OneofWrappers = []any{
+		(*PutBlobRequest_Header)(nil),
+		(*PutBlobRequest_Data)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_service_proto_rawDesc), len(file_caravan_v1_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   74,
+			NumMessages:   81,
 			NumExtensions: 0,
-			NumServices:   9,
+			NumServices:   10,
 		},
 		GoTypes:           file_caravan_v1_service_proto_goTypes,
 		DependencyIndexes: file_caravan_v1_service_proto_depIdxs,

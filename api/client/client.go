@@ -17,6 +17,7 @@ type Client struct {
 	// Catalogue of instance families.
 	Catalogue caravanv1.CatalogueServiceClient
 	Operator  caravanv1.OperatorServiceClient
+	Blobs     caravanv1.BlobServiceClient
 
 	failover *failover
 }
@@ -38,6 +39,7 @@ func New(cfg Config) (*Client, error) {
 		Events:    caravanv1.NewEventServiceClient(f),
 		Catalogue: caravanv1.NewCatalogueServiceClient(f),
 		Operator:  caravanv1.NewOperatorServiceClient(f),
+		Blobs:     caravanv1.NewBlobServiceClient(f),
 		failover:  f,
 	}, nil
 }

@@ -72,6 +72,9 @@ func (b *builder) job(top *value) *caravanv1.JobSpec {
 		spec.Labels = nil
 	}
 	spec.After, spec.Singleton = b.after(f.get("after")), take(b, f, "singleton", "singleton", false)
+	if dir := take(b, f, "sync", "workspace", ""); dir != "" {
+		spec.Workspace = &caravanv1.Workspace{Path: dir}
+	}
 	groups := f.get("groups")
 	b.putKey("groups", groups)
 	own := ownGroup(f)
@@ -113,7 +116,8 @@ func (b *builder) group(v *value, path string) *caravanv1.TaskGroup {
 		Name:        v.name,
 		Chunk:       int32(take[int64](b, f, "chunk", path+".chunk", defaultArrayChunk)),
 		MaxRunning:  int32(take[int64](b, f, "max_running", path+".max_running", 0)),
-		Gang:        take(b, f, "gang", path+".gang", false),
+		Gang:        gangWord(f) != "",
+		PerNode:     gangWord(f) == gangPerNode,
 		Constraints: b.conditions(f, path+".constraints"),
 		Env:         b.env(f, path+".env"),
 		Outputs:     b.outputs(f.get("outputs"), path+".outputs"),
@@ -130,6 +134,7 @@ func (b *builder) group(v *value, path string) *caravanv1.TaskGroup {
 		Spread:      b.spread(f.get("spread"), path+".spread"),
 		ApartFrom:   b.apart(f.get("apart_from"), path+".apart_from"),
 	}
+	b.put(path+".gang", f.get("gang"))
 	if g.GetChunk() == 0 {
 		g.Chunk, g.AutoChunk = defaultArrayChunk, true
 	}
@@ -166,6 +171,10 @@ func (b *builder) group(v *value, path string) *caravanv1.TaskGroup {
 
 // indices sets a group's indices from array or count.
 func (b *builder) indices(g *caravanv1.TaskGroup, f fields, path string) {
+	if f.get("matrix") != nil {
+		b.matrix(g, f, path)
+		return
+	}
 	array, count := f.get("array"), f.get("count")
 	if array != nil && count != nil {
 		b.report(later(array, count).key, later(array, count).path, "both array and count are written", "keep one: count: 8 is the same as array: 0-7")

@@ -44,6 +44,9 @@ func (b *builder) checkGang(g *caravanv1.TaskGroup, path string) {
 		return
 	}
 	n := arrayLen(g.GetIndices())
+	if len(g.GetMatrix()) > 0 {
+		b.reportAt(path+".gang", "the points of a sweep are tasks of their own, not members of a gang", "submit one job for each point, or remove gang")
+	}
 	if g.GetChunk() > 1 || g.GetAutoChunk() {
 		b.reportAt(path+".chunk", "a gang has one task for each index, so it cannot be chunked", "remove chunk, or gang")
 	}

@@ -24,6 +24,7 @@ func Render(spec *caravanv1.JobSpec) []byte {
 	top.number("priority", int64(spec.GetPriority()), 0)
 	top.texts("labels", spec.GetLabels())
 	top.waits(spec)
+	top.text("sync", spec.GetWorkspace().GetPath())
 	if groups := spec.GetGroups(); len(groups) == 1 && groups[0].GetName() == defaultGroup {
 		top.group(groups[0])
 		return top.bytes()
@@ -47,14 +48,18 @@ func (w *writer) group(g *caravanv1.TaskGroup) {
 			}
 		})
 	}
-	w.indices(g.GetIndices())
+	if len(g.GetMatrix()) > 0 {
+		w.matrix(g.GetMatrix())
+	} else {
+		w.indices(g.GetIndices())
+	}
 	if g.GetAutoChunk() {
 		w.plain("chunk", "auto")
 	} else {
 		w.number("chunk", int64(g.GetChunk()), defaultArrayChunk)
 	}
 	w.number("max_running", int64(g.GetMaxRunning()), 0)
-	w.flag("gang", g.GetGang())
+	w.gang(g)
 	w.dependencies(g.GetDependsOn())
 	w.constraints("constraints", g.GetConstraints())
 	w.where(g.GetConstraints())

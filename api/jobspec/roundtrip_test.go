@@ -172,13 +172,31 @@ func variantGen(name string, alone bool) *rapid.Generator[*caravanv1.Variant] {
 	})
 }
 
+func matrixGen() *rapid.Generator[[]*caravanv1.Axis] {
+	return rapid.Custom(func(t *rapid.T) []*caravanv1.Axis {
+		var axes []*caravanv1.Axis
+		for _, name := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"lr", "seed", "Batch_2", "n"}), 1, 3, rapid.ID).Draw(t, "axes") {
+			a := &caravanv1.Axis{Name: name}
+			if rapid.Bool().Draw(t, "numbers") {
+				a = &caravanv1.Axis{Name: name, Range: rapid.SampledFrom([]*caravanv1.IndexRange{
+					{First: 0, Last: 9, Step: 1}, {First: 9, Last: -3, Step: -3}, {First: -5, Last: -5, Step: 1},
+				}).Draw(t, "range")}
+			} else {
+				a.Values = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"0.1", "1e-3", "yes", "", "a b", "${x}", "- :"}), 1, 4, rapid.ID).Draw(t, "values")
+			}
+			axes = append(axes, a)
+		}
+		return axes
+	})
+}
+
 // conditionsGen draws what is written; succeeded is left out.
 var conditionsGen = rapid.SampledFrom([]caravanv1.DependencyCondition{0, 0, caravanv1.DependencyCondition_DEPENDENCY_CONDITION_ENDED, caravanv1.DependencyCondition_DEPENDENCY_CONDITION_FAILED})
 
 // attemptsGen draws what a group says of the order and the ends of its attempts.
 func attemptsGen(t *rapid.T, g *caravanv1.TaskGroup) {
 	g.Order = rapid.SampledFrom([]caravanv1.TaskOrder{0, caravanv1.TaskOrder_TASK_ORDER_REVERSE, caravanv1.TaskOrder_TASK_ORDER_FIRST_MIDDLE_LAST}).Draw(t, "order")
-	if rapid.IntRange(0, 3).Draw(t, "auto chunk") == 0 {
+	if rapid.IntRange(0, 3).Draw(t, "auto chunk") == 0 && len(g.GetMatrix()) == 0 {
 		g.Chunk, g.AutoChunk = 1, true
 	}
 	if rapid.Bool().Draw(t, "exit codes") {
@@ -231,6 +249,14 @@ func groupGen(name string, before []*caravanv1.TaskGroup) *rapid.Generator[*cara
 		if rapid.Bool().Draw(t, "gang") {
 			g.Order, g.AutoChunk = 0, false
 			g.Gang, g.Chunk, g.MaxRunning, g.Once = true, 1, 0, ""
+			g.PerNode = rapid.Bool().Draw(t, "a task a node")
+		} else if rapid.IntRange(0, 3).Draw(t, "sweep") == 0 {
+			g.Chunk, g.AutoChunk, g.Matrix = 1, false, matrixGen().Draw(t, "matrix")
+			points := int64(1)
+			for _, a := range g.Matrix {
+				points *= axisLen(a)
+			}
+			g.Indices = countRange(points)
 		}
 		if rapid.Bool().Draw(t, "verify") {
 			g.Verify = commandGen().Draw(t, "verify")
@@ -263,6 +289,9 @@ func specGen() *rapid.Generator[*caravanv1.JobSpec] {
 			Name: nameGen.Draw(t, "name"), Queue: rapid.OneOf(rapid.Just(defaultQueue), nameGen).Draw(t, "queue"),
 			Priority: rapid.Int32Range(-1000, 1000).Draw(t, "priority"),
 			Labels:   textsGen(rapid.StringMatching(`[a-z0-9]([a-z0-9./-]{0,5}[a-z0-9])?`)).Draw(t, "labels"),
+		}
+		if rapid.Bool().Draw(t, "sync") {
+			spec.Workspace = &caravanv1.Workspace{Path: rapid.SampledFrom([]string{".", "../src", "/a b", "#"}).Draw(t, "directory")}
 		}
 		names := rapid.SliceOfNDistinct(rapid.OneOf(rapid.Just(defaultGroup), nameGen), 1, 3, rapid.ID).Draw(t, "names")
 		for _, name := range names {

@@ -99,6 +99,11 @@ func jobFields() []field {
 			elsewhere: []string{"meta", "metadata", "tags", "annotations"},
 		},
 		{
+			name: "sync", is: directory{}, example: ".",
+			doc:       "Directory, by its path from the job file, that is packed and sent along: each task begins in a copy of it. What .gitignore and .caravanignore name stays behind.",
+			elsewhere: []string{"code", "working_dir", "sources", "upload"},
+		},
+		{
 			name: "groups", is: named{groupObject, "task group", MaxGroups}, example: "{main: {run: echo hello}}",
 			doc:       "The task groups, by name. They run side by side unless one depends on another.",
 			elsewhere: []string{"group", "tasks", "jobs", "layers", "steps", "task_groups", "stages"},
@@ -139,6 +144,11 @@ func amountFields() []field {
 			elsewhere: []string{"replicas", "ntasks", "instances", "parallel", "num_nodes", "completions", "nodes"},
 		},
 		{
+			name: "matrix", is: axes{}, example: "{lr: [0.1, 0.01], seed: 0..9}",
+			doc:       "Axes of a sweep: one task for each combination of their values, the last axis varying fastest. A task finds its values in CARAVAN_MATRIX_LR and so on, and ${matrix.lr} is replaced in commands, env and outputs. Stands instead of array and count.",
+			elsewhere: []string{"sweep", "grid", "parameters", "hyperparameters", "params"},
+		},
+		{
 			name: "chunk", is: chunkSize{}, unset: "1", example: "5",
 			doc:       "Number of indices that one attempt works through, one after the other; auto lets it grow while starting up takes more than a tenth of the time. Each index keeps a state of its own. The command finds them in CARAVAN_INDICES, separated by spaces, and the first and last in CARAVAN_FIRST and CARAVAN_LAST.",
 			elsewhere: []string{"chunk_size", "per_task", "batch"},
@@ -149,8 +159,8 @@ func amountFields() []field {
 			elsewhere: []string{"parallelism", "max_parallel", "max-parallel", "concurrency", "limit"},
 		},
 		{
-			name: "gang", is: boolean{}, unset: "false", example: "true",
-			doc:       "All tasks start together and stop together; the group runs only when there is room for every one.",
+			name: "gang", is: gangText{}, unset: "false", example: "true",
+			doc:       "All tasks start together and stop together; the group runs only when there is room for every one. With true each task is one rank and finds RANK, WORLD_SIZE, MASTER_ADDR and so on; with node no two tasks share a node, and each starts the ranks of its node itself, as torchrun does.",
 			elsewhere: []string{"all_or_nothing"},
 		},
 		{

@@ -100,7 +100,8 @@ func (f *devFlags) run(ctx context.Context, s *session) (err error) {
 	d := &dev{flags: f, log: log, dir: dir, out: s, addr: l.Addr().String()}
 	srv, err := server.New(server.Config{
 		ID: "dev", Listener: l, Version: version.Version, Logger: log.Named("server"), PriceWeight: f.priceWeight,
-		Raft: consensus.Config{BindAddr: "127.0.0.1:0", Bootstrap: true, Timing: devTiming, DataDir: raftDir},
+		BlobDir: filepath.Join(dir, "blobs"),
+		Raft:    consensus.Config{BindAddr: "127.0.0.1:0", Bootstrap: true, Timing: devTiming, DataDir: raftDir},
 	})
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,7 @@ type jobFlags struct {
 	name, queue, owner string
 	priority           int32
 	set                []string
+	sync               string
 }
 
 func (f *jobFlags) add(s *session, cmd *cobra.Command) {
@@ -28,6 +30,7 @@ func (f *jobFlags) add(s *session, cmd *cobra.Command) {
 	flags.Int32Var(&f.priority, "priority", 0, "higher runs earlier in its queue, -1000 to 1000")
 	flags.StringVar(&f.owner, "owner", s.owner(), "whom the job belongs to")
 	flags.StringArrayVar(&f.set, "set", nil, "change a value, e.g. encode.count=4, memory=2GiB, env.SEED=7; repeatable")
+	flags.StringVar(&f.sync, "sync", "", syncHelp)
 	must(cmd.RegisterFlagCompletionFunc("queue", s.completeQueues))
 }
 
@@ -46,6 +49,13 @@ func (f *jobFlags) apply(cmd *cobra.Command, spec *pb.JobSpec) error {
 	}
 	if cmd.Flags().Changed("priority") {
 		spec.Priority = f.priority
+	}
+	if f.sync != "" {
+		dir, err := filepath.Abs(f.sync)
+		if err != nil {
+			return err
+		}
+		spec.Workspace = &pb.Workspace{Path: dir}
 	}
 	return nil
 }

@@ -141,9 +141,13 @@ func (f *serverFlags) run(ctx context.Context, s *session) error {
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
+	blobs, err := filepath.Abs(filepath.Join(f.dataDir, "blobs"))
+	if err != nil {
+		return err
+	}
 	srv, err := server.New(server.Config{
 		ID: f.id, Listener: l, AdvertiseAPI: f.advertise, Join: f.join, Lease: f.lease, KillGrace: f.killGrace, BlackHole: holes,
-		Version: version.Version, Logger: log, PriceWeight: f.priceWeight, Catalogue: catalogue,
+		Version: version.Version, Logger: log, PriceWeight: f.priceWeight, Catalogue: catalogue, BlobDir: blobs,
 		Raft: consensus.Config{
 			BindAddr: f.raftListen, AdvertiseAddr: f.raftAdvertise, DataDir: f.dataDir, Bootstrap: f.bootstrap, Timing: timing,
 		},

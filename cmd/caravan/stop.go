@@ -14,17 +14,22 @@ import (
 )
 
 func newStopCmd(s *session) *cobra.Command {
-	var wait bool
-	var filter taskFilter
+	var (
+		wait   bool
+		filter taskFilter
+		matrix []string
+	)
 	cmd := &cobra.Command{
 		Use:   "stop JOB...",
 		Short: "Stop jobs, or tasks of one job",
 		Long: `Stop jobs: their tasks get SIGTERM, after the group's kill_grace SIGKILL. The
 command returns when the request is recorded; --wait waits until nothing runs.
 With --group, --state or --frames, only those tasks of one job are stopped; of a
-chunk that runs, all is stopped, and what was not meant starts again.`,
+chunk that runs, all is stopped, and what was not meant starts again. With
+--matrix, only the points of a sweep that match are stopped, for good.`,
 		Example: `  caravan stop film-17
-  caravan stop film-17 --group render --frames 10-40`,
+  caravan stop film-17 --group render --frames 10-40
+  caravan stop tune-18 --matrix lr=0.1 --matrix seed=3,4`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("JOB is missing")
@@ -33,17 +38,21 @@ chunk that runs, all is stopped, and what was not meant starts again.`,
 		},
 		ValidArgsFunction: s.completeJobs(false, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if filter.given() {
+			if filter.given() && len(matrix) == 0 {
 				if len(args) != 1 || wait {
 					return usagef("--group, --state and --frames go with one JOB, and not with --wait")
 				}
 				return s.act(cmd, pb.TaskAction_TASK_ACTION_STOP, args[0], &filter, "to stop")
 			}
+			conditions, err := axisConditions(matrix)
+			if err != nil {
+				return err
+			}
 			stopped := &pb.ListJobsResponse{}
 			var failures []error
-			err := s.ask(cmd, func(ctx context.Context, c *client.Client) error {
+			err = s.ask(cmd, func(ctx context.Context, c *client.Client) error {
 				for _, id := range args {
-					job, err := c.Jobs.StopJob(ctx, &pb.StopJobRequest{RequestId: client.NewRequestID(), JobId: id})
+					job, err := c.Jobs.StopJob(ctx, &pb.StopJobRequest{RequestId: client.NewRequestID(), JobId: id, Matrix: conditions, Group: filter.group})
 					if err != nil {
 						failures = append(failures, err)
 						continue
@@ -68,6 +77,10 @@ chunk that runs, all is stopped, and what was not meant starts again.`,
 	}
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait until the jobs have ended")
 	filter.flags(s, cmd)
+	cmd.Flags().StringArrayVar(&matrix, "matrix", nil, "only points of a sweep with this value of an axis, e.g. lr=0.1, or with one of several, lr=0.1,0.01; repeatable, and all must hold")
+	for _, other := range []string{"wait", "state", "frames"} {
+		cmd.MarkFlagsMutuallyExclusive(other, "matrix")
+	}
 	return cmd
 }
 

@@ -79,6 +79,9 @@ func (s *session) submitQuietly(cmd *cobra.Command, file *jobspec.File, owner st
 }
 
 func (s *session) send(cmd *cobra.Command, file *jobspec.File, owner string) (r *pb.SubmitJobResponse, err error) {
+	if err := s.sync(cmd, file, true); err != nil {
+		return nil, err
+	}
 	err = s.ask(cmd, func(ctx context.Context, c *client.Client) error {
 		r, err = c.Jobs.SubmitJob(ctx, &pb.SubmitJobRequest{RequestId: client.NewRequestID(), Spec: file.Spec, Owner: owner})
 		return explained(file, err)
@@ -87,6 +90,9 @@ func (s *session) send(cmd *cobra.Command, file *jobspec.File, owner string) (r 
 }
 
 func (s *session) dryRun(cmd *cobra.Command, file *jobspec.File, owner string) error {
+	if err := s.sync(cmd, file, false); err != nil {
+		return err
+	}
 	return s.ask(cmd, func(ctx context.Context, c *client.Client) error {
 		r, err := c.Jobs.DryRunJob(ctx, &pb.DryRunJobRequest{Spec: file.Spec, Owner: owner})
 		if err != nil {

@@ -27,6 +27,8 @@ type Options struct {
 	ServerFlags, AgentFlags []string
 	// FlagsOfAgent, if set, returns what is added for one agent alone, counted from 0.
 	FlagsOfAgent func(agent int) []string
+	// Network puts each agent into a network namespace of its own; nil leaves all on loopback.
+	Network *Network
 }
 
 // Cluster is a set of servers and agents on loopback.
@@ -76,11 +78,11 @@ func (c *Cluster) process(name, kind string, args ...string) *Process {
 }
 
 func (c *Cluster) addServer(ctx context.Context, i int) error {
-	api, err := freePort()
+	api, err := freePort(c.opt.Network.Servers())
 	if err != nil {
 		return err
 	}
-	raft, err := freePort()
+	raft, err := freePort(c.opt.Network.Servers())
 	if err != nil {
 		return err
 	}
@@ -98,7 +100,7 @@ func (c *Cluster) addServer(ctx context.Context, i int) error {
 
 func (c *Cluster) addAgent(ctx context.Context, i int) error {
 	name := fmt.Sprintf("a%d", i+1)
-	args := []string{"--name", name, "--listen", "127.0.0.1:0", "--data-dir", filepath.Join(c.opt.Dir, name)}
+	args := []string{"--name", name, "--listen", c.opt.Network.Agent(i) + ":0", "--data-dir", filepath.Join(c.opt.Dir, name)}
 	// Tasks of tests meet in the cluster's directory, which lies below /tmp and is root's.
 	args = append(args, "--task-user", "agent", "--share", c.opt.Dir)
 	args = append(args, c.ServerArgs()...)
@@ -107,6 +109,7 @@ func (c *Cluster) addAgent(ctx context.Context, i int) error {
 		args = append(args, c.opt.FlagsOfAgent(i)...)
 	}
 	p := c.process(name, "agent", args...)
+	p.prefix = c.opt.Network.Enter(i)
 	c.Agents = append(c.Agents, p)
 	return p.start(ctx)
 }

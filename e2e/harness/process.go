@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -30,6 +31,8 @@ type Process struct {
 	// Addr is the API address that it serves, known once it is ready.
 	Addr string
 
+	// prefix is a program, with its arguments, that becomes the process.
+	prefix     []string
 	bin, ready string
 	cmd        *exec.Cmd
 	exited     chan struct{}
@@ -46,7 +49,8 @@ func (p *Process) start(ctx context.Context) error {
 	}
 	defer log.Close()
 	// The context bounds the waiting, not the process's life: Kill and Stop do that.
-	p.cmd = exec.Command(p.bin, append(append([]string{}, p.Args...), "--ready-file", p.ready)...)
+	line := slices.Concat(p.prefix, []string{p.bin}, p.Args, []string{"--ready-file", p.ready})
+	p.cmd = exec.Command(line[0], line[1:]...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for the one who started us
 	if err := p.cmd.Start(); err != nil {
@@ -149,9 +153,9 @@ func Eventually(ctx context.Context, f func() (bool, error)) error {
 	}
 }
 
-// freePort returns a loopback address that was free a moment ago.
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// freePort returns an address of a host that was free a moment ago.
+func freePort(host string) (string, error) {
+	l, err := net.Listen("tcp", host+":0")
 	if err != nil {
 		return "", err
 	}

@@ -88,6 +88,10 @@ func serverRooms() []Room {
 			Why:  "it wakes whoever waits and carries nothing: it need not know what",
 		},
 		{
+			Path: "scheduler/blob", Ours: []string{"scheduler/model"},
+			Why: "files under their digest, on servers and agents alike",
+		},
+		{
 			Path: "scheduler/consensus", Third: everything,
 			Why: "a raft node for any state machine: it does not know ours",
 		},
@@ -124,7 +128,7 @@ func serverRooms() []Room {
 		{
 			Path: "scheduler/server/...", Third: everything,
 			Ours: []string{
-				"scheduler/server/...", "api/...", "scheduler/auth", "scheduler/consensus", "scheduler/core/...",
+				"scheduler/server/...", "api/...", "scheduler/auth", "scheduler/blob", "scheduler/consensus", "scheduler/core/...",
 				"scheduler/family", "scheduler/feed", "scheduler/fsm", "scheduler/leader", "scheduler/metrics", "scheduler/model",
 				"scheduler/state/...", "scheduler/truth", "scheduler/wire",
 			},
@@ -146,7 +150,7 @@ func outerRooms() []Room {
 		{
 			Path: "agent/...", Third: everything,
 			Ours: []string{
-				"agent/...", "api/...", "scheduler/family", "scheduler/model", "scheduler/resource", "scheduler/wire", "plugins/sdk/...",
+				"agent/...", "api/...", "scheduler/blob", "scheduler/family", "scheduler/model", "scheduler/resource", "scheduler/wire", "plugins/sdk/...",
 			},
 			Why: "an agent obeys the contract: it knows nothing of how servers decide or keep state; it looks its host up in the catalogue",
 		},

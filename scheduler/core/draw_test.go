@@ -120,6 +120,7 @@ func drawGroup(t *rapid.T, g int) model.TaskGroup {
 	if rapid.IntRange(0, 2).Draw(t, "limited") == 0 {
 		group.Limits = []model.LimitUse{{Name: rapid.SampledFrom([]string{"io", "maya", "nvenc"}).Draw(t, "limit"), Count: rapid.Int64Range(1, 3).Draw(t, "use")}}
 	}
+	group.PerNode = group.Gang && rapid.IntRange(0, 3).Draw(t, "per node") == 0
 	if g > 0 {
 		switch up := rapid.IntRange(0, g-1).Draw(t, "upstream"); rapid.IntRange(0, 2).Draw(t, "dependency") {
 		case 1:

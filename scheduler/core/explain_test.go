@@ -51,9 +51,9 @@ func requireSameReason(t *rapid.T, e *explain.Explainer, table *request.Table, i
 		return
 	}
 	spec := &jobOf(in, got.Job).Spec.Groups[got.Group]
-	need := int64(1)
+	need := explain.Need{Tasks: 1}
 	if spec.Gang {
-		need = got.Ready
+		need = explain.Need{Tasks: got.Ready, PerNode: spec.PerNode}
 	}
 	var names []string
 	var classes []*request.Class

@@ -37,13 +37,15 @@ func (c *cycle) gang(w *work) {
 	}
 	var limit quota.Limit
 	options := c.ranked(flat(c.options(w)))
-	w.rules = c.rules(w, options)
+	if c.book != nil {
+		w.rules = c.rules(w, options)
+	}
 	var bars *explain.Bars
 	beyond := false
 	for i := range options {
 		o := &options[i]
-		known := c.found[o.class.ID]
-		if known.full || (known.gangFull > 0 && t.Ready >= known.gangFull) {
+		known := &c.found[o.class.ID]
+		if known.full || (!w.spec.PerNode && known.gangFull > 0 && t.Ready >= known.gangFull) {
 			continue
 		}
 		room, binding := c.ledger.Room(w.job.Spec.Queue, o.class)
@@ -59,7 +61,7 @@ func (c *cycle) gang(w *work) {
 		case !within:
 			beyond = true
 		default:
-			if bars = closed; w.rules == nil {
+			if bars = closed; w.rules == nil && !w.spec.PerNode {
 				c.found[o.class.ID].gangFull = t.Ready
 			}
 		}
@@ -77,7 +79,7 @@ func (c *cycle) gang(w *work) {
 		return
 	}
 	t.Code = CodeNoRoom
-	c.unexplained = append(c.unexplained, noRoom{trace: w.at, options: options, need: t.Ready, bars: bars})
+	c.unexplain(w, options, explain.Need{Tasks: t.Ready, PerNode: w.spec.PerNode}, bars)
 }
 
 // ranked orders options for a gang: by what one member would cost where there is
@@ -150,12 +152,16 @@ func (c *cycle) members(w *work, o *option) (spots []pack.Spot, closed *explain.
 	if w.rules != nil {
 		return c.tryRuled(w, o)
 	}
+	place := gang.Place
+	if w.spec.PerNode {
+		place = gang.PlaceApart
+	}
 	if o.loaded != nil {
-		if spots, ok = gang.Place(c.placer, o.loaded, w.trace.Ready, c.offenders()); ok {
+		if spots, ok = place(c.placer, o.loaded, w.trace.Ready, c.offenders()); ok {
 			return spots, nil, true
 		}
 	}
-	spots, ok = gang.Place(c.placer, o.class, w.trace.Ready, c.offenders())
+	spots, ok = place(c.placer, o.class, w.trace.Ready, c.offenders())
 	return spots, nil, ok
 }
 

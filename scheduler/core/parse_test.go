@@ -196,6 +196,8 @@ func parseGroup(before []model.TaskGroup, words []string) model.TaskGroup {
 			}
 		case "gang":
 			g.Gang = true
+		case "per-node":
+			g.PerNode = true
 		case "same-variant":
 			g.SameVariant = true
 		case "max-running":
@@ -341,6 +343,7 @@ func parseNode(name string, words []string) *model.Node {
 			parseNodeDevice(n, k, s)
 		}
 	}
+	slices.SortFunc(n.Devices, func(a, b model.Device) int { return strings.Compare(a.ID, b.ID) })
 	return n
 }
 

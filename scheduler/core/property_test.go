@@ -209,6 +209,13 @@ func TestGangsStartWholeOrNotAtAll(t *testing.T) {
 			}
 			key := s.Job + g.Name
 			sets[key]++
+			nodes := map[string]bool{}
+			for _, p := range s.Placements {
+				if nodes[p.Node] && g.PerNode {
+					t.Fatalf("%s group %d: two tasks on %s", s.Job, s.Group, p.Node)
+				}
+				nodes[p.Node] = true
+			}
 			if int64(len(s.Placements)) != status.Waiting.Len() || !status.Active.Empty() || sets[key] > 1 {
 				t.Fatalf("%s group %d: %d of %d waiting members start, %d are active", s.Job, s.Group, len(s.Placements), status.Waiting.Len(), status.Active.Len())
 			}
@@ -442,7 +449,7 @@ func TestNeverFitsIsSaidAtSubmissionToo(t *testing.T) {
 		g := drawGroup(t, 0)
 		g.MaxRunning, g.Limits = 0, nil
 		spec := &model.JobSpec{Groups: []model.TaskGroup{g}}
-		never := len(core.FitsEmpty(spec, nodes)) > 0
+		never := len(core.FitsEmpty(spec, slices.Values(nodes))) > 0
 		in.Jobs = []*model.Job{newJob("j", 1, spec)}
 		plan, _ := core.Solve(in)
 		if none := plan.Placed() == 0; never && !none || none && !never && !(g.Gang && competing(&g)) {

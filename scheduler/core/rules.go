@@ -86,7 +86,7 @@ func (c *cycle) open(w *work) []int32 {
 	f := c.placer.Fleet()
 	c.among = c.among[:0]
 	for i := range f.Len() {
-		if w.rules.Barred(f.At(i).Node) < 0 {
+		if w.rules.Barred(f.At(i).Node) < 0 && !w.held[i] {
 			c.among = append(c.among, int32(i)) //nolint:gosec // a position in the fleet
 		}
 	}
@@ -112,6 +112,9 @@ func (c *cycle) bars(w *work, inVain int64) *explain.Bars {
 // other, or leaves all as it was. It prefers no rack or zone: the rules say how
 // the members are to lie.
 func (c *cycle) tryRuled(w *work, o *option) (spots []pack.Spot, bars *explain.Bars, ok bool) {
+	if w.spec.PerNode {
+		w.held = make(map[int]bool, w.trace.Ready)
+	}
 	start, mark := c.placer.Fleet().Checkpoint(), c.book.Checkpoint()
 	for range w.trace.Ready {
 		found, ok := c.spot(w, o)
@@ -123,6 +126,9 @@ func (c *cycle) tryRuled(w *work, o *option) (spots []pack.Spot, bars *explain.B
 		}
 		spots = append(spots, c.placer.Take(o.class, found))
 		w.rules.Add(c.placer.Fleet().At(found.Node).Node)
+		if w.spec.PerNode {
+			w.held[found.Node] = true
+		}
 	}
 	return spots, nil, true
 }

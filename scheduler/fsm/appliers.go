@@ -52,7 +52,11 @@ func submitJob(t *state.Txn, c *pb.Command) (state.Answer, *model.Error) {
 }
 
 func stopJob(t *state.Txn, c *pb.Command) (state.Answer, *model.Error) {
-	return t.StopJob(c.GetStopJob().GetJobId())
+	s := c.GetStopJob()
+	if len(s.GetMatrix()) > 0 {
+		return t.StopPoints(s.GetJobId(), s.GetGroup(), wire.ConditionsFromProto(s.GetMatrix()))
+	}
+	return t.StopJob(s.GetJobId())
 }
 
 func retryJob(t *state.Txn, c *pb.Command) (state.Answer, *model.Error) {

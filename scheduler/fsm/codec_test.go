@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/cockroachdb/datadriven"
@@ -36,18 +37,25 @@ func sample(t testing.TB) *FSM {
 	spec.Queue, spec.Priority, spec.Labels = "lab", -5, map[string]string{"shot": "12"}
 	ranks := array("x", 2).Groups[0]
 	ranks.Name, ranks.Gang, ranks.DependsOn, ranks.Env = "ranks", true, []*pb.Dependency{{Group: "part", Each: true}}, map[string]string{"A": "b"}
-	spec.Groups = append(spec.Groups, ranks)
+	sweep := array("x", 6).Groups[0]
+	sweep.Name, sweep.Matrix = "sweep", []*pb.Axis{{Name: "lr", Values: []string{"0.1", "0.01"}}, {Name: "seed", Range: &pb.IndexRange{First: 9, Last: 1, Step: -4}}}
+	spec.Groups = append(spec.Groups, ranks, sweep)
+	spec.Workspace = &pb.Workspace{Digest: strings.Repeat("0a", 32), Bytes: 9, Path: "."}
 	must(submit("r1", spec))
+	pair := array("pair", 2)
+	pair.Groups[0].Gang, pair.Groups[0].PerNode = true, true
+	must(submit("r0", pair))
 	must(submit("r2", array("old", 1)))
 	device := []*pb.DeviceShare{{DeviceId: "gpu1", Thousandths: 250, MemoryMib: 25}}
 	must(plan(
 		&pb.PlacementSet{JobId: "film-1", Placements: []*pb.Placement{{Ordinal: 0, Node: "a", Devices: device}, {Ordinal: 1, Node: "b"}, {Ordinal: 2, Node: "b"}}},
-		&pb.PlacementSet{JobId: "old-2", Placements: []*pb.Placement{{Ordinal: 0, Node: "b"}}},
+		&pb.PlacementSet{JobId: "pair-2", Gang: true, Placements: []*pb.Placement{{Ordinal: 0, Node: "a"}, {Ordinal: 1, Node: "b"}}},
+		&pb.PlacementSet{JobId: "old-3", Placements: []*pb.Placement{{Ordinal: 0, Node: "b"}}},
 	))
 	must(report("b",
 		&pb.AllocationReport{AllocationId: "film-1.part.1.1", State: pb.AllocationState_ALLOCATION_STATE_FAILED, Exit: &pb.Exit{Code: 137, Signal: 9, Reason: "oom", Message: "out of memory"}, Usage: &pb.Usage{CpuMs: 900, PeakMemoryBytes: 1 << 20, Limits: "v2"}},
 		&pb.AllocationReport{AllocationId: "film-1.part.2.1", State: pb.AllocationState_ALLOCATION_STATE_RUNNING},
-		&pb.AllocationReport{AllocationId: "old-2.part.0.1", State: pb.AllocationState_ALLOCATION_STATE_SUCCEEDED},
+		&pb.AllocationReport{AllocationId: "old-3.part.0.1", State: pb.AllocationState_ALLOCATION_STATE_SUCCEEDED},
 	))
 	must(&pb.Command{Op: &pb.Command_Sweep{Sweep: &pb.Sweep{JobsEndedBeforeMs: 1 << 40, Limit: 2}}})
 	ill := gpuNode("a", "1", 2)
@@ -58,6 +66,7 @@ func sample(t testing.TB) *FSM {
 	must(&pb.Command{RequestId: "o", Op: &pb.Command_OrderHealth{OrderHealth: &pb.OrderHealth{Node: "a", Order: &pb.HealthOrder{
 		Device: "gpu1", Verb: pb.HealthVerb_HEALTH_VERB_RETURN, Reason: "swapped", By: "ann",
 	}}}})
+	must(&pb.Command{RequestId: "p", Op: &pb.Command_StopJob{StopJob: &pb.StopJob{JobId: "film-1", Matrix: []*pb.AxisCondition{{Axis: "lr", Values: []string{"0.1"}}}}}})
 	must(&pb.Command{RequestId: "d", Op: &pb.Command_DrainNode{DrainNode: &pb.DrainNode{Node: "b", Drain: true}}})
 	if r := apply(f, &pb.Command{RequestId: "e", Op: &pb.Command_StopJob{StopJob: &pb.StopJob{JobId: "nosuch-9"}}}); r.Err == nil {
 		t.Fatal("a job that is not there was stopped")

@@ -61,7 +61,7 @@ func jobFrame(j *model.Job) *pb.SnapshotFrame_Job {
 		p.Groups[g] = &pb.GroupRecord{
 			Waiting: s.Waiting.Pairs(), Active: s.Active.Pairs(), Succeeded: s.Succeeded.Pairs(),
 			Failed: s.Failed.Pairs(), Stopped: s.Stopped.Pairs(),
-			Epoch: s.Epoch, VariantChosen: s.VariantChosen, Restarts: s.Restarts,
+			Epoch: s.Epoch, VariantChosen: s.VariantChosen, Restarts: s.Restarts, Port: s.Port,
 		}
 		arrayToRecord(p.Groups[g], s)
 	}
@@ -88,7 +88,7 @@ func (d *decoder) job(p *pb.JobRecord) error {
 	}
 	for g, r := range p.Groups {
 		s := &j.Groups[g]
-		s.Epoch, s.VariantChosen, s.Restarts = r.Epoch, r.VariantChosen, r.Restarts
+		s.Epoch, s.VariantChosen, s.Restarts, s.Port = r.Epoch, r.VariantChosen, r.Restarts, r.Port
 		pairs := [][]int64{r.Waiting, r.Active, r.Succeeded, r.Failed, r.Stopped}
 		for i, set := range []*model.Set{&s.Waiting, &s.Active, &s.Succeeded, &s.Failed, &s.Stopped} {
 			var ok bool

@@ -65,6 +65,8 @@ type JobSpec struct {
 	After []JobDependency
 	// Singleton waits for every earlier job of the same name and owner to end.
 	Singleton bool
+	// Workspace is nil for a job whose tasks begin in an empty directory.
+	Workspace *Workspace
 }
 
 // TaskGroup is a set of alike tasks.
@@ -108,6 +110,10 @@ type TaskGroup struct {
 	// waits until a lost one is known to be dead. Otherwise it waits only until the lease of
 	// the lost one's node has ended; both may run for a while, and one alone publishes.
 	AtMostOnce bool
+	// PerNode, of a gang: no two tasks share a node. Each stands for all ranks of its node.
+	PerNode bool
+	// Matrix names what the indices of a sweep stand for; nil for other groups.
+	Matrix Matrix
 }
 
 // Levels of isolation that a group may ask for; see the agent.
@@ -195,6 +201,9 @@ type GroupStatus struct {
 	Pace   Pace
 	// Memory is what was learned of each variant's; nil until something was.
 	Memory []LearnedMemory
+	// Port is where the members of the present epoch meet, on the node of the
+	// first; 0 before the first placement.
+	Port int32
 }
 
 // Task is kept only for tasks that were placed at least once.

@@ -16,6 +16,7 @@ func Validate(s *JobSpec) []FieldError {
 		v.fault("groups", "the job has no task group", "add at least one group with a command")
 	}
 	v.atMost("groups", int64(len(s.Groups)), MaxGroups, "groups")
+	v.workspace(s.Workspace)
 	seen := make(map[string]bool)
 	var tasks int64
 	for i := range s.Groups {
@@ -82,6 +83,9 @@ func (v *validator) group(path string, s *JobSpec, i int) {
 	v.name(path+".name", g.Name)
 	v.indices(path, &g.Indices)
 	n := g.Indices.Tasks()
+	if g.PerNode && !g.Gang {
+		v.fault(path+".per_node", "only the tasks of a gang can have a node each", "set gang too")
+	}
 	if g.Gang {
 		v.atMost(path+".indices", n, MaxGangSize, "gang members")
 		if g.MaxRunning > 0 && int64(g.MaxRunning) < n {
@@ -91,6 +95,7 @@ func (v *validator) group(path string, s *JobSpec, i int) {
 			v.fault(path+".chunk", "a gang's members cannot be joined into chunks", "remove chunk or gang")
 		}
 	}
+	v.matrix(path, g)
 	v.between(path+".max_running", int64(g.MaxRunning), 0, MaxTasks)
 	v.between(path+".retries", int64(g.Retries), 0, MaxRetries)
 	v.duration(path+".time_limit_ms", g.TimeLimit, 366*Day)

@@ -1,9 +1,7 @@
 package server
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -101,7 +99,7 @@ func (s *agents) WatchAllocations(r *pb.WatchAllocationsRequest, to grpc.ServerS
 	}
 	sub := s.feed.Subscribe(feed.Node(r.Node))
 	defer sub.Close()
-	w := watch{node: r.Node, sent: make(map[string]bool)}
+	w := watch{node: r.Node, sent: make(map[string]bool), grace: s.cfg.KillGrace}
 	for first := true; ; first = false {
 		select {
 		case <-sub.C:
@@ -123,6 +121,8 @@ type watch struct {
 	sent map[string]bool
 	// ordered is the newest order that was sent.
 	ordered uint64
+	// grace is how long past its lease a node's tasks may take to die.
+	grace time.Duration
 }
 
 // next returns what has changed since the last call, or nil. It is a full
@@ -147,6 +147,7 @@ func (w *watch) next(snap *state.Snapshot, full bool) *pb.AllocationUpdate {
 	for _, a := range held {
 		if stop, ok := w.sent[a.ID]; full || !ok || stop != a.StopRequested {
 			if p := assignment(snap, a); p != nil {
+				p.LeaseGraceMs = w.grace.Milliseconds()
 				u.Assignments = append(u.Assignments, p)
 			}
 		}
@@ -177,24 +178,9 @@ func assignment(snap *state.Snapshot, a *model.Allocation) *pb.Assignment {
 	}
 	// Only the chosen variant concerns the agent, and the array may be long.
 	p.Group.Variants, p.Group.Indices = nil, nil
+	p.Workspace = wire.WorkspaceToProto(j.Spec.Workspace)
 	if g.Gang {
-		p.GangNodes = gangNodes(snap, a)
+		p.Gang = gang(snap, j, a)
 	}
 	return p
-}
-
-// gangNodes returns the nodes of a gang's members in order of rank.
-func gangNodes(snap *state.Snapshot, a *model.Allocation) []string {
-	var members []*model.Allocation
-	for m := range snap.AllocationsOf(a.Job) {
-		if m.Group == a.Group && m.Epoch == a.Epoch {
-			members = append(members, m)
-		}
-	}
-	slices.SortFunc(members, func(x, y *model.Allocation) int { return cmp.Compare(x.Ordinal, y.Ordinal) })
-	names := make([]string, len(members))
-	for i, m := range members {
-		names[i] = m.Node
-	}
-	return names
 }

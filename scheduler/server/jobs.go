@@ -47,6 +47,11 @@ func (s *jobs) SubmitJob(ctx context.Context, r *pb.SubmitJobRequest) (*pb.Submi
 	if err := s.knowLimits(spec); err != nil {
 		return nil, err
 	}
+	if w := spec.Workspace; w != nil {
+		if err := s.fetchBlob(ctx, w.Digest); err != nil {
+			return nil, err
+		}
+	}
 	a, err := s.Propose(ctx, &pb.Command{RequestId: r.RequestId, Actor: r.Owner, Op: &pb.Command_SubmitJob{
 		SubmitJob: &pb.SubmitJob{Spec: wire.JobSpecToProto(spec), Owner: r.Owner},
 	}})
@@ -183,7 +188,11 @@ func (s *jobs) StopJob(ctx context.Context, r *pb.StopJobRequest) (*pb.Job, erro
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.Propose(ctx, &pb.Command{RequestId: r.RequestId, Op: &pb.Command_StopJob{StopJob: &pb.StopJob{JobId: j.ID}}}); err != nil {
+	if len(r.Matrix) > model.MaxAxes || r.Group != "" && len(r.Matrix) == 0 {
+		return nil, &model.Error{Kind: model.KindInvalid, Subject: "matrix", Message: "give 1 to 16 conditions on the axes of a sweep, and a group only with them"}
+	}
+	stop := &pb.StopJob{JobId: j.ID, Matrix: r.Matrix, Group: r.Group}
+	if _, err := s.Propose(ctx, &pb.Command{RequestId: r.RequestId, Op: &pb.Command_StopJob{StopJob: stop}}); err != nil {
 		return nil, err
 	}
 	return s.after(j.ID)

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	pb "caravan/api/caravanv1"
+	"caravan/scheduler/blob"
 	"caravan/scheduler/consensus"
 	"caravan/scheduler/core"
 	"caravan/scheduler/core/blackhole"
@@ -60,6 +61,9 @@ type Config struct {
 	// Catalogue of instance families, with an operator's prices. Default: the
 	// built-in one.
 	Catalogue *family.Catalogue
+	// BlobDir keeps the working directories that are sent along with jobs.
+	// Absolute. Default: none, and such jobs are refused.
+	BlobDir string
 	// Version is reported to clients.
 	Version string
 	// Logger receives this server's messages. Default: none.
@@ -121,6 +125,8 @@ type Server struct {
 	// closing ends when the server begins to shut down.
 	closing context.Context
 	close   context.CancelFunc
+	// blobs is nil where there is no directory for them.
+	blobs *blob.Store
 }
 
 // New opens the data directory and the raft transport. It serves nothing
@@ -137,6 +143,9 @@ func New(cfg Config) (*Server, error) {
 	s.closing, s.close = context.WithCancel(context.Background())
 	s.fsm = fsm.New(fsm.Config{OnCommit: s.publish})
 	cfg.Raft.ServerID, cfg.Raft.StateMachine, cfg.Raft.Logger = cfg.ID, replica{s.fsm}, cfg.Logger.Named("raft")
+	if err := s.openBlobs(); err != nil {
+		return nil, errors.Join(err, cfg.Listener.Close())
+	}
 	if s.node, err = consensus.New(cfg.Raft); err != nil {
 		_ = cfg.Listener.Close()
 		return nil, err
@@ -171,6 +180,7 @@ func (s *Server) buildAPI() error {
 	pb.RegisterEventServiceServer(s.grpc, &events{Server: s})
 	pb.RegisterOperatorServiceServer(s.grpc, &operator{Server: s})
 	pb.RegisterAgentServiceServer(s.grpc, &agents{Server: s})
+	pb.RegisterBlobServiceServer(s.grpc, &blobs{Server: s})
 	h, err := s.gateway(context.Background())
 	if err != nil {
 		return err

@@ -31,7 +31,7 @@ func start(t *testing.T, id string, join ...string) *Server {
 		t.Fatal(err)
 	}
 	s, err := New(Config{
-		ID: id, Listener: l, Join: join, Lease: 2 * time.Second, KillGrace: time.Second,
+		ID: id, Listener: l, Join: join, Lease: 2 * time.Second, KillGrace: time.Second, BlobDir: t.TempDir(),
 		Raft: consensus.Config{BindAddr: "127.0.0.1:0", Bootstrap: len(join) == 0, Timing: consensus.LANTiming(), PromoteAfter: 100 * time.Millisecond},
 	})
 	if err != nil {

@@ -185,6 +185,14 @@ func (p *placer) gang() (Dropped, bool) {
 	case p.status.Waiting.Len() != tasks:
 		whole.Reason = "not every task of the gang waits"
 		return whole, false
+	case p.group.PerNode && shareNode(p.set.Placements):
+		whole.Reason = "two tasks of the gang would share a node"
+		return whole, false
+	}
+	port := p.meetingPort()
+	if port == 0 {
+		whole.Reason = "every port for gangs is taken on the node of the first member"
+		return whole, false
 	}
 	for i := range p.set.Placements {
 		pl := &p.set.Placements[i]
@@ -197,6 +205,7 @@ func (p *placer) gang() (Dropped, bool) {
 	}
 	p.edit()
 	p.status.Epoch++
+	p.status.Port = port
 	for i := range p.set.Placements {
 		p.commit(&p.set.Placements[i])
 	}

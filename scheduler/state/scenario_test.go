@@ -234,10 +234,16 @@ func parseGroup(t *testing.T, spec *model.JobSpec, words []string) model.TaskGro
 			g.Retries = int32(parse(value))
 		case "max-running":
 			g.MaxRunning = int32(parse(value))
+		case "matrix": // lr:2 is an axis of two numbers from 0
+			name, n, _ := strings.Cut(value, ":")
+			g.Matrix = append(g.Matrix, model.Axis{Name: name, Range: model.Range{First: 0, Last: parse(n) - 1, Step: 1}})
+			g.Indices = model.Count(g.Matrix.Points())
 		case "gang":
 			g.Gang = true
 		case "at-most":
 			g.AtMostOnce = true
+		case "per-node":
+			g.PerNode = true
 		case "same-variant":
 			g.SameVariant = true
 		case "sim":
@@ -345,7 +351,17 @@ func allocationState(word string) model.AllocationState {
 }
 
 func (s *scenario) stop(t *Txn, d *datadriven.TestData) (Answer, *model.Error) {
-	return t.StopJob(first(d))
+	if !d.HasArg("matrix") {
+		return t.StopJob(first(d))
+	}
+	var conditions []model.AxisCondition
+	for _, c := range d.CmdArgs {
+		if c.Key == "matrix" {
+			axis, value, _ := strings.Cut(c.Vals[0], ":")
+			conditions = append(conditions, model.AxisCondition{Axis: axis, Values: strings.Split(value, "|")})
+		}
+	}
+	return t.StopPoints(first(d), text(d, "group", ""), conditions)
 }
 
 func (s *scenario) retry(t *Txn, d *datadriven.TestData) (Answer, *model.Error) {

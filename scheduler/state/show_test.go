@@ -24,6 +24,12 @@ func (s *scenario) show(d *datadriven.TestData) string {
 			}
 			fmt.Fprintf(&b, "; placed %s started %s ended %s %s\n", clock(a.PlacedAt), clock(a.StartedAt), clock(a.EndedAt), a.Exit.Reason)
 		}
+	case "ports":
+		for j := range snap.Jobs() {
+			for g := range j.Groups {
+				fmt.Fprintf(&b, "%s.%s epoch %d port %d\n", j.ID, j.Spec.Groups[g].Name, j.Groups[g].Epoch, j.Groups[g].Port)
+			}
+		}
 	case "tasks":
 		for r := range snap.Tasks() {
 			fmt.Fprintf(&b, "%s.%d.%d attempts=%d failures=%d last=%s\n", r.Job, r.Group, r.Ordinal, r.Attempts, r.Failures, r.LastAllocation)

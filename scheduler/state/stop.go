@@ -60,7 +60,7 @@ func (t *Txn) liveOf(j *model.Job, g int, tasks model.Set) []*model.Allocation {
 }
 
 // requestStop asks a live allocation to stop. The first reason counts, except
-// that the user's wish to stop the job overrides the others.
+// that a user's wish overrides the others.
 func (t *Txn) requestStop(j *model.Job, a *model.Allocation, reason string) {
 	if a.StopRequested && (!j.StopRequested || a.Exit.Reason == reason) {
 		return

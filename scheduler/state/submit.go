@@ -136,6 +136,7 @@ func (c *specCheck) indices(path string, x model.Indices) (int64, bool) {
 
 func (c *specCheck) group(path string, g *model.TaskGroup, tasks int64) {
 	c.demand(!g.Gang || tasks <= model.MaxGangSize, path+".indices", "a gang has at most 100,000 tasks")
+	c.demand(len(g.Matrix) == 0 || g.Matrix.Points() == tasks, path+".indices", "a sweep has one task for each point")
 	c.demand(g.MaxRunning >= 0, path+".max_running", "must not be negative")
 	c.demand(!g.Gang || g.MaxRunning == 0 || int64(g.MaxRunning) >= tasks, path+".max_running", "a gang runs all its tasks at once")
 	c.demand(g.Retries >= 0 && g.Retries <= model.MaxRetries, path+".retries", "must be 0 to 1000")

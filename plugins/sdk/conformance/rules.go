@@ -23,6 +23,7 @@ func rules() []rule {
 		{"inventory-in-time", "the inventory comes within the deadline", inventoryInTime},
 		{"inventory-valid", "ids are unique, thousandths 1 to 1000, an empty inventory has a reason", inventoryValid},
 		{"ids-stable", "a plugin that is started anew has the same devices", idsStable},
+		{"identities-stable", "an identity is one device's, also after a restart, and no whole is there beside its parts", identitiesStable},
 		{"unknown-refused", "a device that is not there is refused as NOT_FOUND, by its name", unknownRefused},
 		{"shares-bounded", "shares outside 1 to 1000 thousandths are refused", sharesBounded},
 		{"shares-divided", "a device is handed out in parts of its least share, and in no others", sharesDivided},
@@ -38,6 +39,7 @@ func rules() []rule {
 		{"program-guarded", "programming a device that takes no images is refused, and whether any does is told", programGuarded},
 		{"reset-guarded", "a device that is held is not reset", resetGuarded},
 		{"clean-answers", "what is left on a device is told, and of an unknown one nothing", cleanAnswers},
+		{"clean-idle", "nothing is left on a device that nobody used", cleanIdle},
 		{"crash-recovery", "after a crash it has the same devices and takes the same reservations", crashRecovery},
 		{"ends-with-agent", "it ends when its agent is gone", endsWithAgent},
 	}

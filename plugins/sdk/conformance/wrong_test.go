@@ -78,6 +78,12 @@ func (w *wrong) Fingerprint(r *pluginv1.FingerprintRequest, out pluginv1.DeviceS
 			inv.Devices = nil
 		case "ids-stable":
 			inv.Devices[0].Id = fmt.Sprintf("shelf-%d", rand.Int64())
+		case "identities-stable":
+			inv.Devices[0].Identity = fmt.Sprint(rand.Int64())
+		case "identities-stable/double":
+			inv.Devices[0].Identity, inv.Devices[1].Identity = "one", "one"
+		case "identities-stable/part":
+			inv.Devices[1].PartOf = inv.Devices[0].Id
 		case "crash-recovery":
 			if _, err := os.Stat(os.Getenv(faultEnv) + ".reserved"); err == nil {
 				inv.Devices = inv.Devices[:1]
@@ -210,6 +216,9 @@ func (w *wrong) Reset(ctx context.Context, r *pluginv1.ResetRequest) (*pluginv1.
 func (w *wrong) Clean(ctx context.Context, r *pluginv1.CleanRequest) (*pluginv1.CleanResponse, error) {
 	if w.violation == "clean-answers" {
 		return &pluginv1.CleanResponse{}, nil
+	}
+	if w.violation == "clean-idle" {
+		return &pluginv1.CleanResponse{MemoryLeftBytes: 1}, nil
 	}
 	if w.violation == "clean-answers/fails" {
 		return nil, status.Error(codes.Internal, "cannot look")

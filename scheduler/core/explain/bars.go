@@ -19,7 +19,7 @@ type Bars struct {
 }
 
 // bar counts the nodes that a class would fit but for a rule by that rule.
-func (e *Explainer) bar(t *VariantTrace, c *request.Class, need int64, bars *Bars) {
+func (e *Explainer) bar(t *VariantTrace, c *request.Class, need Need, bars *Bars) {
 	closed := make([]int64, len(bars.Labels))
 	nearest := -1
 	k := &checks{class: c, fitter: &e.fitter}
@@ -54,7 +54,7 @@ func (e *Explainer) bar(t *VariantTrace, c *request.Class, need int64, bars *Bar
 	}
 	t.NearestNode, t.NearestLacks = e.fleet.At(nearest).Node.Name, "a place that the rules allow: "+bars.Labels[bars.Rule[nearest]]
 	t.Hint = fmt.Sprintf("wait for others to end, or loosen the rule: without %q %s would fit", bars.Labels[worst], nodes(closed[worst]))
-	if need > 1 {
-		t.Hint = fmt.Sprintf("the rules leave room for %d of %d members: loosen %q", bars.InVain, need, bars.Labels[worst])
+	if need.Tasks > 1 {
+		t.Hint = fmt.Sprintf("the rules leave room for %d of %d members: loosen %q", bars.InVain, need.Tasks, bars.Labels[worst])
 	}
 }

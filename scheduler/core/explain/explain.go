@@ -42,9 +42,9 @@ type verdict struct {
 	trace VariantTrace
 	// takers counts the nodes of the right sort that take work.
 	takers int64
-	// now, empty and ever add up how many tasks the nodes hold: as things
-	// are, with nothing running, and with every node and device back as well.
-	now, empty, ever int64
+	// now, empty and ever add up what the nodes hold: as things are, with
+	// nothing running, and with every node and device back as well.
+	now, empty, ever capacity
 	examined         bool
 }
 
@@ -60,18 +60,18 @@ func (e *Explainer) Alike(groups Groups, plain func(*request.Class) bool) {
 	e.alike, e.plain = groups, plain
 }
 
-// Group fills in the code and the variants of a group whose next `need` tasks
-// together found no room: 1, or all members of a gang. Names stand parallel to
-// classes. bars are the rules that close nodes to the group, nil for none.
-func (e *Explainer) Group(t *GroupTrace, names []string, classes []*request.Class, need int64, bars *Bars) {
+// Group fills in the code and the variants of a group whose next tasks, as many
+// as are needed together, found no room. Names stand parallel to classes. bars
+// are the rules that close nodes to the group, nil for none.
+func (e *Explainer) Group(t *GroupTrace, names []string, classes []*request.Class, need Need, bars *Bars) {
 	takers, never := false, true
 	for i, c := range classes {
 		v := e.class(c)
 		takers = takers || v.takers > 0 || !v.examined
-		never = never && v.examined && v.ever < need
+		never = never && v.examined && v.ever.of(need) < need.Tasks
 		shown := v.trace
 		shown.Variant = names[i]
-		if need > 1 && v.now < need && v.examined {
+		if need.Tasks > 1 && v.now.of(need) < need.Tasks && v.examined {
 			shown.Hint = gangHint(v, need)
 		}
 		if bars != nil && v.examined {

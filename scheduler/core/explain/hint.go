@@ -101,15 +101,18 @@ func (t *tally) remedy(check int) string {
 }
 
 // gangHint says how much of a gang there is room for.
-func gangHint(v *verdict, need int64) string {
-	at := fmt.Sprintf("room for %d of %d members now", v.now, need)
+func gangHint(v *verdict, need Need) string {
+	at := fmt.Sprintf("room for %d of %d members now", v.now.of(need), need.Tasks)
+	if need.PerNode {
+		at = fmt.Sprintf("room for %d of %d members now, each on a node of its own", v.now.of(need), need.Tasks)
+	}
 	switch {
-	case v.empty >= need:
+	case v.empty.of(need) >= need.Tasks:
 		return at + "; all fit when running tasks end"
-	case v.ever >= need:
+	case v.ever.of(need) >= need.Tasks:
 		return at + "; all fit when lost or drained nodes and devices are back"
 	}
-	return at + fmt.Sprintf("; the whole fleet, empty, holds %d", v.ever)
+	return at + fmt.Sprintf("; the whole fleet, empty, holds %d", v.ever.of(need))
 }
 
 func nodes(n int64) string {

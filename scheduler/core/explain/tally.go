@@ -186,7 +186,7 @@ func (t *tally) look(n *fleet.Node, at int32, count int64, f *fixed) {
 	if f.takes {
 		t.takers += count
 	}
-	t.ever += f.restored * count
+	t.ever.add(f.restored, count)
 	if f.restored > 0 && (t.restorable.Node == nil || at < t.restorable.at) {
 		t.restorable = candidate{Node: n, at: at}
 	}
@@ -194,10 +194,10 @@ func (t *tally) look(n *fleet.Node, at int32, count int64, f *fixed) {
 	if check < 0 {
 		check = k.left(n, f)
 	}
-	t.empty += f.empty * count
+	t.empty.add(f.empty, count)
 	if check < 0 {
 		t.trace.Fits += count
-		t.now += pack.Room(k.class, f.match, n.Node, n.Free, model.MaxGangSize) * count
+		t.now.add(pack.Room(k.class, f.match, n.Node, n.Free, model.MaxGangSize), count)
 		return
 	}
 	r := &t.rejections[check]

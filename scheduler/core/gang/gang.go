@@ -27,12 +27,25 @@ import (
 // takes none, without the offenders if it can be. It counts its steps but does not stop for them: a gang that is
 // begun is finished, or the largest would never get their turn.
 func Place(p *place.Placer, c *request.Class, n int64, offenders []Offender) ([]pack.Spot, bool) {
+	return choose(p, c, n, offenders, near)
+}
+
+// PlaceApart is Place with each task on a node of its own.
+func PlaceApart(p *place.Placer, c *request.Class, n int64, offenders []Offender) ([]pack.Spot, bool) {
+	return choose(p, c, n, offenders, apart)
+}
+
+// way places a gang in the tightest domain that holds it, or leaves all as it was.
+type way func(p *place.Placer, c *request.Class, n int64) ([]pack.Spot, bool)
+
+// choose tries without the offenders first.
+func choose(p *place.Placer, c *request.Class, n int64, offenders []Offender, try way) ([]pack.Spot, bool) {
 	if len(c.Devices) > 0 && len(offenders) > 0 {
-		if spots, ok := without(p, c, n, offenders); ok {
+		if spots, ok := without(p, c, n, offenders, try); ok {
 			return spots, true
 		}
 	}
-	return near(p, c, n)
+	return try(p, c, n)
 }
 
 // Offender is a device that had a fault, by the positions of its node in the
@@ -40,7 +53,7 @@ func Place(p *place.Placer, c *request.Class, n int64, offenders []Offender) ([]
 type Offender struct{ Node, Device int }
 
 // without places the gang as if the offenders were taken.
-func without(p *place.Placer, c *request.Class, n int64, offenders []Offender) ([]pack.Spot, bool) {
+func without(p *place.Placer, c *request.Class, n int64, offenders []Offender, try way) ([]pack.Spot, bool) {
 	f := p.Fleet()
 	start := f.Checkpoint()
 	for _, o := range offenders {
@@ -51,7 +64,7 @@ func without(p *place.Placer, c *request.Class, n int64, offenders []Offender) (
 			}}})
 		}
 	}
-	spots, ok := near(p, c, n)
+	spots, ok := try(p, c, n)
 	f.Rollback(start)
 	if !ok {
 		return nil, false
@@ -71,10 +84,38 @@ func near(p *place.Placer, c *request.Class, n int64) ([]pack.Spot, bool) {
 	racks, zones := tightest(p.Fleet().Racks(), room, n), tightest(p.Fleet().Zones(), room, n)
 	for _, d := range slices.Concat(racks, zones) {
 		if spots, ok := p.Fill(c, d.Nodes, n); ok {
-			return spots, true
+			return neighbours(p.Fleet(), spots), true
 		}
 	}
-	return p.Fill(c, nil, n)
+	spots, ok := p.Fill(c, nil, n)
+	return neighbours(p.Fleet(), spots), ok
+}
+
+// apart is near with each task on a node of its own.
+func apart(p *place.Placer, c *request.Class, n int64) ([]pack.Spot, bool) {
+	room, sum := p.Rooms(c, 1)
+	if sum < n {
+		return nil, false
+	}
+	racks, zones := tightest(p.Fleet().Racks(), room, n), tightest(p.Fleet().Zones(), room, n)
+	for _, d := range slices.Concat(racks, zones) {
+		if spots, ok := p.FillApart(c, d.Nodes, n); ok {
+			return neighbours(p.Fleet(), spots), true
+		}
+	}
+	spots, ok := p.FillApart(c, nil, n)
+	return neighbours(p.Fleet(), spots), ok
+}
+
+// neighbours orders spots so that those on one node follow each other, and so
+// do the nodes of a rack and of a zone: ranks that are near in number, which
+// speak most with each other, are near in place.
+func neighbours(f *fleet.Fleet, spots []pack.Spot) []pack.Spot {
+	slices.SortStableFunc(spots, func(a, b pack.Spot) int {
+		x, y := f.At(a.Node).Node, f.At(b.Node).Node
+		return cmp.Or(cmp.Compare(x.Zone, y.Zone), cmp.Compare(x.Rack, y.Rack), cmp.Compare(a.Node, b.Node))
+	})
+	return spots
 }
 
 // tightest returns the domains that may hold n tasks, those with the least

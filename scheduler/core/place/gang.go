@@ -73,19 +73,7 @@ func (p *Placer) everywhere(c *request.Class) func() (pack.Spot, bool) {
 
 // within places one task after the other on some nodes.
 func (p *Placer) within(c *request.Class, nodes []int32) func() (pack.Spot, bool) {
-	var h ranking
-	odd := nodes
-	if p.meet(c) {
-		p.sync()
-		odd = nil
-		for _, node := range nodes {
-			if p.sites[node].odd {
-				odd = append(odd, node)
-			} else if r, ok := p.rank(c, node); ok {
-				h.push(r)
-			}
-		}
-	}
+	h, odd := p.ranked(c, nodes)
 	var rest *pack.Index
 	return func() (pack.Spot, bool) {
 		if len(h) > 0 {
@@ -94,11 +82,10 @@ func (p *Placer) within(c *request.Class, nodes []int32) func() (pack.Spot, bool
 			p.sync()
 			if r, ok := p.rank(c, int32(spot.Node)); ok {
 				h[0] = r
+				h.sink(0)
 			} else {
-				h[0] = h[len(h)-1]
-				h = h[:len(h)-1]
+				h.pop()
 			}
-			h.sink(0)
 			return spot, true
 		}
 		if len(odd) == 0 {
@@ -110,6 +97,22 @@ func (p *Placer) within(c *request.Class, nodes []int32) func() (pack.Spot, bool
 		p.steps++
 		return p.odd.Place(rest)
 	}
+}
+
+// ranked splits nodes into those that are rated, as a heap, and the odd ones.
+func (p *Placer) ranked(c *request.Class, nodes []int32) (h ranking, odd []int32) {
+	if !p.meet(c) {
+		return nil, nodes
+	}
+	p.sync()
+	for _, node := range nodes {
+		if p.sites[node].odd {
+			odd = append(odd, node)
+		} else if r, ok := p.rank(c, node); ok {
+			h.push(r)
+		}
+	}
+	return h, odd
 }
 
 func (p *Placer) rank(c *request.Class, node int32) (r ranked, ok bool) {
@@ -131,6 +134,14 @@ func (h *ranking) push(r ranked) {
 	for i := len(s) - 1; i > 0 && s[i].rank.Before(&s[(i-1)/2].rank); i = (i - 1) / 2 {
 		s[i], s[(i-1)/2] = s[(i-1)/2], s[i]
 	}
+}
+
+// pop drops the best.
+func (h *ranking) pop() {
+	s := *h
+	s[0] = s[len(s)-1]
+	*h = s[:len(s)-1]
+	h.sink(0)
 }
 
 func (h ranking) sink(i int) {

@@ -35,6 +35,7 @@ func Status(w io.Writer, s Style, j *pb.Job, tasks []*pb.Task) {
 	fmt.Fprintln(w)
 	groups(w, s, j)
 	marks(w, j)
+	sweeps(w, j)
 	if len(tasks) > 0 {
 		fmt.Fprintln(w)
 		Tasks(w, s, j, tasks)
@@ -76,6 +77,10 @@ func Tasks(w io.Writer, s Style, j *pb.Job, tasks []*pb.Task) {
 	if s.Wide {
 		header = append(header, "STARTED", "DEVICES", "LIMITS", "ALLOCATION")
 	}
+	point := points(j)
+	if point != nil {
+		header = append(header, "POINT")
+	}
 	t := newTable(w, s, header...)
 	var notes []string
 	for _, task := range tasks {
@@ -87,6 +92,9 @@ func Tasks(w io.Writer, s Style, j *pb.Job, tasks []*pb.Task) {
 		}
 		if s.Wide {
 			row = append(row, s.ago(a.GetStartedMs()), devices(a.GetDevices()), a.GetUsage().GetLimits(), a.GetId())
+		}
+		if point != nil {
+			row = append(row, point(task))
 		}
 		t.row(row...)
 		if m := a.GetExit().GetMessage(); m != "" && task.State != pb.TaskState_TASK_STATE_SUCCEEDED {
