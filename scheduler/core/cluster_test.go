@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,7 +114,7 @@ func (c *cluster) apply(tb testing.TB, plan core.Plan) {
 		r := &byID[s.Job].Spec.Groups[s.Group].Variants[s.Variant].Resources
 		for _, p := range s.Placements {
 			i := c.at[p.Node]
-			a := resource.Amount{CPUMilli: r.CPUMilli, MemoryMiB: r.MemoryMiB, DiskMiB: r.DiskMiB, Devices: p.Devices}
+			a := resource.Amount{CPUMilli: r.CPUMilli, MemoryMiB: r.MemoryMiB, DiskMiB: r.DiskMiB, Devices: slices.Clone(p.Devices)}
 			if err := c.change(i).Take(c.in.Nodes[i].Node, a); err != nil {
 				tb.Fatal(err)
 			}

@@ -37,7 +37,9 @@ func (c *cycle) gang(w *work) {
 	}
 	var limit quota.Limit
 	options := c.ranked(flat(c.options(w)))
-	w.rules = c.rules(w, options)
+	if c.book != nil {
+		w.rules = c.rules(w, options)
+	}
 	var bars *explain.Bars
 	beyond := false
 	for i := range options {
@@ -77,7 +79,7 @@ func (c *cycle) gang(w *work) {
 		return
 	}
 	t.Code = CodeNoRoom
-	c.unexplained = append(c.unexplained, noRoom{trace: w.at, options: options, need: explain.Need{Tasks: t.Ready, PerNode: w.spec.PerNode}, bars: bars})
+	c.unexplain(w, options, explain.Need{Tasks: t.Ready, PerNode: w.spec.PerNode}, bars)
 }
 
 // ranked orders options for a gang: by what one member would cost where there is

@@ -16,8 +16,6 @@ type option struct {
 	// loaded is the class that has the images it asks for loaded already; nil
 	// when it asks for none.
 	loaded *request.Class
-	// set is 1 + the position in the plan of the group's placements with it.
-	set int
 }
 
 // options returns the group's variants in tiers, see variant.Tiers; of a group that is bound to a variant, that one alone. They are valid

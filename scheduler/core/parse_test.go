@@ -343,6 +343,7 @@ func parseNode(name string, words []string) *model.Node {
 			parseNodeDevice(n, k, s)
 		}
 	}
+	slices.SortFunc(n.Devices, func(a, b model.Device) int { return strings.Compare(a.ID, b.ID) })
 	return n
 }
 

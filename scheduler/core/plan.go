@@ -6,7 +6,7 @@ import (
 )
 
 // Plan is what a cycle decided. Its items stand in the order in which they
-// were decided.
+// were decided. See Workspace.Solve for how long they are valid.
 type Plan struct {
 	Sets []PlacementSet
 	// Stops end running allocations to make room. Nothing is preempted yet, so

@@ -1,6 +1,9 @@
 package core
 
 import (
+	"slices"
+
+	"caravan/scheduler/core/block"
 	"caravan/scheduler/core/explain"
 	"caravan/scheduler/core/gang"
 	"caravan/scheduler/core/neighbour"
@@ -23,7 +26,8 @@ func Solve(in Input) (Plan, Trace) { return NewWorkspace().Solve(in) }
 // A Workspace belongs to one goroutine. The leader has one.
 type Workspace struct {
 	placer *place.Placer
-	found  []found
+	// cycle is the one decided last; the next writes on its lists.
+	cycle cycle
 }
 
 // NewWorkspace returns an empty workspace.
@@ -35,10 +39,12 @@ func NewWorkspace() *Workspace {
 	return &Workspace{placer: placer}
 }
 
-// Solve decides one cycle.
+// Solve decides one cycle. The plan and the trace are valid until the next
+// call, which writes over them.
 func (w *Workspace) Solve(in Input) (Plan, Trace) {
 	c := w.begin(in)
-	jobs := order.Jobs(in.Jobs)
+	c.jobs = order.Jobs(c.jobs, in.Jobs)
+	jobs := c.jobs
 	first := order.From(jobs, in.Resume)
 	for i := range jobs {
 		job := jobs[(first+i)%len(jobs)]
@@ -50,8 +56,14 @@ func (w *Workspace) Solve(in Input) (Plan, Trace) {
 		}
 	}
 	c.finish()
-	w.found = c.found
-	return c.plan, c.trace
+	plan, trace := c.plan, c.trace
+	if len(plan.Sets) == 0 {
+		plan.Sets = nil
+	}
+	if len(trace.Groups) == 0 {
+		trace.Groups = nil
+	}
+	return plan, trace
 }
 
 // cycle is the state of one call of Solve.
@@ -64,6 +76,10 @@ type cycle struct {
 	book        *neighbour.Book
 	priceWeight int64
 	counts      *quota.Limits
+
+	// jobs are in the order of serving, work is the group being served.
+	jobs []*model.Job
+	work work
 
 	plan   Plan
 	placed int64
@@ -78,10 +94,14 @@ type cycle struct {
 	// shunned are the devices that gangs take last; see offenders.
 	shunned      []gang.Offender
 	metOffenders bool
-	// tiers and held are scratch of options, block of record.
+	// tiers and held are scratch of options.
 	tiers [][]option
 	held  []option
-	block []Placement
+	// sets holds, for each variant of the group being served, 1 + the position
+	// in the plan of its placements.
+	sets []int
+	// placements is where those of the plan stand.
+	placements block.Pool[Placement]
 }
 
 // found is what a cycle found out about a class. Room only shrinks within a
@@ -105,11 +125,16 @@ type noRoom struct {
 func (w *Workspace) begin(in Input) *cycle {
 	limits := in.Limits.withDefaults()
 	w.placer.Begin(place.Input{Nodes: in.Nodes, Jobs: in.Jobs, Mix: in.Mix, MaxSteps: limits.MaxSteps})
-	clear(w.found)
-	return &cycle{
+	c := &w.cycle
+	clear(c.found)
+	c.placements.Reset()
+	*c = cycle{
 		limits: limits, now: in.Now, placer: w.placer, ledger: quota.New(in.Queues), counts: quota.NewLimits(in.Counted),
-		book: neighbours(&in), priceWeight: in.PriceWeight, found: w.found,
+		book: neighbours(&in), priceWeight: in.PriceWeight,
+		jobs: c.jobs, plan: Plan{Sets: c.plan.Sets[:0]}, trace: Trace{Groups: c.trace.Groups[:0]}, unexplained: c.unexplained[:0],
+		found: c.found, among: c.among, shunned: c.shunned[:0], tiers: c.tiers, held: c.held, sets: c.sets, placements: c.placements,
 	}
+	return c
 }
 
 // exhausted reports whether the cycle has done all it may.
@@ -124,16 +149,25 @@ func (c *cycle) group(job *model.Job, g int) {
 		return
 	}
 	spec := &job.Spec.Groups[g]
-	ready := job.Ready(g, c.now)
-	t := GroupTrace{Job: job.ID, Group: g, Name: spec.Name, Ready: ready.Len()}
-	t.Blocked = job.Blocked(g).Len()
+	ready := status.Waiting
+	if len(job.Waits)+len(spec.DependsOn)+len(status.Delays) > 0 || !status.Paused.Empty() {
+		ready = job.Ready(g, c.now)
+	}
+	at := len(c.trace.Groups)
+	c.trace.Groups = append(c.trace.Groups, GroupTrace{Job: job.ID, Group: g, Name: spec.Name, Ready: ready.Len()})
+	t := &c.trace.Groups[at]
+	if t.Ready < status.Waiting.Len() {
+		t.Blocked = job.Blocked(g).Len()
+	}
 	t.Held = status.Waiting.Len() - t.Ready - t.Blocked
 	if t.Blocked > 0 {
 		t.WaitsFor = waitsFor(job, g)
 	}
 	t.Notes = c.notes(job, g)
-	at := len(c.trace.Groups)
-	w := &work{job: job, group: g, spec: spec, ready: ready, trace: &t, at: at}
+	w := &c.work
+	*w = work{job: job, group: g, spec: spec, ready: ready, trace: t, at: at}
+	c.sets = slices.Grow(c.sets[:0], len(spec.Variants))[:len(spec.Variants)]
+	clear(c.sets)
 	switch {
 	case t.Ready == 0 && t.Held > 0:
 		t.Code, t.Limit = CodeHeld, c.heldBack(status)
@@ -147,7 +181,13 @@ func (c *cycle) group(job *model.Job, g int) {
 	default:
 		c.tasks(w)
 	}
-	c.trace.Groups = append(c.trace.Groups, t)
+}
+
+// unexplain leaves a group that found no room to be explained.
+func (c *cycle) unexplain(w *work, options []option, need explain.Need, bars *explain.Bars) {
+	if c.limits.MaxExplainSteps != NoExplanations {
+		c.unexplained = append(c.unexplained, noRoom{trace: w.at, options: options, need: need, bars: bars})
+	}
 }
 
 // waitsFor names the jobs or groups that are not done with what group g needs.
@@ -171,7 +211,7 @@ type work struct {
 	spec  *model.TaskGroup
 	ready model.Set
 	trace *GroupTrace
-	at    int // position of the trace to be
+	at    int // position of the trace
 	// rules are about the group's neighbours; nil for none.
 	rules *neighbour.View
 	// made are the allocations that were placed.
@@ -199,7 +239,7 @@ func (c *cycle) resume(job *model.Job) {
 // finish explains what found no room.
 func (c *cycle) finish() {
 	c.trace.Steps = c.placer.Steps()
-	if c.limits.MaxExplainSteps == NoExplanations {
+	if len(c.unexplained) == 0 {
 		return
 	}
 	e := explain.New(c.placer.Fleet(), c.limits.MaxExplainSteps)

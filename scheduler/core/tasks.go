@@ -12,7 +12,9 @@ import (
 // the other, as long as there is room and no limit binds.
 func (c *cycle) tasks(w *work) {
 	tiers := c.options(w)
-	w.rules = c.rules(w, flat(tiers))
+	if c.book != nil {
+		w.rules = c.rules(w, flat(tiers))
+	}
 	local := c.counts.Local(w.spec.Limits)
 	code, limit := CodePlaced, quota.Limit{}
 	for unit := range order.Tasks(w.spec, &w.job.Groups[w.group], w.ready) {
@@ -50,6 +52,7 @@ func (c *cycle) tasks(w *work) {
 			tiers = only(tiers, chosen)
 		}
 	}
+	c.trim(w)
 	c.settle(w, tiers, code, limit)
 }
 
@@ -73,7 +76,7 @@ func (c *cycle) settle(w *work, tiers [][]option, code Code, limit quota.Limit) 
 		t.Code, t.Limit = CodeLimit, c.counts.Where(w.spec.Limits)+", and elsewhere is no room"
 	case code == CodeNoRoom:
 		t.Code = CodeNoRoom
-		c.unexplained = append(c.unexplained, noRoom{trace: w.at, options: flat(tiers), need: explain.Need{Tasks: 1}, bars: c.bars(w, 0)})
+		c.unexplain(w, flat(tiers), explain.Need{Tasks: 1}, c.bars(w, 0))
 	case code == CodeBudget:
 		t.Code = CodeBudget
 	case code == CodeMaxRunning:
@@ -92,14 +95,15 @@ func (c *cycle) settle(w *work, tiers [][]option, code Code, limit quota.Limit) 
 
 // record enters one placement in the plan.
 func (c *cycle) record(w *work, o *option, unit order.Unit, spot pack.Spot) {
-	if o.set == 0 {
+	set := &c.sets[o.variant]
+	if *set == 0 {
 		c.plan.Sets = append(c.plan.Sets, PlacementSet{
-			Job: w.job.ID, Group: w.group, Variant: o.variant, Gang: w.spec.Gang, Placements: c.cut(w.trace.Ready - w.trace.Placed),
+			Job: w.job.ID, Group: w.group, Variant: o.variant, Gang: w.spec.Gang, Placements: c.cut(w),
 		})
-		o.set = len(c.plan.Sets)
+		*set = len(c.plan.Sets)
 	}
-	set := &c.plan.Sets[o.set-1]
-	set.Placements = append(set.Placements, Placement{
+	placements := &c.plan.Sets[*set-1].Placements
+	*placements = append(*placements, Placement{
 		Ordinal: unit.Ordinal, Node: c.placer.Fleet().At(spot.Node).Node.Name, Devices: spot.Devices, Chunk: unit.Chunk,
 	})
 	c.placed++
@@ -107,17 +111,23 @@ func (c *cycle) record(w *work, o *option, unit order.Unit, spot pack.Spot) {
 	w.trace.Placed += unit.Len()
 }
 
-// cut returns room for n placements from a common block, when they are few;
-// blocks are never reused.
-func (c *cycle) cut(n int64) []Placement {
-	const block = 256
-	if n > block/4 {
-		return nil
+// cut returns room for what a group may still place, with one variant of
+// several less: whatever is more finds room elsewhere.
+func (c *cycle) cut(w *work) []Placement {
+	const some = 64
+	n := min(w.trace.Ready-w.trace.Placed, max(some, c.limits.MaxPlacements-c.placed))
+	if len(w.spec.Variants) > 1 {
+		n = min(n, some)
 	}
-	if int64(len(c.block)) < n {
-		c.block = make([]Placement, block)
+	return c.placements.Cut(int(n))
+}
+
+// trim gives back the room of a group's last set that it did not need.
+func (c *cycle) trim(w *work) {
+	if w.made == 0 || len(w.spec.Variants) > 1 {
+		return
 	}
-	out := c.block[:0:n]
-	c.block = c.block[n:]
-	return out
+	p := &c.plan.Sets[len(c.plan.Sets)-1].Placements
+	c.placements.Return(cap(*p) - len(*p))
+	*p = (*p)[:len(*p):len(*p)]
 }

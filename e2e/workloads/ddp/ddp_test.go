@@ -78,7 +78,8 @@ type stage struct {
 	t       *testing.T
 	ctx     context.Context
 	network *harness.Network
-	dir     string
+	// shared is a directory that tasks see, and dir that of the newest job below it.
+	shared, dir string
 	// jobs counts what was submitted to the cluster.
 	jobs *int
 }
@@ -101,7 +102,7 @@ func newStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Stop)
-	return &stage{Cluster: c, t: t, ctx: ctx, network: n, jobs: new(int)}
+	return &stage{Cluster: c, t: t, ctx: ctx, network: n, shared: dir, jobs: new(int)}
 }
 
 // twoNodes is a gang of two ranks on two nodes.
@@ -110,7 +111,10 @@ const twoNodes = "gang: node\ncount: 2\nretries: 2"
 // start submits a job in a fresh directory.
 func (s *stage) start(head, options string) (submit *exec.Cmd, output *bytes.Buffer) {
 	s.t.Helper()
-	s.dir = s.t.TempDir()
+	var err error
+	if s.dir, err = os.MkdirTemp(s.shared, "job-"); err != nil {
+		s.t.Fatal(err)
+	}
 	*s.jobs++
 	path, err := Prepare(s.dir, head, options)
 	if err != nil {

@@ -38,7 +38,8 @@ type stage struct {
 	*harness.Cluster
 	t   *testing.T
 	ctx context.Context
-	dir string
+	// shared is a directory that tasks see, and dir that of the newest job below it.
+	shared, dir string
 }
 
 func newStage(t *testing.T) *stage {
@@ -56,13 +57,16 @@ func newStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Stop)
-	return &stage{Cluster: c, t: t, ctx: ctx}
+	return &stage{Cluster: c, t: t, ctx: ctx, shared: dir}
 }
 
 // start submits a job that works in a fresh directory.
 func (s *stage) start(j Job) (submit *exec.Cmd, output *bytes.Buffer) {
 	s.t.Helper()
-	s.dir = s.t.TempDir()
+	var err error
+	if s.dir, err = os.MkdirTemp(s.shared, "job-"); err != nil {
+		s.t.Fatal(err)
+	}
 	path, err := j.Prepare(s.dir)
 	if err != nil {
 		s.t.Fatal(err)

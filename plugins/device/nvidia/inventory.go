@@ -122,6 +122,7 @@ func (p *Plugin) devices(host Host, g GPU) []*pluginv1.Device {
 	whole := &pluginv1.Device{
 		Id: deviceID(g.UUID), Kind: "gpu", Vendor: "nvidia", Model: model(g.Name), MemoryMib: g.MemoryMiB,
 		Thousandths: sdk.Whole, ShareThousandths: p.leastShare(), Attributes: p.attributes(host, g), Health: sdk.Seen(signals...),
+		Identity: deviceID(g.UUID),
 	}
 	if !g.divided() {
 		return []*pluginv1.Device{whole}
@@ -132,7 +133,7 @@ func (p *Plugin) devices(host Host, g GPU) []*pluginv1.Device {
 			continue // without a compute instance nothing can run in it
 		}
 		part := proto.CloneOf(whole)
-		part.Id, part.MemoryMib = deviceID(i.UUID), i.MemoryMiB
+		part.Id, part.Identity, part.PartOf, part.MemoryMib = deviceID(i.UUID), deviceID(i.UUID), whole.Id, i.MemoryMiB
 		part.Thousandths = int32(min(max(i.Slices, 1), migSlices)) * sdk.Whole / migSlices //nolint:gosec // at most 7
 		part.ShareThousandths = part.Thousandths
 		part.Attributes["card"] = sdk.Text(g.UUID)

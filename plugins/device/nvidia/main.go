@@ -31,6 +31,8 @@ func flags(cfg *Config, layout *repeated) *flag.FlagSet {
 	f.StringVar((*string)(&cfg.Sharing), "share", string(TimeSlice), "how GPUs are shared: none, time-slice or mps")
 	f.StringVar(&cfg.MPSControl, "mps-control", "nvidia-cuda-mps-control", "the MPS control daemon")
 	f.StringVar(&cfg.MPSDir, "mps-dir", "/run/caravan/mps", "where the pipes of MPS daemons are")
+	f.StringVar(&cfg.SMI, "smi", "nvidia-smi", "the program that resets GPUs")
+	f.BoolVar(&cfg.KeepLockedClocks, "keep-locked-clocks", false, "leave clocks locked after a task")
 	f.Var(layout, "mig", "how to divide GPUs by MIG, `GPU=PROFILE,PROFILE`: a UUID, a PCI address or * for the others; no profile for none; repeat for several")
 	f.DurationVar(&cfg.TendInterval, "tend-interval", cfg.TendInterval, "time between two looks at processes and MIG layout (default 5s)")
 	f.DurationVar(&cfg.Settle, "settle", cfg.Settle, "how long after the start nothing is taken for unused (default 1m)")

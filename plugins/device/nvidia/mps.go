@@ -123,8 +123,8 @@ func (d *daemons) used(uuid string) bool {
 	return len(d.clients[uuid]) > 0
 }
 
-// sweep ends the daemons that have no client.
-func (d *daemons) sweep(ctx context.Context) error {
+// sweep ends the daemons that have no client: all, or a GPU's alone.
+func (d *daemons) sweep(ctx context.Context, only string) error {
 	entries, err := os.ReadDir(d.dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -133,7 +133,7 @@ func (d *daemons) sweep(ctx context.Context) error {
 	defer d.mu.Unlock()
 	var faults []error
 	for _, e := range entries {
-		if uuid := e.Name(); len(d.clients[uuid]) == 0 && d.running(uuid) != 0 {
+		if uuid := e.Name(); (only == "" || uuid == only) && len(d.clients[uuid]) == 0 && d.running(uuid) != 0 {
 			faults = append(faults, d.stop(ctx, uuid))
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"caravan/plugins/device/internal/sysfs"
 	"caravan/plugins/sdk"
@@ -44,6 +46,10 @@ type Config struct {
 	// MPSControl is the program of MPS control daemons, MPSDir where their pipes are; default
 	// nvidia-cuda-mps-control of PATH, and /run/caravan/mps, which is gone after a boot as they are.
 	MPSControl, MPSDir string
+	// SMI is the vendor's program that resets GPUs; default nvidia-smi of PATH.
+	SMI string
+	// KeepLockedClocks leaves locked clocks alone after a task; default: they are unlocked.
+	KeepLockedClocks bool
 	// Layout is how GPUs are to be divided; default: as they are.
 	Layout Layout
 	// LookTimeout bounds a look at the driver; default 3 s, less than the agent waits.
@@ -77,15 +83,20 @@ type Plugin struct {
 	known     map[string]GPU
 	holders   map[string][]string // devices by allocation
 	squatters map[string]int      // processes by device
+	unused    map[string]int64    // memory that devices use when nobody does, by UUID
+	resetting map[string]bool     // GPUs that are being reset, by UUID
+	before    map[string]GPU      // GPUs before their present tasks, by UUID
 	trouble   []string            // reasons found by Run
 	switches  string              // the last fatal error of a switch
 }
 
 var (
-	_ sdk.Plugin = (*Plugin)(nil)
-	_ sdk.Holder = (*Plugin)(nil)
-	_ sdk.Meter  = (*Plugin)(nil)
-	_ sdk.Waker  = (*Plugin)(nil)
+	_ sdk.Plugin   = (*Plugin)(nil)
+	_ sdk.Holder   = (*Plugin)(nil)
+	_ sdk.Meter    = (*Plugin)(nil)
+	_ sdk.Waker    = (*Plugin)(nil)
+	_ sdk.Resetter = (*Plugin)(nil)
+	_ sdk.Cleaner  = (*Plugin)(nil)
 )
 
 // New checks the configuration. Nothing is asked of the driver yet.
@@ -94,7 +105,7 @@ func New(cfg Config) (*Plugin, error) {
 		return nil, errors.New("the plugin needs the driver's library")
 	}
 	for field, value := range map[*string]string{
-		&cfg.SysfsRoot: "/sys", &cfg.DevRoot: "/dev", &cfg.ProcRoot: "/proc", &cfg.MPSControl: "nvidia-cuda-mps-control", &cfg.MPSDir: "/run/caravan/mps",
+		&cfg.SysfsRoot: "/sys", &cfg.DevRoot: "/dev", &cfg.ProcRoot: "/proc", &cfg.MPSControl: "nvidia-cuda-mps-control", &cfg.MPSDir: "/run/caravan/mps", &cfg.SMI: "nvidia-smi",
 	} {
 		if *field == "" {
 			*field = value
@@ -123,6 +134,7 @@ func New(cfg Config) (*Plugin, error) {
 		cfg: cfg, root: sysfs.Root(cfg.SysfsRoot), ledger: newLedger(cfg.EventHold, cfg.Now),
 		daemons: newDaemons(cfg), started: cfg.Now(), changed: make(chan struct{}, 1),
 		known: make(map[string]GPU), holders: make(map[string][]string), squatters: make(map[string]int),
+		unused: make(map[string]int64), before: make(map[string]GPU), resetting: make(map[string]bool),
 	}, nil
 }
 
@@ -158,15 +170,23 @@ func (p *Plugin) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
+// shortPause keeps a task that ends again and again from becoming a flood.
+const shortPause = 100 * time.Millisecond
+
 // again calls f until ctx ends, with a pause after each failure.
 func (p *Plugin) again(ctx context.Context, what string, f func(context.Context) error) error {
 	said := ""
 	for ctx.Err() == nil {
-		if err := f(ctx); err != nil && err.Error() != said && ctx.Err() == nil {
+		err := f(ctx)
+		if err != nil && err.Error() != said && ctx.Err() == nil {
 			said = err.Error()
 			fmt.Fprintf(p.cfg.Log, "%s: %v\n", what, err)
 		}
-		pause := time.NewTimer(p.cfg.TendInterval)
+		after := p.cfg.TendInterval
+		if err == nil {
+			after = min(after, shortPause)
+		}
+		pause := time.NewTimer(after)
 		select {
 		case <-ctx.Done():
 		case <-pause.C:
@@ -246,7 +266,7 @@ func (p *Plugin) sweep(ctx context.Context) error {
 	if p.cfg.Sharing != MPS || !p.settled() {
 		return nil
 	}
-	return p.daemons.sweep(ctx)
+	return p.daemons.sweep(ctx, "")
 }
 
 // Hold notes who uses what, and starts the daemon of a GPU that is shared by MPS.
@@ -256,8 +276,12 @@ func (p *Plugin) Hold(ctx context.Context, allocation, tenant string, shares []*
 	var devices []string
 	shared := ""
 	for _, s := range shares {
-		if _, err := p.find(s.DeviceId); err != nil {
+		of, err := p.find(s.DeviceId)
+		if err != nil {
 			return err // it was divided anew since the last look
+		}
+		if p.isReset(of.gpu.UUID) {
+			return status.Errorf(codes.Unavailable, "GPU %s is being reset", of.gpu.UUID)
 		}
 		devices = append(devices, s.DeviceId)
 		if uuid, ok := p.viaMPS(s); ok {
@@ -271,6 +295,7 @@ func (p *Plugin) Hold(ctx context.Context, allocation, tenant string, shares []*
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.noteModes(devices)
 	p.holders[allocation] = devices
 	return nil
 }

@@ -122,6 +122,7 @@ func (p *Plugin) findSquatters(ctx context.Context) error {
 	if err != nil {
 		return nil //nolint:nilerr // the inventory says it
 	}
+	p.noteIdle(measured)
 	found := make(map[string]int)
 	for _, m := range measured {
 		for _, u := range p.uses([]Measurement{m}) {

@@ -27,11 +27,11 @@ type counted struct {
 	share int64
 }
 
-// When the mix is taken anew: first after 500 arrivals, then it is looked at in doubling steps, which
+// When the mix is taken anew: first after 200 arrivals, then it is looked at in doubling steps, which
 // follow the sampling error of the counts, and later from time to time. Every taking values all states
 // again, so it must be worth it: 15 % of the mix has to have moved.
 const (
-	learnFirst = 500
+	learnFirst = 200
 	learnCount = 128 // arrivals between two counts: rare demand is what is scarce, and is seen late
 	learnEvery = 4096
 	learnFade  = 16384

@@ -13,10 +13,10 @@ import (
 	"caravan/scheduler/model"
 )
 
-// Jobs returns the jobs in the order in which they are served. The argument
-// is left as it is.
-func Jobs(jobs []*model.Job) []*model.Job {
-	out := slices.Clone(jobs)
+// Jobs writes the jobs over a list of no further use, in the order in which
+// they are served, and returns it.
+func Jobs(over, jobs []*model.Job) []*model.Job {
+	out := append(over[:0], jobs...)
 	slices.SortStableFunc(out, func(a, b *model.Job) int { return Of(a).compare(Of(b)) })
 	return out
 }

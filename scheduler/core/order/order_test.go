@@ -13,7 +13,7 @@ func TestPriorityThenSubmission(t *testing.T) {
 	}
 	given := []*model.Job{job(1, 0), job(2, 5), job(3, -1), job(4, 5), job(5, 0)}
 	var got []uint64
-	for _, j := range Jobs(given) {
+	for _, j := range Jobs(nil, given) {
 		got = append(got, j.Number)
 	}
 	if want := []uint64{2, 4, 1, 5, 3}; !slices.Equal(got, want) {

@@ -6,6 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"caravan/scheduler/core/block"
 	"caravan/scheduler/core/fleet"
 	"caravan/scheduler/core/request"
 	"caravan/scheduler/model"
@@ -60,7 +61,7 @@ func scan(p *Packer, f *fleet.Fleet, c *request.Class) (best int, ok bool) {
 func TestIndexAlwaysNamesTheNodeThatAScanWouldFind(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := drawFleet(t)
-		p := New(f)
+		p := New(f, new(block.Pool[model.DeviceShare]))
 		all := classes()
 		past := []fleet.Checkpoint{f.Checkpoint()}
 		t.Repeat(map[string]func(*rapid.T){
@@ -90,7 +91,7 @@ func TestIndexAlwaysNamesTheNodeThatAScanWouldFind(t *testing.T) {
 func TestRoomIsHowOftenTheClassCanBePlaced(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := drawFleet(t)
-		p := New(f)
+		p := New(f, new(block.Pool[model.DeviceShare]))
 		for range rapid.IntRange(0, 10).Draw(t, "in use") {
 			p.Place(p.Index(rapid.SampledFrom(classes()).Draw(t, "other"), nil))
 		}

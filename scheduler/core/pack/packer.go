@@ -3,6 +3,7 @@ package pack
 import (
 	"slices"
 
+	"caravan/scheduler/core/block"
 	"caravan/scheduler/core/fleet"
 	"caravan/scheduler/core/request"
 	"caravan/scheduler/model"
@@ -18,7 +19,7 @@ type Packer struct {
 	mark   []uint32
 	round  uint32
 	steps  int64
-	shares []model.DeviceShare
+	shares *block.Pool[model.DeviceShare]
 	// scratch of build
 	heap  []entry
 	match Match
@@ -30,9 +31,10 @@ type Spot struct {
 	Devices []model.DeviceShare
 }
 
-// New returns a packer of the fleet as it was loaded last.
-func New(f *fleet.Fleet) *Packer {
-	return &Packer{fleet: f, indices: make(map[int]*Index)}
+// New returns a packer of the fleet as it was loaded last, which cuts the device shares that it hands out
+// from a pool.
+func New(f *fleet.Fleet, shares *block.Pool[model.DeviceShare]) *Packer {
+	return &Packer{fleet: f, indices: make(map[int]*Index), shares: shares}
 }
 
 // Steps returns how many nodes were looked at.
@@ -178,19 +180,15 @@ func (p *Packer) Devices(x *Index, node int) []model.DeviceShare {
 	return p.share(n.Node)
 }
 
-// share writes the fitter's picks as device shares. They are cut from a common
-// block; blocks are never reused, so a plan may keep them.
+// share writes the fitter's picks as device shares.
 func (p *Packer) share(n *model.Node) []model.DeviceShare {
 	k := len(p.fitter.picks)
 	if k == 0 {
 		return nil
 	}
-	if cap(p.shares)-len(p.shares) < k {
-		p.shares = make([]model.DeviceShare, 0, max(k, 256))
-	}
-	at := len(p.shares)
+	shares := p.shares.Cut(k)
 	for _, d := range p.fitter.picks {
-		p.shares = append(p.shares, model.DeviceShare{Device: n.Devices[d.device].ID, Thousandths: d.thousandths, MemoryMiB: d.memoryMiB, Media: d.media})
+		shares = append(shares, model.DeviceShare{Device: n.Devices[d.device].ID, Thousandths: d.thousandths, MemoryMiB: d.memoryMiB, Media: d.media})
 	}
-	return p.shares[at:len(p.shares):len(p.shares)]
+	return shares
 }

@@ -50,14 +50,12 @@ func (p *Placer) Take(c *request.Class, f Found) pack.Spot {
 
 // Device returns the position on its node of the device that a fraction would take.
 func (p *Placer) Device(c *request.Class, f Found) int {
-	at := len(p.shares)
 	share := p.Devices(c, f)[0]
-	p.shares = p.shares[:min(at, len(p.shares))]
+	p.shares.Return(1)
 	return resource.DeviceIndex(p.fleet.At(f.Node).Node, share.Device)
 }
 
-// Devices returns the devices that the task would take. They are cut from a common block; blocks are
-// never reused, so a plan may keep them.
+// Devices returns the devices that the task would take, valid until the next cycle begins.
 func (p *Placer) Devices(c *request.Class, f Found) []model.DeviceShare {
 	switch {
 	case f.index != nil:
@@ -67,10 +65,7 @@ func (p *Placer) Devices(c *request.Class, f Found) []model.DeviceShare {
 	}
 	r, n, s := &c.Devices[0], p.fleet.At(f.Node), &p.sites[f.Node]
 	m, memoryMiB := &p.catalogue.offers[s.model], request.Memory(r, p.catalogue.devices[s.model])
-	if cap(p.shares)-len(p.shares) < int(r.Count) {
-		p.shares = make([]model.DeviceShare, 0, max(int(r.Count), shareBlock))
-	}
-	at, ids := len(p.shares), p.ids[p.firstID[f.Node]:]
+	shares, ids := p.shares.Cut(int(r.Count)), p.ids[p.firstID[f.Node]:]
 	linked := s.linked && !r.Fraction()
 	p.pool = p.pool[:0]
 	for d := range n.Free.Devices {
@@ -88,13 +83,10 @@ func (p *Placer) Devices(c *request.Class, f Found) []model.DeviceShare {
 	p.positions = p.positions[:0]
 	for _, d := range chosen {
 		p.positions = append(p.positions, int32(d)) //nolint:gosec // of at most 64 devices
-		p.shares = append(p.shares, model.DeviceShare{Device: ids[d], Thousandths: r.Thousandths, MemoryMiB: memoryMiB})
+		shares = append(shares, model.DeviceShare{Device: ids[d], Thousandths: r.Thousandths, MemoryMiB: memoryMiB})
 	}
-	return p.shares[at:len(p.shares):len(p.shares)]
+	return shares
 }
-
-// shareBlock is how many device shares are made at a time.
-const shareBlock = 1024
 
 // suits reports whether a device is one of those chosen: wholly free, or for a fraction with just as
 // much left as the one that was chosen.

@@ -3,6 +3,7 @@ package place
 import (
 	"slices"
 
+	"caravan/scheduler/core/block"
 	"caravan/scheduler/core/demand"
 	"caravan/scheduler/core/fleet"
 	"caravan/scheduler/core/pack"
@@ -36,7 +37,7 @@ type Placer struct {
 
 	odd             *pack.Packer
 	steps, maxSteps int64
-	shares          []model.DeviceShare
+	shares          block.Pool[model.DeviceShare]
 	// positions are those of the devices that Devices returned last.
 	positions []int32
 	// ids are the names of all nodes' devices, a node's from firstID on: so that handing out a device needs
@@ -77,13 +78,15 @@ func New(tuning potential.Config) (*Placer, error) {
 	return p, nil
 }
 
-// Begin begins a cycle; all that was placed before is forgotten.
+// Begin begins a cycle; all that was placed before is forgotten, and the device shares that were handed out
+// are written over.
 func (p *Placer) Begin(in Input) {
 	news := p.fleet.Load(in.Nodes)
 	p.seen = 0
 	p.cycle++
 	p.steps, p.maxSteps = 0, in.MaxSteps
-	p.odd = pack.New(&p.fleet)
+	p.shares.Reset()
+	p.odd = pack.New(&p.fleet, &p.shares)
 	if p.table.Len() > maxClasses {
 		p.table, p.known = request.NewTable(), nil
 		if p.states != nil {
