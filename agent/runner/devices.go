@@ -45,6 +45,12 @@ func (r *Runner) equip(ctx context.Context, a *allocation, d driver.Driver) (dri
 	r.keep(a, h)
 	spec.Devices = append(spec.Devices, grant.Nodes...)
 	spec.Env = overlay(spec.Env, grant.Env)
+	if d.Capabilities().Root {
+		c := *spec.Container
+		c.Mounts = append(slices.Clip(c.Mounts), grant.Mounts...)
+		spec.Container = &c
+		return spec, nil
+	}
 	for _, m := range grant.Mounts {
 		// A process without a file system of its own sees the host's.
 		if filepath.Clean(m.HostPath) != filepath.Clean(m.TaskPath) {

@@ -3,6 +3,7 @@ package shim
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"caravan/agent/driver"
@@ -39,6 +40,12 @@ func (s specFile) sandbox() sandbox.Config {
 		Keep:       []string{filepath.Join(s.Dir, WorkDir), tmp},
 		OwnDevices: s.DeviceWall,
 	}
+	if s.Root != nil {
+		cfg.OwnDevices, cfg.Root = true, s.root()
+		if s.WorkDir != "" {
+			cfg.Keep = append(cfg.Keep, s.WorkDir)
+		}
+	}
 	for _, d := range s.Devices {
 		if d.Path == "" || d.Major < 0 || d.Minor < 0 {
 			continue // a rule for the control group: it names no single device
@@ -48,6 +55,18 @@ func (s specFile) sandbox() sandbox.Config {
 		})
 	}
 	return cfg
+}
+
+// root is the task's own file system.
+func (s specFile) root() *sandbox.Root {
+	r := &sandbox.Root{At: filepath.Join(s.Dir, rootDir)}
+	for _, f := range s.Root.FileSystems {
+		r.Mounts = append(r.Mounts, sandbox.FileSystem{Type: f.Type, Source: f.Source, Options: f.Options})
+	}
+	for _, m := range s.Root.Mounts {
+		r.Binds = append(r.Binds, sandbox.Bind{From: filepath.Clean(m.HostPath), To: filepath.Clean(m.TaskPath), Write: slices.Contains(m.Options, "rw")})
+	}
+	return r
 }
 
 func (s specFile) uid() int {
