@@ -89,3 +89,10 @@ func TestLinksStandInTheOrderOfDevices(t *testing.T) {
 		t.Errorf("unknown links are %v", got)
 	}
 }
+
+// An allocation of an earlier agent that had no devices is not in this one's books.
+func TestWhatIsNotHeldIsChargedNothing(t *testing.T) {
+	if got := meter(t, map[string]int32{"a": 1000}).Usage("stranger"); got != nil {
+		t.Errorf("got %+v", got)
+	}
+}
