@@ -146,7 +146,7 @@ func (p *Plugin) Clean(ctx context.Context, device string) (*pluginv1.CleanRespo
 		for _, u := range p.uses([]Measurement{m}) {
 			switch {
 			case u.DeviceId != device:
-			case isServer(u.Command):
+			case p.serves(u):
 				used -= u.Values[memoryUsed] // it ends when the device is released
 			default:
 				left.Pids = append(left.Pids, u.Pid)
@@ -184,8 +184,15 @@ func (p *Plugin) idleMemory(of part) int64 {
 	return maxIdleMiB << 20
 }
 
-// noteIdle remembers the least memory that a device used while nobody did.
-func (p *Plugin) noteIdle(measured []Measurement) {
+// seeIdle remembers the least memory that a device used while nobody did.
+func (p *Plugin) seeIdle(ctx context.Context) error {
+	if !p.settled() {
+		return nil
+	}
+	measured, err := p.cfg.Library.Measure(ctx)
+	if err != nil {
+		return nil //nolint:nilerr // the inventory says it
+	}
 	busy := p.held()
 	for _, u := range p.uses(measured) {
 		busy[u.DeviceId] = true
@@ -199,6 +206,7 @@ func (p *Plugin) noteIdle(measured []Measurement) {
 			p.unused[m.UUID] = used
 		}
 	}
+	return nil
 }
 
 // noteModes remembers the modes of GPUs that an allocation is the first to hold. p.mu is held.
