@@ -2,8 +2,10 @@ package device
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -131,5 +133,24 @@ func TestAProcessIsChargedToTheTaskWhoseControlGroupItIsIn(t *testing.T) {
 	m.sampled(sampleOf(values(memoryValue, 1000), uses(10, 100, 200)), time.Unix(120, 0))
 	if squatters() != "" {
 		t.Errorf("squatters are %q, and they are gone", squatters())
+	}
+}
+
+func TestVideoEnginesOfAPartAreAccounted(t *testing.T) {
+	m := meter(t, nil)
+	part := []*pb.DeviceShare{{DeviceId: "d", Thousandths: 250, EncoderSessions: 3, EncodeMilli: 500}}
+	words := func(told ...*pluginv1.Limit) (all []string) {
+		for _, l := range m.limits(part, told) {
+			all = append(all, fmt.Sprintf("%s %s %v %s", l.Name, l.Value, l.Enforced, l.By))
+		}
+		return all
+	}
+	want := []string{"compute_thousandths 250 true mps", "encode_milli 500 false ", "encoder_sessions 3 false "}
+	if got := words(&pluginv1.Limit{DeviceId: "d", Resource: "compute", Enforced: true, By: "mps"}, &pluginv1.Limit{DeviceId: "d", Resource: "encoder"}); !slices.Equal(got, want) {
+		t.Errorf("limits %q, want %q", got, want)
+	}
+	part[0] = &pb.DeviceShare{DeviceId: "d", Thousandths: 1000, DecodeMilli: 1000}
+	if got := words(); !slices.Equal(got, []string{"compute_thousandths 1000 true hardware", "decode_milli 1000 true hardware"}) {
+		t.Errorf("limits of all of a device %q", got)
 	}
 }

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"caravan/plugins/device/internal/sysfs"
 	"caravan/plugins/sdk"
@@ -139,6 +137,7 @@ var (
 	_ sdk.Meter    = (*Plugin)(nil)
 	_ sdk.Waker    = (*Plugin)(nil)
 	_ sdk.Resetter = (*Plugin)(nil)
+	_ sdk.Reacher  = (*Plugin)(nil)
 	_ sdk.Cleaner  = (*Plugin)(nil)
 	_ sdk.Tenanted = (*Plugin)(nil)
 )
@@ -320,12 +319,8 @@ func (p *Plugin) Hold(ctx context.Context, allocation, tenant string, shares []*
 	var devices []string
 	var shared *client
 	for _, s := range shares {
-		of, err := p.find(s.DeviceId)
-		if err != nil {
+		if _, err := p.find(s.DeviceId); err != nil {
 			return err // it was divided anew since the last look
-		}
-		if p.isReset(of.gpu.UUID) {
-			return status.Errorf(codes.Unavailable, "GPU %s is being reset", of.gpu.UUID)
 		}
 		devices = append(devices, s.DeviceId)
 		if uuid, ok := p.viaMPS(s); ok {

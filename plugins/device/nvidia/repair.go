@@ -32,7 +32,22 @@ func (p *Plugin) Reset(ctx context.Context, device string) error {
 	return p.divideAgain(ctx, g)
 }
 
-// beginReset keeps an idle GPU, and all parts of it, from being handed out and divided.
+// Reaches returns the other instances of a device's GPU.
+func (p *Plugin) Reaches(device string) []string {
+	of, err := p.find(device)
+	if err != nil || of.instance == nil {
+		return nil
+	}
+	var others []string
+	for _, i := range of.gpu.MIG.Instances {
+		if id := deviceID(i.UUID); i.UUID != "" && id != device {
+			others = append(others, id)
+		}
+	}
+	return others
+}
+
+// beginReset keeps an idle GPU from being divided.
 func (p *Plugin) beginReset(ctx context.Context, device string) (GPU, error) {
 	p.dividing.Lock()
 	defer p.dividing.Unlock()
