@@ -104,7 +104,7 @@ func (c *cycle) record(w *work, o *option, unit order.Unit, spot pack.Spot) {
 	}
 	placements := &c.plan.Sets[*set-1].Placements
 	*placements = append(*placements, Placement{
-		Ordinal: unit.Ordinal, Node: c.placer.Fleet().At(spot.Node).Node.Name, Devices: spot.Devices, Chunk: unit.Chunk,
+		Ordinal: unit.Ordinal, Node: c.placer.Fleet().Name(spot.Node), Devices: spot.Devices, Chunk: unit.Chunk,
 	})
 	c.placed++
 	w.made++

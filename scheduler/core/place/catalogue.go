@@ -73,6 +73,8 @@ type site struct {
 	odd bool
 	// linked nodes say how close their devices are.
 	linked bool
+	// devices is how many it has, first the position of the first among those of all nodes.
+	devices, first int32
 }
 
 // catalogue numbers shapes and device models.
@@ -94,10 +96,11 @@ func newCatalogue(n names) *catalogue {
 // site returns what a node is. known is false when its devices are of a model that was not met before.
 func (k *catalogue) site(n *model.Node, usable bool) (s site, known bool) {
 	known = true
+	s.devices = int32(len(n.Devices)) //nolint:gosec // of one host
 	if len(n.Devices) > 0 {
 		var m int
 		if m, known = k.model(&n.Devices[0]); m >= potential.MaxModels || !k.uniform(n) {
-			return site{odd: true}, known
+			return site{odd: true, devices: s.devices}, known
 		}
 		s.model = uint8(m)
 	}
