@@ -51,8 +51,16 @@ type Waker interface {
 // Resetter is a plugin that can make its devices as good as new.
 type Resetter interface {
 	// Reset returns when the device has been reset. It is never called for a device that is in use
-	// or being programmed. It must end soon after ctx does.
+	// or being programmed. It must end soon after ctx does. An error with the gRPC code
+	// Unimplemented says that this device cannot be reset here, and none was tried.
 	Reset(ctx context.Context, device string) error
+}
+
+// Reacher is a plugin whose resets are wider than a device, such as those of a GPU that is divided.
+type Reacher interface {
+	// Reaches returns the other devices that a reset of this one resets too. None of them may be in
+	// use, and none is handed out meanwhile.
+	Reaches(device string) []string
 }
 
 // Cleaner is a plugin that can see what tasks leave on its devices.

@@ -297,10 +297,18 @@ func (s *Server) Program(req *pluginv1.ProgramRequest, out pluginv1.DeviceServic
 
 // Health looks at devices anew.
 func (s *Server) Health(ctx context.Context, req *pluginv1.HealthRequest) (*pluginv1.HealthResponse, error) {
+	s.mu.Lock()
+	before := s.latest
+	s.mu.Unlock()
 	now, err := s.inventory(ctx)
 	if err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	if !proto.Equal(before, s.latest) {
+		s.wake() // who follows the inventory need not wait for the next look
+	}
+	s.mu.Unlock()
 	all := make(map[string]*pluginv1.Health, len(now.Devices))
 	for _, d := range now.Devices {
 		all[d.Id] = d.GetHealth()

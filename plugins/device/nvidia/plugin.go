@@ -170,15 +170,23 @@ func (p *Plugin) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
+// shortPause keeps a task that ends again and again from becoming a flood.
+const shortPause = 100 * time.Millisecond
+
 // again calls f until ctx ends, with a pause after each failure.
 func (p *Plugin) again(ctx context.Context, what string, f func(context.Context) error) error {
 	said := ""
 	for ctx.Err() == nil {
-		if err := f(ctx); err != nil && err.Error() != said && ctx.Err() == nil {
+		err := f(ctx)
+		if err != nil && err.Error() != said && ctx.Err() == nil {
 			said = err.Error()
 			fmt.Fprintf(p.cfg.Log, "%s: %v\n", what, err)
 		}
-		pause := time.NewTimer(p.cfg.TendInterval)
+		after := p.cfg.TendInterval
+		if err == nil {
+			after = min(after, shortPause)
+		}
+		pause := time.NewTimer(after)
 		select {
 		case <-ctx.Done():
 		case <-pause.C:

@@ -29,8 +29,8 @@ var errNoEvents = errors.New("no GPU tells of events (the kernel's log and the s
 
 // Watch tells of events. It returns when the set of GPUs has changed, so that it is called again.
 func (l *Library) Watch(ctx context.Context, tell func(nvidia.Event)) error {
-	if !l.enter() {
-		return errApart
+	if err := poll(ctx, errApart.Error(), l.enter); err != nil {
+		return err
 	}
 	got, err := l.list(ctx)
 	if err == nil && !l.tellsEvents() {
@@ -92,6 +92,7 @@ func (l *Library) waitForEvents(ctx context.Context, set nvml.EventSet, got list
 	if registered == 0 {
 		return errNoEvents
 	}
+	tell(nvidia.Event{}) // what happened before is not told
 	for ctx.Err() == nil && !l.apart.Load() {
 		data, ret := set.Wait(waitMilli)
 		switch ret { //nolint:exhaustive // every other is an error
