@@ -65,7 +65,7 @@ func (n *names) covers(c *request.Class) bool {
 	return true
 }
 
-// site is what a node is, whatever it has left.
+// site is what a node is, as far as requests can tell.
 type site struct {
 	shape int32
 	model uint8
@@ -75,6 +75,8 @@ type site struct {
 	linked bool
 	// devices is how many it has, first the position of the first among those of all nodes.
 	devices, first int32
+	// host is what it has left, beside its identity so that both are fetched at once.
+	host host
 }
 
 // catalogue numbers shapes and device models.

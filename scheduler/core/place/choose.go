@@ -22,6 +22,7 @@ func (p *Placer) Best(c *request.Class) (f Found, ok bool) {
 	if p.meet(c) {
 		p.sync()
 		if choice, ok := p.states.Best(c.ID); ok {
+			p.look(choice)
 			return Found{Node: choice.Node, choice: choice}, true
 		}
 		if len(nodes) == 0 {
@@ -33,6 +34,29 @@ func (p *Placer) Best(c *request.Class) (f Found, ok bool) {
 	x := p.odd.Index(c, nodes)
 	node, ok := x.Best()
 	return Found{Node: node, index: x}, ok
+}
+
+// look fetches what is known of the nodes that the next tasks go to, if they are of an array that fills the
+// nodes of one state after the other.
+func (p *Placer) look(choice potential.Choice) {
+	const most = 16
+	state, alike := p.states.Alike(choice)
+	switch {
+	case state != p.run:
+		p.run, p.ahead = state, 0
+	case p.ahead > 0:
+		p.ahead--
+	default:
+		next := alike[:min(most, len(alike))]
+		p.looks += p.left.fetch(next, p.sites)
+		for _, node := range next {
+			p.looks += int64(len(p.fleet.Name(int(node))))
+			if s := &p.sites[node]; s.devices > 0 {
+				p.looks += int64(len(p.ids[s.first]))
+			}
+		}
+		p.ahead = len(next) / 2
+	}
 }
 
 // Take puts a task where Best has found room, nothing having changed since.
@@ -49,7 +73,7 @@ func (p *Placer) Take(c *request.Class, f Found) pack.Spot {
 		if len(spot.Devices) > 0 {
 			memoryMiB = spot.Devices[0].MemoryMiB
 		}
-		p.left.take(c, f.Node, &p.sites[f.Node], p.chosen, memoryMiB)
+		p.left.take(c, &p.sites[f.Node], p.chosen, memoryMiB)
 		p.states.Take(c.ID, f.choice)
 		p.seen = p.fleet.Changes()
 	}

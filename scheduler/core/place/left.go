@@ -7,10 +7,10 @@ import (
 	"caravan/scheduler/resource"
 )
 
-// left is what nodes have left, as the index of states was told it last: a copy of their books that is so
-// small that choosing devices and finding out what has changed costs few looks into memory.
+// left is what the devices of nodes have left, as the index of states was told it last: with site.host a
+// copy of the nodes' books that is so small that choosing devices and finding out what has changed costs few
+// looks into memory.
 type left struct {
-	hosts   []host
 	devices []device // a node's from its site's first on
 	scratch []potential.Left
 }
@@ -28,19 +28,15 @@ type device struct {
 	milli     int16 // at most potential.Whole
 }
 
-// reset forgets everything, of that many nodes and devices.
-func (l *left) reset(nodes, devices int) {
-	l.hosts, l.devices = make([]host, nodes), make([]device, devices)
-}
-
-// forget makes the index be told anew of a node.
-func (l *left) forget(i int) { l.hosts[i].known = false }
+// reset forgets everything, of that many devices.
+func (l *left) reset(devices int) { l.devices = make([]device, devices) }
 
 // fetch looks at what some nodes have left, as fleet.Fetch at their books.
 func (l *left) fetch(nodes []int32, sites []site) (seen int64) {
 	for _, i := range nodes {
-		seen += l.hosts[i].cpuMilli
-		if s := &sites[i]; s.devices > 0 {
+		s := &sites[i]
+		seen += s.host.cpuMilli
+		if s.devices > 0 {
 			seen += int64(l.devices[s.first].milli)
 		}
 	}
@@ -49,7 +45,7 @@ func (l *left) fetch(nodes []int32, sites []site) (seen int64) {
 
 // note takes over what the books of a node say, whose devices are of one of the models on offer, and reports
 // whether that is something new.
-func (l *left) note(n *fleet.Node, i int, s *site, offers []potential.Model) (changed bool) {
+func (l *left) note(n *fleet.Node, s *site, offers []potential.Model) (changed bool) {
 	h := host{known: true, off: !n.Usable || n.Free.Exclusive}
 	if !h.off {
 		h.cpuMilli, h.memoryMiB, h.diskMiB = n.Free.CPUMilli, n.Free.MemoryMiB, n.Free.DiskMiB
@@ -60,8 +56,8 @@ func (l *left) note(n *fleet.Node, i int, s *site, offers []potential.Model) (ch
 			}
 		}
 	}
-	if h != l.hosts[i] {
-		l.hosts[i], changed = h, true
+	if h != s.host {
+		s.host, changed = h, true
 	}
 	return changed
 }
@@ -70,8 +66,8 @@ func (l *left) note(n *fleet.Node, i int, s *site, offers []potential.Model) (ch
 func (l *left) of(s *site) []device { return l.devices[s.first : s.first+s.devices] }
 
 // state returns the state of a node.
-func (l *left) state(i int, s *site) potential.State {
-	h := &l.hosts[i]
+func (l *left) state(s *site) potential.State {
+	h := &s.host
 	l.scratch = l.scratch[:0]
 	if !h.off {
 		for _, d := range l.of(s) {
@@ -84,8 +80,8 @@ func (l *left) state(i int, s *site) potential.State {
 }
 
 // take books a task of a class, with the given memory of each of the devices at some positions on a node.
-func (l *left) take(c *request.Class, i int, s *site, positions []int, memoryMiB int64) {
-	h := &l.hosts[i]
+func (l *left) take(c *request.Class, s *site, positions []int, memoryMiB int64) {
+	h := &s.host
 	h.cpuMilli -= c.CPUMilli
 	h.memoryMiB -= c.MemoryMiB
 	h.diskMiB -= c.DiskMiB

@@ -29,9 +29,12 @@ type Placer struct {
 	sites     []site
 	left      left
 	looks     int64 // what Fetch returned
-	oddNodes  []int32
-	states    *potential.Index
-	mix       tuned
+	// run is the state that the last task went to, and ahead how many more of its nodes were fetched.
+	run      int32
+	ahead    int
+	oddNodes []int32
+	states   *potential.Index
+	mix      tuned
 	// seen counts the fleet's changes that the index has taken in.
 	seen              int
 	maxCPU, maxMemory int64
@@ -154,7 +157,6 @@ func (p *Placer) renew(nodes []int32) bool {
 			return false
 		}
 		p.sites[i] = s
-		p.left.forget(int(i))
 		for d := range n.Node.Devices {
 			p.ids[int(s.first)+d] = n.Node.Devices[d].ID
 		}
@@ -180,7 +182,7 @@ func (p *Placer) build(wanted names, mix demand.Mix) {
 			p.oddNodes = append(p.oddNodes, int32(i))
 		}
 	}
-	p.left.reset(len(p.sites), len(p.ids))
+	p.left.reset(len(p.ids))
 	p.maxCPU, p.maxMemory = p.fleet.MaxCPUMilli, p.fleet.MaxMemoryMiB
 	p.mix = p.resolve(mix)
 	p.states = potential.NewIndex(p.potentialOf(p.mix.values), potential.IndexConfig{
@@ -224,10 +226,10 @@ func (p *Placer) sync() {
 // set tells the index what a node has left.
 func (p *Placer) set(i int) {
 	s := &p.sites[i]
-	if s.odd || !p.left.note(p.fleet.At(i), i, s, p.catalogue.offers) {
+	if s.odd || !p.left.note(p.fleet.At(i), s, p.catalogue.offers) {
 		return
 	}
-	p.states.Set(i, p.left.state(i, s))
+	p.states.Set(i, p.left.state(s))
 }
 
 // Intern returns the class of a group's variant, the same for equal demands as long as the cycle lasts.

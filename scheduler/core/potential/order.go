@@ -94,6 +94,13 @@ func (c *cell) choice(node int32, at uint8) Choice {
 	return Choice{Node: int(node), Free: int64(c.state.Free[at]), MemoryMiB: int64(c.state.Memory[at]), at: at}
 }
 
+// Alike returns a number for the state that a choice was found in, and the nodes of that state: who comes
+// first, and the others in an order in which none comes long before its turn.
+func (x *Index) Alike(c Choice) (state int32, nodes []int32) {
+	state = x.cellOf[c.Node]
+	return state, x.cells[state].nodes
+}
+
 // Best returns the node where the class costs least; ok is false when it fits nowhere.
 func (x *Index) Best(class int) (_ Choice, ok bool) {
 	o := x.orders[class]
