@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,7 +13,7 @@ import (
 // isolate makes the task's sandbox, if it is to have one.
 func (s *shim) isolate() error {
 	if s.spec.Isolation == driver.IsolationHost || s.spec.Isolation == "" {
-		return nil
+		return s.spec.mountless()
 	}
 	cfg := s.spec.sandbox()
 	if s.group != nil {
@@ -39,6 +40,9 @@ func (s specFile) sandbox() sandbox.Config {
 		Keep:       []string{filepath.Join(s.Dir, WorkDir), tmp},
 		OwnDevices: s.DeviceWall,
 	}
+	for _, m := range s.Mounts {
+		cfg.Binds = append(cfg.Binds, sandbox.Bind{From: filepath.Clean(m.HostPath), To: filepath.Clean(m.TaskPath), ReadOnly: m.ReadOnly()})
+	}
 	for _, d := range s.Devices {
 		if d.Path == "" || d.Major < 0 || d.Minor < 0 {
 			continue // a rule for the control group: it names no single device
@@ -48,6 +52,17 @@ func (s specFile) sandbox() sandbox.Config {
 		})
 	}
 	return cfg
+}
+
+// mountless reports a mount that cannot be had without a sandbox: the task sees the host's files, and
+// where it sees them.
+func (s specFile) mountless() error {
+	for _, m := range s.Mounts {
+		if filepath.Clean(m.HostPath) != filepath.Clean(m.TaskPath) {
+			return fmt.Errorf("a device wants %s at %s, for which the task needs a sandbox (isolation standard or strict)", m.HostPath, m.TaskPath)
+		}
+	}
+	return nil
 }
 
 func (s specFile) uid() int {
