@@ -1,7 +1,6 @@
 package shim
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,7 +12,7 @@ import (
 // isolate makes the task's sandbox, if it is to have one.
 func (s *shim) isolate() error {
 	if s.spec.Isolation == driver.IsolationHost || s.spec.Isolation == "" {
-		return s.spec.mountless()
+		return nil
 	}
 	cfg := s.spec.sandbox()
 	if s.group != nil {
@@ -52,17 +51,6 @@ func (s specFile) sandbox() sandbox.Config {
 		})
 	}
 	return cfg
-}
-
-// mountless reports a mount that cannot be had without a sandbox: the task sees the host's files, and
-// where it sees them.
-func (s specFile) mountless() error {
-	for _, m := range s.Mounts {
-		if filepath.Clean(m.HostPath) != filepath.Clean(m.TaskPath) {
-			return fmt.Errorf("a device wants %s at %s, for which the task needs a sandbox (isolation standard or strict)", m.HostPath, m.TaskPath)
-		}
-	}
-	return nil
 }
 
 func (s specFile) uid() int {

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"caravan/plugins/device/internal/sysfstest"
+	"caravan/plugins/device/sysfstest"
 	"caravan/plugins/device/nvidia/fakenvml"
 	"caravan/plugins/sdk"
 	"caravan/plugins/sdk/client"
