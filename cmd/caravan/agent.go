@@ -184,5 +184,5 @@ func readPolicy(file string) (*health.Policy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("health policy: %w", err)
 	}
-	return health.Parse(raw)
+	return health.Parse(file, raw)
 }
