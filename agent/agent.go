@@ -9,12 +9,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"caravan/agent/cpus"
 	"caravan/agent/driver"
@@ -25,6 +27,7 @@ import (
 	"caravan/agent/link"
 	"caravan/agent/runner"
 	"caravan/agent/shim"
+	"caravan/agent/steps"
 	"caravan/agent/tasks"
 	"caravan/agent/workspace"
 	pb "caravan/api/caravanv1"
@@ -113,10 +116,15 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer term.Close()
+	doors, err := a.steps(listener)
+	if err != nil {
+		return err
+	}
+	defer doors.Shut()
 	run, err = a.newRunner(devices, book, processes, runner.Config{
 		Report: func(r *pb.AllocationReport) { session.Report(r) }, Ready: func() { close(adopted) },
 		LeaseHeld: func() bool { return session.LeaseHeld() }, LeaseWait: a.leaseLeft(),
-		Workspaces: workspaces,
+		Workspaces: workspaces, Steps: doors,
 	})
 	if err != nil {
 		return err
@@ -124,7 +132,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if session, err = a.newSession(servers, devices, run, term); err != nil {
 		return err
 	}
-	return a.serve(ctx, listener, devices, run, session, adopted)
+	return a.serve(ctx, listener, devices, run, doors, session, adopted)
 }
 
 // newRunner makes what runs the allocations; what ties it to the session is in cfg already.
@@ -137,9 +145,27 @@ func (a *Agent) newRunner(devices *devices, book *cpus.Book, processes *exec.Dri
 	cfg.Drivers = map[string]driver.Driver{exec.Name: processes, sim.Name: sim.New()}
 	cfg.Devices, cfg.CPUs, cfg.OpenDevices, cfg.Limits = devices, book, open, a.limits(processes)
 	cfg.OutputRoots, cfg.OutputsToDirOwner = a.cfg.OutputRoots, processes.OwnUsers()
+	if cfg.Program, err = os.Executable(); err != nil {
+		return nil, err
+	}
+	cfg.ServerList = strings.Join(a.cfg.Servers, ",")
 	cfg.Launches, cfg.Publications, cfg.Retention = a.cfg.Launches, a.cfg.Publications, a.cfg.Retention
 	cfg.Logger = a.cfg.Logger.Named("runner")
 	return runner.New(cfg)
+}
+
+// steps makes the host of the doors through which batch scripts start steps.
+func (a *Agent) steps(listener net.Listener) (*steps.Host, error) {
+	options := a.cfg.DialOptions
+	if len(options) == 0 {
+		options = []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
+	}
+	return steps.New(steps.Config{
+		Self: listener.Addr().String(), Logger: a.cfg.Logger.Named("steps"),
+		Dial: func(address string) (*grpc.ClientConn, error) {
+			return grpc.NewClient("passthrough:///"+address, options...)
+		},
+	})
 }
 
 // newSession makes the link to the servers.
@@ -162,8 +188,8 @@ func (a *Agent) newSession(servers *link.Servers, devices *devices, run *runner.
 }
 
 // serve runs the parts until ctx ends.
-func (a *Agent) serve(ctx context.Context, listener net.Listener, devices *devices, run *runner.Runner, session *link.Session, adopted <-chan struct{}) error {
-	service, err := tasks.New(tasks.Config{Source: source{run}, Programmer: programmer{devices.Manager}, Logger: a.cfg.Logger.Named("tasks")})
+func (a *Agent) serve(ctx context.Context, listener net.Listener, devices *devices, run *runner.Runner, doors *steps.Host, session *link.Session, adopted <-chan struct{}) error {
+	service, err := tasks.New(tasks.Config{Source: source{run}, Steps: doors, Programmer: programmer{devices.Manager}, Logger: a.cfg.Logger.Named("tasks")})
 	if err != nil {
 		return err
 	}

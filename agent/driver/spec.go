@@ -63,6 +63,11 @@ type AllocSpec struct {
 	// GraceMs is the time between StopSignal and SIGKILL; 0 means 10 s.
 	GraceMs int64 `json:"grace_ms,omitempty"`
 
+	// Files are where stdin comes from and where output is copied to; nil means nowhere.
+	Files *Files `json:"files,omitempty"`
+	// Warning is sent before the time limit ends the command; nil means none.
+	Warning *Warning `json:"warning,omitempty"`
+
 	// Verify judges the result after exit code 0; nil means exit code 0 is success.
 	Verify *Verify `json:"verify,omitempty"`
 	// Outputs must exist after exit code 0 and a passed Verify.
@@ -70,6 +75,23 @@ type AllocSpec struct {
 
 	// Sim is what a simulated node reports; ignored by drivers that run processes.
 	Sim *Sim `json:"sim,omitempty"`
+}
+
+// Files are files of the task's user, as the task sees them; relative ones begin at its work
+// directory. "" means none.
+type Files struct {
+	Stdin string `json:"stdin,omitempty"`
+	// Stdout takes a copy of stdout, and of stderr unless Stderr takes that.
+	Stdout string `json:"stdout,omitempty"`
+	Stderr string `json:"stderr,omitempty"`
+	// Append keeps what the files hold.
+	Append bool `json:"append,omitempty"`
+}
+
+// Warning is a signal to the command alone, so long before its time limit.
+type Warning struct {
+	Signal   int   `json:"signal"`
+	BeforeMs int64 `json:"before_ms"`
 }
 
 // DeviceNode is a device that a task may open.

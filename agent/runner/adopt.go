@@ -77,6 +77,7 @@ func (r *Runner) adoptOne(id string) error {
 	if r.cfg.CPUs != nil {
 		r.cfg.CPUs.Adopt(id, r.demandOf(a), readHandout(a.dir).Pin)
 	}
+	r.reopenSteps(a)
 	a.state.Phase = Launching
 	r.attach(a, task)
 	return nil

@@ -19,6 +19,9 @@ func (r *Runner) equip(ctx context.Context, a *allocation, d driver.Driver) (dri
 		return spec, nil
 	}
 	spec = joined(spec, a.assignment.Gang)
+	if a.assignment.Group.GetBatch() != nil && r.cfg.ServerList != "" {
+		spec.Env = overlay(spec.Env, map[string]string{"CARAVAN_SERVER": r.cfg.ServerList})
+	}
 	spec.Devices = slices.Clone(r.cfg.OpenDevices)
 	var h handout
 	if r.cfg.CPUs != nil && d.Capabilities().Limits {

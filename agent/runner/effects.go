@@ -98,6 +98,9 @@ func (r *Runner) begin(ctx context.Context, a *allocation) (driver.Task, error) 
 	if err := r.prepare(ctx, a, d); err != nil {
 		return nil, err
 	}
+	if err := r.equipBatch(a); err != nil {
+		return nil, err
+	}
 	if err := r.furnish(ctx, a, d); err != nil {
 		return nil, err
 	}
@@ -115,6 +118,7 @@ func (r *Runner) begin(ctx context.Context, a *allocation) (driver.Task, error) 
 	}
 	if err != nil {
 		r.release(a)
+		r.closeSteps(a)
 	}
 	return task, err
 }
@@ -187,6 +191,7 @@ func (r *Runner) awaitExit(ctx context.Context, a *allocation, task driver.Task)
 			exit, err = again.Wait(ctx)
 		}
 	}
+	r.closeSteps(a)
 	used := r.charge(a)
 	fault := r.finish(ctx, a, exit)
 	if ctx.Err() != nil {

@@ -79,6 +79,8 @@ func environment(a *pb.Assignment, home, dir string) []string {
 		env["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
 	}
 	maps.Copy(env, defaults)
+	_, batchDefaults := batchEnvironment(a, dir, "")
+	maps.Copy(env, batchDefaults)
 	for _, layer := range []map[string]string{a.Group.GetEnv(), a.Variant.GetEnv()} {
 		for k, v := range layer {
 			if !strings.HasPrefix(k, own) {
@@ -88,6 +90,8 @@ func environment(a *pb.Assignment, home, dir string) []string {
 	}
 	maps.Copy(env, described)
 	maps.Copy(env, fixed)
+	batched, _ := batchEnvironment(a, dir, env["PATH"])
+	maps.Copy(env, batched)
 	out := make([]string, 0, len(env))
 	for k, v := range env {
 		out = append(out, k+"="+v)

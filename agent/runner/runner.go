@@ -31,6 +31,12 @@ type Config struct {
 	Workspaces Workspaces
 	// Devices hands devices out; nil: allocations with devices start without being given any.
 	Devices Devices
+	// Steps opens the doors for steps of batch scripts; nil: such scripts fail to start.
+	Steps Steps
+	// Program is this program, which batch scripts call under Slurm's names. ServerList is what
+	// it then finds as CARAVAN_SERVER.
+	Program    string
+	ServerList string
 	// CPUs binds tasks to processors and memory nodes; nil: they run anywhere.
 	CPUs *cpus.Book
 	// OpenDevices may be opened by every task, beside its own and the standard ones.

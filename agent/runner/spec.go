@@ -48,6 +48,7 @@ func specOf(a *pb.Assignment, dir string) driver.AllocSpec {
 	if a.Variant.GetDriver() == model.DriverSim {
 		spec.Sim = &driver.Sim{DurationMs: a.Variant.SimDurationMs, ExitCode: int(a.Variant.SimExitCode)}
 	}
+	batch(a, &spec)
 	return spec
 }
 

@@ -27,6 +27,8 @@ type capture struct {
 	read   *os.File
 	// write is the task's end. It is kept open for the verify command.
 	write *os.File
+	// copy takes what is read too; nil for no copy. It is set before the task begins.
+	copy  *os.File
 	done  chan struct{}
 	bytes int64 // read so far; valid after done
 	// last is when something was read last, in nanoseconds since the Unix epoch.
@@ -80,9 +82,20 @@ func (c *capture) run() {
 		if _, werr := c.writer.Write(buf[:n]); werr != nil && c.err == nil {
 			c.err = werr
 		}
+		c.store(buf[:n])
 		if err != nil {
 			return
 		}
+	}
+}
+
+// store adds to the copy.
+func (c *capture) store(p []byte) {
+	if c.copy == nil || len(p) == 0 {
+		return
+	}
+	if _, err := c.copy.Write(p); err != nil && c.err == nil {
+		c.err = err
 	}
 }
 
@@ -91,5 +104,8 @@ func (c *capture) finish() (bytes int64, err error) {
 	closeErr := c.write.Close()
 	_ = c.read.SetReadDeadline(time.Now().Add(drainLimit))
 	<-c.done
+	if c.copy != nil {
+		closeErr = errors.Join(closeErr, c.copy.Close())
+	}
 	return c.bytes, errors.Join(c.err, closeErr, c.read.Close(), c.writer.Close())
 }

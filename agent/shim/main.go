@@ -38,6 +38,7 @@ type shim struct {
 	stdout  *capture
 	stderr  *capture
 	null    *os.File
+	stdin   *os.File // nil for null
 	log     hclog.Logger
 }
 
@@ -174,6 +175,7 @@ func (s *shim) runTask() driver.Exit {
 		return launchFailed(err)
 	}
 	s.enter(driver.PhaseRunning, p)
+	go s.warn(p)
 	go s.watchScratch()
 	go s.watchLease()
 	cause := s.supervise(p, s.limitEnding("the command"), time.Duration(s.spec.TimeLimitMs)*time.Millisecond)
@@ -200,8 +202,10 @@ func (s *shim) setUp() (err error) {
 	if s.stdout, err = newCapture(s.spec.Dir, logs.Stdout, s.spec.Logs); err != nil {
 		return err
 	}
-	s.stderr, err = newCapture(s.spec.Dir, logs.Stderr, s.spec.Logs)
-	return err
+	if s.stderr, err = newCapture(s.spec.Dir, logs.Stderr, s.spec.Logs); err != nil {
+		return err
+	}
+	return s.openFiles()
 }
 
 // launchFailed is the exit of a command that was never executed. Codes 126 and 127 say that
@@ -217,9 +221,13 @@ func launchFailed(err error) driver.Exit {
 
 // spawn starts a command the way the spec wants it.
 func (s *shim) spawn(argv []string) (*spawn.Process, error) {
+	stderr := s.stderr.write
+	if s.merged() {
+		stderr = s.stdout.write
+	}
 	c := spawn.Command{
 		Argv: argv, Env: s.spec.environment(), Dir: s.spec.workDir(),
-		Files: []*os.File{s.null, s.stdout.write, s.stderr.write},
+		Files: []*os.File{s.input(), s.stdout.write, stderr},
 		Umask: driver.DefaultUmask, OOMScoreAdj: s.spec.OOMScoreAdj, ReapOrphans: true,
 	}
 	if s.spec.Umask != nil {

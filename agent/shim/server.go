@@ -120,7 +120,7 @@ func (c *control) signal(sig syscall.Signal) response {
 	if c.proc == nil {
 		return response{NotRunning: true}
 	}
-	if err := c.proc.SignalGroup(sig); err != nil {
+	if err := c.proc.Signal(sig); err != nil {
 		return response{NotRunning: true, Error: err.Error()}
 	}
 	return response{OK: true}

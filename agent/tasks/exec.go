@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"sync"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
@@ -29,8 +30,8 @@ func (s *Server) ExecTask(stream grpc.BidiStreamingServer[pb.ExecRequest, pb.Exe
 		return err
 	}
 	start := first.GetStart()
-	if start == nil || (len(start.Command) == 0) == (start.Port == 0) {
-		return invalid("start", "the first message must name a command or a port", "send ExecStart with allocation_id, and command or port")
+	if start == nil || choices(start) != 1 {
+		return invalid("start", "the first message must name a command, a port or a signal", "send ExecStart with allocation_id, and one of command, port and signal")
 	}
 	a, err := s.find(start.AllocationId)
 	if err != nil {
@@ -42,8 +43,11 @@ func (s *Server) ExecTask(stream grpc.BidiStreamingServer[pb.ExecRequest, pb.Exe
 	if start.Port != 0 {
 		return s.forward(stream, start)
 	}
+	if start.Signal != 0 {
+		return s.signal(stream, start, a.Task)
+	}
 	session, err := a.Task.Exec(stream.Context(), driver.ExecRequest{
-		Argv: start.Command, Terminal: start.Tty, Size: terminalSize(start.Size),
+		Argv: start.Command, Terminal: start.Tty, Size: terminalSize(start.Size), Env: environment(start.Env), Dir: start.Workdir,
 	})
 	switch {
 	case errors.Is(err, driver.ErrNotRunning):
@@ -139,6 +143,8 @@ func (e *execution) input() {
 			if m.StdinClosed {
 				return
 			}
+		case *pb.ExecRequest_Signal:
+			_ = e.session.Signal(syscall.Signal(m.Signal)) // a command that has ended takes none
 		case *pb.ExecRequest_Resize:
 			_ = e.session.Resize(terminalSize(m.Resize)) // without a terminal there is none to change
 		}

@@ -42,6 +42,8 @@ type Config struct {
 	Source Source
 	// Programmer loads images; nil where there is nothing to program.
 	Programmer Programmer
+	// Steps are those of batch scripts; nil where none run.
+	Steps Steps
 	// Poll is the longest pause between a follower's two looks for new log bytes; 0 means the
 	// default of package logs.
 	Poll   time.Duration

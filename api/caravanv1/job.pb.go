@@ -89,6 +89,8 @@ const (
 	// Ended in whatever way.
 	DependencyCondition_DEPENDENCY_CONDITION_ENDED  DependencyCondition = 2
 	DependencyCondition_DEPENDENCY_CONDITION_FAILED DependencyCondition = 3
+	// Has begun to run, or ended without; between jobs alone.
+	DependencyCondition_DEPENDENCY_CONDITION_STARTED DependencyCondition = 4
 )
 
 // Enum value maps for DependencyCondition.
@@ -98,12 +100,14 @@ var (
 		1: "DEPENDENCY_CONDITION_SUCCEEDED",
 		2: "DEPENDENCY_CONDITION_ENDED",
 		3: "DEPENDENCY_CONDITION_FAILED",
+		4: "DEPENDENCY_CONDITION_STARTED",
 	}
 	DependencyCondition_value = map[string]int32{
 		"DEPENDENCY_CONDITION_UNSPECIFIED": 0,
 		"DEPENDENCY_CONDITION_SUCCEEDED":   1,
 		"DEPENDENCY_CONDITION_ENDED":       2,
 		"DEPENDENCY_CONDITION_FAILED":      3,
+		"DEPENDENCY_CONDITION_STARTED":     4,
 	}
 )
 
@@ -514,7 +518,11 @@ type JobSpec struct {
 	// Jobs that must end before any task of this one starts.
 	After []*JobDependency `protobuf:"bytes,6,rep,name=after,proto3" json:"after,omitempty"`
 	// Wait until every earlier job of the same name and owner has ended.
-	Singleton     bool `protobuf:"varint,7,opt,name=singleton,proto3" json:"singleton,omitempty"`
+	Singleton bool `protobuf:"varint,7,opt,name=singleton,proto3" json:"singleton,omitempty"`
+	// Nothing starts before that time; 0 means no bound.
+	BeginMs int64 `protobuf:"varint,8,opt,name=begin_ms,json=beginMs,proto3" json:"begin_ms,omitempty"`
+	// All tasks are paused from the beginning.
+	Held          bool `protobuf:"varint,9,opt,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -601,6 +609,20 @@ func (x *JobSpec) GetAfter() []*JobDependency {
 func (x *JobSpec) GetSingleton() bool {
 	if x != nil {
 		return x.Singleton
+	}
+	return false
+}
+
+func (x *JobSpec) GetBeginMs() int64 {
+	if x != nil {
+		return x.BeginMs
+	}
+	return 0
+}
+
+func (x *JobSpec) GetHeld() bool {
+	if x != nil {
+		return x.Held
 	}
 	return false
 }
@@ -737,7 +759,9 @@ type TaskGroup struct {
 	// Memory is learned, up to so much; 0 means that it stays as it was asked for.
 	MaxMemoryMib int64 `protobuf:"varint,58,opt,name=max_memory_mib,json=maxMemoryMib,proto3" json:"max_memory_mib,omitempty"`
 	// What one allocation holds of the operator's limits, by name.
-	Limits        map[string]int64 `protobuf:"bytes,59,rep,name=limits,proto3" json:"limits,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	Limits map[string]int64 `protobuf:"bytes,59,rep,name=limits,proto3" json:"limits,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// A script that holds its allocation and starts steps in it, as Slurm runs one.
+	Batch         *Batch `protobuf:"bytes,60,opt,name=batch,proto3" json:"batch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1003,6 +1027,155 @@ func (x *TaskGroup) GetLimits() map[string]int64 {
 	return nil
 }
 
+func (x *TaskGroup) GetBatch() *Batch {
+	if x != nil {
+		return x.Batch
+	}
+	return nil
+}
+
+// Batch is a script that runs once, on the first node of its group, and starts
+// steps on all of them. Of a gang the group succeeds when the script does.
+type Batch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its text, with an interpreter in the first line; at most 256 KiB.
+	Script    string   `protobuf:"bytes,1,opt,name=script,proto3" json:"script,omitempty"`
+	Arguments []string `protobuf:"bytes,2,rep,name=arguments,proto3" json:"arguments,omitempty"`
+	// The job's name as its user wrote it, at most 256 bytes.
+	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// Ranks that a step has unless it asks for fewer, and how many on one node;
+	// 0 means one a node, and as many as it takes.
+	Tasks        int32 `protobuf:"varint,4,opt,name=tasks,proto3" json:"tasks,omitempty"`
+	TasksPerNode int32 `protobuf:"varint,5,opt,name=tasks_per_node,json=tasksPerNode,proto3" json:"tasks_per_node,omitempty"`
+	// Where stdin comes from, and where the agent copies what the script writes: patterns as
+	// sbatch's; relative to the working directory. No error means that both go to output.
+	Input  string `protobuf:"bytes,6,opt,name=input,proto3" json:"input,omitempty"`
+	Output string `protobuf:"bytes,7,opt,name=output,proto3" json:"output,omitempty"`
+	Error  string `protobuf:"bytes,8,opt,name=error,proto3" json:"error,omitempty"`
+	// Keep what the files hold already.
+	Append bool `protobuf:"varint,9,opt,name=append,proto3" json:"append,omitempty"`
+	// Signal sent so long before the time limit, to the script or to its steps.
+	Signal         int32 `protobuf:"varint,10,opt,name=signal,proto3" json:"signal,omitempty"`
+	SignalBeforeMs int64 `protobuf:"varint,11,opt,name=signal_before_ms,json=signalBeforeMs,proto3" json:"signal_before_ms,omitempty"`
+	SignalSteps    bool  `protobuf:"varint,12,opt,name=signal_steps,json=signalSteps,proto3" json:"signal_steps,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Batch) Reset() {
+	*x = Batch{}
+	mi := &file_caravan_v1_job_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Batch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Batch) ProtoMessage() {}
+
+func (x *Batch) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_job_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Batch.ProtoReflect.Descriptor instead.
+func (*Batch) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Batch) GetScript() string {
+	if x != nil {
+		return x.Script
+	}
+	return ""
+}
+
+func (x *Batch) GetArguments() []string {
+	if x != nil {
+		return x.Arguments
+	}
+	return nil
+}
+
+func (x *Batch) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Batch) GetTasks() int32 {
+	if x != nil {
+		return x.Tasks
+	}
+	return 0
+}
+
+func (x *Batch) GetTasksPerNode() int32 {
+	if x != nil {
+		return x.TasksPerNode
+	}
+	return 0
+}
+
+func (x *Batch) GetInput() string {
+	if x != nil {
+		return x.Input
+	}
+	return ""
+}
+
+func (x *Batch) GetOutput() string {
+	if x != nil {
+		return x.Output
+	}
+	return ""
+}
+
+func (x *Batch) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *Batch) GetAppend() bool {
+	if x != nil {
+		return x.Append
+	}
+	return false
+}
+
+func (x *Batch) GetSignal() int32 {
+	if x != nil {
+		return x.Signal
+	}
+	return 0
+}
+
+func (x *Batch) GetSignalBeforeMs() int64 {
+	if x != nil {
+		return x.SignalBeforeMs
+	}
+	return 0
+}
+
+func (x *Batch) GetSignalSteps() bool {
+	if x != nil {
+		return x.SignalSteps
+	}
+	return false
+}
+
 // Spread bounds how unevenly a group's running tasks lie over domains.
 type Spread struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1015,7 +1188,7 @@ type Spread struct {
 
 func (x *Spread) Reset() {
 	*x = Spread{}
-	mi := &file_caravan_v1_job_proto_msgTypes[3]
+	mi := &file_caravan_v1_job_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1027,7 +1200,7 @@ func (x *Spread) String() string {
 func (*Spread) ProtoMessage() {}
 
 func (x *Spread) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[3]
+	mi := &file_caravan_v1_job_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1040,7 +1213,7 @@ func (x *Spread) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Spread.ProtoReflect.Descriptor instead.
 func (*Spread) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{3}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Spread) GetOver() Domain {
@@ -1076,7 +1249,7 @@ type Apart struct {
 
 func (x *Apart) Reset() {
 	*x = Apart{}
-	mi := &file_caravan_v1_job_proto_msgTypes[4]
+	mi := &file_caravan_v1_job_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1088,7 +1261,7 @@ func (x *Apart) String() string {
 func (*Apart) ProtoMessage() {}
 
 func (x *Apart) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[4]
+	mi := &file_caravan_v1_job_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1101,7 +1274,7 @@ func (x *Apart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Apart.ProtoReflect.Descriptor instead.
 func (*Apart) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{4}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Apart) GetJob() string {
@@ -1153,7 +1326,7 @@ type Axis struct {
 
 func (x *Axis) Reset() {
 	*x = Axis{}
-	mi := &file_caravan_v1_job_proto_msgTypes[5]
+	mi := &file_caravan_v1_job_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1165,7 +1338,7 @@ func (x *Axis) String() string {
 func (*Axis) ProtoMessage() {}
 
 func (x *Axis) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[5]
+	mi := &file_caravan_v1_job_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1178,7 +1351,7 @@ func (x *Axis) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Axis.ProtoReflect.Descriptor instead.
 func (*Axis) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{5}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Axis) GetName() string {
@@ -1215,7 +1388,7 @@ type IndexRange struct {
 
 func (x *IndexRange) Reset() {
 	*x = IndexRange{}
-	mi := &file_caravan_v1_job_proto_msgTypes[6]
+	mi := &file_caravan_v1_job_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1227,7 +1400,7 @@ func (x *IndexRange) String() string {
 func (*IndexRange) ProtoMessage() {}
 
 func (x *IndexRange) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[6]
+	mi := &file_caravan_v1_job_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1240,7 +1413,7 @@ func (x *IndexRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IndexRange.ProtoReflect.Descriptor instead.
 func (*IndexRange) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{6}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *IndexRange) GetFirst() int64 {
@@ -1277,7 +1450,7 @@ type Dependency struct {
 
 func (x *Dependency) Reset() {
 	*x = Dependency{}
-	mi := &file_caravan_v1_job_proto_msgTypes[7]
+	mi := &file_caravan_v1_job_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1289,7 +1462,7 @@ func (x *Dependency) String() string {
 func (*Dependency) ProtoMessage() {}
 
 func (x *Dependency) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[7]
+	mi := &file_caravan_v1_job_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1302,7 +1475,7 @@ func (x *Dependency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dependency.ProtoReflect.Descriptor instead.
 func (*Dependency) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{7}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Dependency) GetGroup() string {
@@ -1338,7 +1511,7 @@ type JobDependency struct {
 
 func (x *JobDependency) Reset() {
 	*x = JobDependency{}
-	mi := &file_caravan_v1_job_proto_msgTypes[8]
+	mi := &file_caravan_v1_job_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1350,7 +1523,7 @@ func (x *JobDependency) String() string {
 func (*JobDependency) ProtoMessage() {}
 
 func (x *JobDependency) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[8]
+	mi := &file_caravan_v1_job_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1363,7 +1536,7 @@ func (x *JobDependency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobDependency.ProtoReflect.Descriptor instead.
 func (*JobDependency) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{8}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *JobDependency) GetJob() string {
@@ -1393,7 +1566,7 @@ type ExitCodes struct {
 
 func (x *ExitCodes) Reset() {
 	*x = ExitCodes{}
-	mi := &file_caravan_v1_job_proto_msgTypes[9]
+	mi := &file_caravan_v1_job_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1405,7 +1578,7 @@ func (x *ExitCodes) String() string {
 func (*ExitCodes) ProtoMessage() {}
 
 func (x *ExitCodes) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[9]
+	mi := &file_caravan_v1_job_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1418,7 +1591,7 @@ func (x *ExitCodes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExitCodes.ProtoReflect.Descriptor instead.
 func (*ExitCodes) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{9}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ExitCodes) GetRequeue() []int32 {
@@ -1457,7 +1630,7 @@ type Variant struct {
 
 func (x *Variant) Reset() {
 	*x = Variant{}
-	mi := &file_caravan_v1_job_proto_msgTypes[10]
+	mi := &file_caravan_v1_job_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1469,7 +1642,7 @@ func (x *Variant) String() string {
 func (*Variant) ProtoMessage() {}
 
 func (x *Variant) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[10]
+	mi := &file_caravan_v1_job_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1482,7 +1655,7 @@ func (x *Variant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Variant.ProtoReflect.Descriptor instead.
 func (*Variant) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{10}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Variant) GetName() string {
@@ -1568,7 +1741,7 @@ type Resources struct {
 
 func (x *Resources) Reset() {
 	*x = Resources{}
-	mi := &file_caravan_v1_job_proto_msgTypes[11]
+	mi := &file_caravan_v1_job_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1580,7 +1753,7 @@ func (x *Resources) String() string {
 func (*Resources) ProtoMessage() {}
 
 func (x *Resources) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[11]
+	mi := &file_caravan_v1_job_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1593,7 +1766,7 @@ func (x *Resources) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resources.ProtoReflect.Descriptor instead.
 func (*Resources) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{11}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Resources) GetCpuMilli() int64 {
@@ -1650,7 +1823,7 @@ type DeviceRequest struct {
 
 func (x *DeviceRequest) Reset() {
 	*x = DeviceRequest{}
-	mi := &file_caravan_v1_job_proto_msgTypes[12]
+	mi := &file_caravan_v1_job_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1662,7 +1835,7 @@ func (x *DeviceRequest) String() string {
 func (*DeviceRequest) ProtoMessage() {}
 
 func (x *DeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[12]
+	mi := &file_caravan_v1_job_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1675,7 +1848,7 @@ func (x *DeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceRequest.ProtoReflect.Descriptor instead.
 func (*DeviceRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{12}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DeviceRequest) GetKind() string {
@@ -1754,7 +1927,7 @@ type Constraint struct {
 
 func (x *Constraint) Reset() {
 	*x = Constraint{}
-	mi := &file_caravan_v1_job_proto_msgTypes[13]
+	mi := &file_caravan_v1_job_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1766,7 +1939,7 @@ func (x *Constraint) String() string {
 func (*Constraint) ProtoMessage() {}
 
 func (x *Constraint) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[13]
+	mi := &file_caravan_v1_job_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1779,7 +1952,7 @@ func (x *Constraint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Constraint.ProtoReflect.Descriptor instead.
 func (*Constraint) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{13}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Constraint) GetAttribute() string {
@@ -1817,7 +1990,7 @@ type AttributeValue struct {
 
 func (x *AttributeValue) Reset() {
 	*x = AttributeValue{}
-	mi := &file_caravan_v1_job_proto_msgTypes[14]
+	mi := &file_caravan_v1_job_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1829,7 +2002,7 @@ func (x *AttributeValue) String() string {
 func (*AttributeValue) ProtoMessage() {}
 
 func (x *AttributeValue) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[14]
+	mi := &file_caravan_v1_job_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1842,7 +2015,7 @@ func (x *AttributeValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttributeValue.ProtoReflect.Descriptor instead.
 func (*AttributeValue) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{14}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AttributeValue) GetValue() isAttributeValue_Value {
@@ -1898,7 +2071,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_caravan_v1_job_proto_msgTypes[15]
+	mi := &file_caravan_v1_job_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1910,7 +2083,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[15]
+	mi := &file_caravan_v1_job_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1923,7 +2096,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{15}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Output) GetPath() string {
@@ -1951,7 +2124,7 @@ type AxisCondition struct {
 
 func (x *AxisCondition) Reset() {
 	*x = AxisCondition{}
-	mi := &file_caravan_v1_job_proto_msgTypes[16]
+	mi := &file_caravan_v1_job_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1963,7 +2136,7 @@ func (x *AxisCondition) String() string {
 func (*AxisCondition) ProtoMessage() {}
 
 func (x *AxisCondition) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[16]
+	mi := &file_caravan_v1_job_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1976,7 +2149,7 @@ func (x *AxisCondition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AxisCondition.ProtoReflect.Descriptor instead.
 func (*AxisCondition) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{16}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AxisCondition) GetAxis() string {
@@ -2020,7 +2193,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_caravan_v1_job_proto_msgTypes[17]
+	mi := &file_caravan_v1_job_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2032,7 +2205,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[17]
+	mi := &file_caravan_v1_job_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2045,7 +2218,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{17}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Job) GetId() string {
@@ -2168,7 +2341,7 @@ type GroupStatus struct {
 
 func (x *GroupStatus) Reset() {
 	*x = GroupStatus{}
-	mi := &file_caravan_v1_job_proto_msgTypes[18]
+	mi := &file_caravan_v1_job_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2180,7 +2353,7 @@ func (x *GroupStatus) String() string {
 func (*GroupStatus) ProtoMessage() {}
 
 func (x *GroupStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[18]
+	mi := &file_caravan_v1_job_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2193,7 +2366,7 @@ func (x *GroupStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupStatus.ProtoReflect.Descriptor instead.
 func (*GroupStatus) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{18}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GroupStatus) GetName() string {
@@ -2313,7 +2486,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_caravan_v1_job_proto_msgTypes[19]
+	mi := &file_caravan_v1_job_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2325,7 +2498,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[19]
+	mi := &file_caravan_v1_job_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2338,7 +2511,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{19}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Task) GetJobId() string {
@@ -2426,7 +2599,7 @@ type Allocation struct {
 
 func (x *Allocation) Reset() {
 	*x = Allocation{}
-	mi := &file_caravan_v1_job_proto_msgTypes[20]
+	mi := &file_caravan_v1_job_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2438,7 +2611,7 @@ func (x *Allocation) String() string {
 func (*Allocation) ProtoMessage() {}
 
 func (x *Allocation) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[20]
+	mi := &file_caravan_v1_job_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2451,7 +2624,7 @@ func (x *Allocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Allocation.ProtoReflect.Descriptor instead.
 func (*Allocation) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{20}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Allocation) GetId() string {
@@ -2630,7 +2803,7 @@ type DeviceShare struct {
 
 func (x *DeviceShare) Reset() {
 	*x = DeviceShare{}
-	mi := &file_caravan_v1_job_proto_msgTypes[21]
+	mi := &file_caravan_v1_job_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2642,7 +2815,7 @@ func (x *DeviceShare) String() string {
 func (*DeviceShare) ProtoMessage() {}
 
 func (x *DeviceShare) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[21]
+	mi := &file_caravan_v1_job_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2655,7 +2828,7 @@ func (x *DeviceShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceShare.ProtoReflect.Descriptor instead.
 func (*DeviceShare) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{21}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DeviceShare) GetDeviceId() string {
@@ -2717,7 +2890,7 @@ type Exit struct {
 
 func (x *Exit) Reset() {
 	*x = Exit{}
-	mi := &file_caravan_v1_job_proto_msgTypes[22]
+	mi := &file_caravan_v1_job_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2729,7 +2902,7 @@ func (x *Exit) String() string {
 func (*Exit) ProtoMessage() {}
 
 func (x *Exit) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[22]
+	mi := &file_caravan_v1_job_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2742,7 +2915,7 @@ func (x *Exit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exit.ProtoReflect.Descriptor instead.
 func (*Exit) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{22}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Exit) GetCode() int32 {
@@ -2790,7 +2963,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_caravan_v1_job_proto_msgTypes[23]
+	mi := &file_caravan_v1_job_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2802,7 +2975,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[23]
+	mi := &file_caravan_v1_job_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2815,7 +2988,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{23}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Usage) GetCpuMs() int64 {
@@ -2868,7 +3041,7 @@ type TaskUsage struct {
 
 func (x *TaskUsage) Reset() {
 	*x = TaskUsage{}
-	mi := &file_caravan_v1_job_proto_msgTypes[24]
+	mi := &file_caravan_v1_job_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2880,7 +3053,7 @@ func (x *TaskUsage) String() string {
 func (*TaskUsage) ProtoMessage() {}
 
 func (x *TaskUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[24]
+	mi := &file_caravan_v1_job_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2893,7 +3066,7 @@ func (x *TaskUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskUsage.ProtoReflect.Descriptor instead.
 func (*TaskUsage) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{24}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TaskUsage) GetAllocationId() string {
@@ -2941,7 +3114,7 @@ type UsageLimit struct {
 
 func (x *UsageLimit) Reset() {
 	*x = UsageLimit{}
-	mi := &file_caravan_v1_job_proto_msgTypes[25]
+	mi := &file_caravan_v1_job_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2953,7 +3126,7 @@ func (x *UsageLimit) String() string {
 func (*UsageLimit) ProtoMessage() {}
 
 func (x *UsageLimit) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[25]
+	mi := &file_caravan_v1_job_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2966,7 +3139,7 @@ func (x *UsageLimit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UsageLimit.ProtoReflect.Descriptor instead.
 func (*UsageLimit) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{25}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *UsageLimit) GetName() string {
@@ -3021,7 +3194,7 @@ type DeviceUsage struct {
 
 func (x *DeviceUsage) Reset() {
 	*x = DeviceUsage{}
-	mi := &file_caravan_v1_job_proto_msgTypes[26]
+	mi := &file_caravan_v1_job_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3033,7 +3206,7 @@ func (x *DeviceUsage) String() string {
 func (*DeviceUsage) ProtoMessage() {}
 
 func (x *DeviceUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[26]
+	mi := &file_caravan_v1_job_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3046,7 +3219,7 @@ func (x *DeviceUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceUsage.ProtoReflect.Descriptor instead.
 func (*DeviceUsage) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{26}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DeviceUsage) GetDeviceId() string {
@@ -3096,7 +3269,7 @@ var File_caravan_v1_job_proto protoreflect.FileDescriptor
 const file_caravan_v1_job_proto_rawDesc = "" +
 	"\n" +
 	"\x14caravan/v1/job.proto\x12\n" +
-	"caravan.v1\"\xf6\x02\n" +
+	"caravan.v1\"\xa5\x03\n" +
 	"\aJobSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x1a\n" +
@@ -3105,15 +3278,16 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x06labels\x18\x05 \x03(\v2\x1f.caravan.v1.JobSpec.LabelsEntryR\x06labels\x123\n" +
 	"\tworkspace\x18\x14 \x01(\v2\x15.caravan.v1.WorkspaceR\tworkspace\x12/\n" +
 	"\x05after\x18\x06 \x03(\v2\x19.caravan.v1.JobDependencyR\x05after\x12\x1c\n" +
-	"\tsingleton\x18\a \x01(\bR\tsingleton\x1a9\n" +
+	"\tsingleton\x18\a \x01(\bR\tsingleton\x12\x19\n" +
+	"\bbegin_ms\x18\b \x01(\x03R\abeginMs\x12\x12\n" +
+	"\x04held\x18\t \x01(\bR\x04held\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"M\n" +
 	"\tWorkspace\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x03R\x05bytes\x12\x12\n" +
-	"\x04path\x18\x03 \x01(\tR\x04path\"\xe2\n" +
-	"\n" +
+	"\x04path\x18\x03 \x01(\tR\x04path\"\x8b\v\n" +
 	"\tTaskGroup\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x120\n" +
 	"\aindices\x18\x02 \x03(\v2\x16.caravan.v1.IndexRangeR\aindices\x12\x14\n" +
@@ -3155,13 +3329,28 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x14no_output_timeout_ms\x188 \x01(\x03R\x11noOutputTimeoutMs\x12$\n" +
 	"\x0emin_runtime_ms\x189 \x01(\x03R\fminRuntimeMs\x12$\n" +
 	"\x0emax_memory_mib\x18: \x01(\x03R\fmaxMemoryMib\x129\n" +
-	"\x06limits\x18; \x03(\v2!.caravan.v1.TaskGroup.LimitsEntryR\x06limits\x1a6\n" +
+	"\x06limits\x18; \x03(\v2!.caravan.v1.TaskGroup.LimitsEntryR\x06limits\x12'\n" +
+	"\x05batch\x18< \x01(\v2\x11.caravan.v1.BatchR\x05batch\x1a6\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a9\n" +
 	"\vLimitsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"K\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xce\x02\n" +
+	"\x05Batch\x12\x16\n" +
+	"\x06script\x18\x01 \x01(\tR\x06script\x12\x1c\n" +
+	"\targuments\x18\x02 \x03(\tR\targuments\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x14\n" +
+	"\x05tasks\x18\x04 \x01(\x05R\x05tasks\x12$\n" +
+	"\x0etasks_per_node\x18\x05 \x01(\x05R\ftasksPerNode\x12\x14\n" +
+	"\x05input\x18\x06 \x01(\tR\x05input\x12\x16\n" +
+	"\x06output\x18\a \x01(\tR\x06output\x12\x14\n" +
+	"\x05error\x18\b \x01(\tR\x05error\x12\x16\n" +
+	"\x06append\x18\t \x01(\bR\x06append\x12\x16\n" +
+	"\x06signal\x18\n" +
+	" \x01(\x05R\x06signal\x12(\n" +
+	"\x10signal_before_ms\x18\v \x01(\x03R\x0esignalBeforeMs\x12!\n" +
+	"\fsignal_steps\x18\f \x01(\bR\vsignalSteps\"K\n" +
 	"\x06Spread\x12&\n" +
 	"\x04over\x18\x01 \x01(\x0e2\x12.caravan.v1.DomainR\x04over\x12\x19\n" +
 	"\bmax_skew\x18\x02 \x01(\x05R\amaxSkew\"\x8c\x01\n" +
@@ -3354,12 +3543,13 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\x12DOMAIN_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vDOMAIN_NODE\x10\x01\x12\x0f\n" +
 	"\vDOMAIN_RACK\x10\x02\x12\x0f\n" +
-	"\vDOMAIN_ZONE\x10\x03*\xa0\x01\n" +
+	"\vDOMAIN_ZONE\x10\x03*\xc2\x01\n" +
 	"\x13DependencyCondition\x12$\n" +
 	" DEPENDENCY_CONDITION_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eDEPENDENCY_CONDITION_SUCCEEDED\x10\x01\x12\x1e\n" +
 	"\x1aDEPENDENCY_CONDITION_ENDED\x10\x02\x12\x1f\n" +
-	"\x1bDEPENDENCY_CONDITION_FAILED\x10\x03*\x94\x01\n" +
+	"\x1bDEPENDENCY_CONDITION_FAILED\x10\x03\x12 \n" +
+	"\x1cDEPENDENCY_CONDITION_STARTED\x10\x04*\x94\x01\n" +
 	"\tTaskOrder\x12\x1a\n" +
 	"\x16TASK_ORDER_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12TASK_ORDER_FORWARD\x10\x01\x12\x16\n" +
@@ -3417,7 +3607,7 @@ func file_caravan_v1_job_proto_rawDescGZIP() []byte {
 }
 
 var file_caravan_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_caravan_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_caravan_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_caravan_v1_job_proto_goTypes = []any{
 	(Domain)(0),              // 0: caravan.v1.Domain
 	(DependencyCondition)(0), // 1: caravan.v1.DependencyCondition
@@ -3430,84 +3620,86 @@ var file_caravan_v1_job_proto_goTypes = []any{
 	(*JobSpec)(nil),          // 8: caravan.v1.JobSpec
 	(*Workspace)(nil),        // 9: caravan.v1.Workspace
 	(*TaskGroup)(nil),        // 10: caravan.v1.TaskGroup
-	(*Spread)(nil),           // 11: caravan.v1.Spread
-	(*Apart)(nil),            // 12: caravan.v1.Apart
-	(*Axis)(nil),             // 13: caravan.v1.Axis
-	(*IndexRange)(nil),       // 14: caravan.v1.IndexRange
-	(*Dependency)(nil),       // 15: caravan.v1.Dependency
-	(*JobDependency)(nil),    // 16: caravan.v1.JobDependency
-	(*ExitCodes)(nil),        // 17: caravan.v1.ExitCodes
-	(*Variant)(nil),          // 18: caravan.v1.Variant
-	(*Resources)(nil),        // 19: caravan.v1.Resources
-	(*DeviceRequest)(nil),    // 20: caravan.v1.DeviceRequest
-	(*Constraint)(nil),       // 21: caravan.v1.Constraint
-	(*AttributeValue)(nil),   // 22: caravan.v1.AttributeValue
-	(*Output)(nil),           // 23: caravan.v1.Output
-	(*AxisCondition)(nil),    // 24: caravan.v1.AxisCondition
-	(*Job)(nil),              // 25: caravan.v1.Job
-	(*GroupStatus)(nil),      // 26: caravan.v1.GroupStatus
-	(*Task)(nil),             // 27: caravan.v1.Task
-	(*Allocation)(nil),       // 28: caravan.v1.Allocation
-	(*DeviceShare)(nil),      // 29: caravan.v1.DeviceShare
-	(*Exit)(nil),             // 30: caravan.v1.Exit
-	(*Usage)(nil),            // 31: caravan.v1.Usage
-	(*TaskUsage)(nil),        // 32: caravan.v1.TaskUsage
-	(*UsageLimit)(nil),       // 33: caravan.v1.UsageLimit
-	(*DeviceUsage)(nil),      // 34: caravan.v1.DeviceUsage
-	nil,                      // 35: caravan.v1.JobSpec.LabelsEntry
-	nil,                      // 36: caravan.v1.TaskGroup.EnvEntry
-	nil,                      // 37: caravan.v1.TaskGroup.LimitsEntry
-	nil,                      // 38: caravan.v1.Variant.EnvEntry
-	nil,                      // 39: caravan.v1.DeviceUsage.ValuesEntry
+	(*Batch)(nil),            // 11: caravan.v1.Batch
+	(*Spread)(nil),           // 12: caravan.v1.Spread
+	(*Apart)(nil),            // 13: caravan.v1.Apart
+	(*Axis)(nil),             // 14: caravan.v1.Axis
+	(*IndexRange)(nil),       // 15: caravan.v1.IndexRange
+	(*Dependency)(nil),       // 16: caravan.v1.Dependency
+	(*JobDependency)(nil),    // 17: caravan.v1.JobDependency
+	(*ExitCodes)(nil),        // 18: caravan.v1.ExitCodes
+	(*Variant)(nil),          // 19: caravan.v1.Variant
+	(*Resources)(nil),        // 20: caravan.v1.Resources
+	(*DeviceRequest)(nil),    // 21: caravan.v1.DeviceRequest
+	(*Constraint)(nil),       // 22: caravan.v1.Constraint
+	(*AttributeValue)(nil),   // 23: caravan.v1.AttributeValue
+	(*Output)(nil),           // 24: caravan.v1.Output
+	(*AxisCondition)(nil),    // 25: caravan.v1.AxisCondition
+	(*Job)(nil),              // 26: caravan.v1.Job
+	(*GroupStatus)(nil),      // 27: caravan.v1.GroupStatus
+	(*Task)(nil),             // 28: caravan.v1.Task
+	(*Allocation)(nil),       // 29: caravan.v1.Allocation
+	(*DeviceShare)(nil),      // 30: caravan.v1.DeviceShare
+	(*Exit)(nil),             // 31: caravan.v1.Exit
+	(*Usage)(nil),            // 32: caravan.v1.Usage
+	(*TaskUsage)(nil),        // 33: caravan.v1.TaskUsage
+	(*UsageLimit)(nil),       // 34: caravan.v1.UsageLimit
+	(*DeviceUsage)(nil),      // 35: caravan.v1.DeviceUsage
+	nil,                      // 36: caravan.v1.JobSpec.LabelsEntry
+	nil,                      // 37: caravan.v1.TaskGroup.EnvEntry
+	nil,                      // 38: caravan.v1.TaskGroup.LimitsEntry
+	nil,                      // 39: caravan.v1.Variant.EnvEntry
+	nil,                      // 40: caravan.v1.DeviceUsage.ValuesEntry
 }
 var file_caravan_v1_job_proto_depIdxs = []int32{
 	10, // 0: caravan.v1.JobSpec.groups:type_name -> caravan.v1.TaskGroup
-	35, // 1: caravan.v1.JobSpec.labels:type_name -> caravan.v1.JobSpec.LabelsEntry
+	36, // 1: caravan.v1.JobSpec.labels:type_name -> caravan.v1.JobSpec.LabelsEntry
 	9,  // 2: caravan.v1.JobSpec.workspace:type_name -> caravan.v1.Workspace
-	16, // 3: caravan.v1.JobSpec.after:type_name -> caravan.v1.JobDependency
-	14, // 4: caravan.v1.TaskGroup.indices:type_name -> caravan.v1.IndexRange
-	15, // 5: caravan.v1.TaskGroup.depends_on:type_name -> caravan.v1.Dependency
-	18, // 6: caravan.v1.TaskGroup.variants:type_name -> caravan.v1.Variant
-	21, // 7: caravan.v1.TaskGroup.constraints:type_name -> caravan.v1.Constraint
-	36, // 8: caravan.v1.TaskGroup.env:type_name -> caravan.v1.TaskGroup.EnvEntry
-	23, // 9: caravan.v1.TaskGroup.outputs:type_name -> caravan.v1.Output
-	11, // 10: caravan.v1.TaskGroup.spread:type_name -> caravan.v1.Spread
-	12, // 11: caravan.v1.TaskGroup.apart_from:type_name -> caravan.v1.Apart
-	13, // 12: caravan.v1.TaskGroup.matrix:type_name -> caravan.v1.Axis
+	17, // 3: caravan.v1.JobSpec.after:type_name -> caravan.v1.JobDependency
+	15, // 4: caravan.v1.TaskGroup.indices:type_name -> caravan.v1.IndexRange
+	16, // 5: caravan.v1.TaskGroup.depends_on:type_name -> caravan.v1.Dependency
+	19, // 6: caravan.v1.TaskGroup.variants:type_name -> caravan.v1.Variant
+	22, // 7: caravan.v1.TaskGroup.constraints:type_name -> caravan.v1.Constraint
+	37, // 8: caravan.v1.TaskGroup.env:type_name -> caravan.v1.TaskGroup.EnvEntry
+	24, // 9: caravan.v1.TaskGroup.outputs:type_name -> caravan.v1.Output
+	12, // 10: caravan.v1.TaskGroup.spread:type_name -> caravan.v1.Spread
+	13, // 11: caravan.v1.TaskGroup.apart_from:type_name -> caravan.v1.Apart
+	14, // 12: caravan.v1.TaskGroup.matrix:type_name -> caravan.v1.Axis
 	2,  // 13: caravan.v1.TaskGroup.order:type_name -> caravan.v1.TaskOrder
-	17, // 14: caravan.v1.TaskGroup.exit_codes:type_name -> caravan.v1.ExitCodes
-	37, // 15: caravan.v1.TaskGroup.limits:type_name -> caravan.v1.TaskGroup.LimitsEntry
-	0,  // 16: caravan.v1.Spread.over:type_name -> caravan.v1.Domain
-	0,  // 17: caravan.v1.Apart.over:type_name -> caravan.v1.Domain
-	14, // 18: caravan.v1.Axis.range:type_name -> caravan.v1.IndexRange
-	1,  // 19: caravan.v1.Dependency.condition:type_name -> caravan.v1.DependencyCondition
-	1,  // 20: caravan.v1.JobDependency.condition:type_name -> caravan.v1.DependencyCondition
-	19, // 21: caravan.v1.Variant.resources:type_name -> caravan.v1.Resources
-	21, // 22: caravan.v1.Variant.constraints:type_name -> caravan.v1.Constraint
-	38, // 23: caravan.v1.Variant.env:type_name -> caravan.v1.Variant.EnvEntry
-	20, // 24: caravan.v1.Resources.devices:type_name -> caravan.v1.DeviceRequest
-	21, // 25: caravan.v1.DeviceRequest.constraints:type_name -> caravan.v1.Constraint
-	3,  // 26: caravan.v1.Constraint.operator:type_name -> caravan.v1.Operator
-	22, // 27: caravan.v1.Constraint.values:type_name -> caravan.v1.AttributeValue
-	8,  // 28: caravan.v1.Job.spec:type_name -> caravan.v1.JobSpec
-	4,  // 29: caravan.v1.Job.state:type_name -> caravan.v1.JobState
-	26, // 30: caravan.v1.Job.groups:type_name -> caravan.v1.GroupStatus
-	16, // 31: caravan.v1.Job.waits_for:type_name -> caravan.v1.JobDependency
-	5,  // 32: caravan.v1.Task.state:type_name -> caravan.v1.TaskState
-	28, // 33: caravan.v1.Task.last:type_name -> caravan.v1.Allocation
-	29, // 34: caravan.v1.Allocation.devices:type_name -> caravan.v1.DeviceShare
-	6,  // 35: caravan.v1.Allocation.state:type_name -> caravan.v1.AllocationState
-	30, // 36: caravan.v1.Allocation.exit:type_name -> caravan.v1.Exit
-	31, // 37: caravan.v1.Allocation.usage:type_name -> caravan.v1.Usage
-	33, // 38: caravan.v1.TaskUsage.limits:type_name -> caravan.v1.UsageLimit
-	34, // 39: caravan.v1.TaskUsage.devices:type_name -> caravan.v1.DeviceUsage
-	7,  // 40: caravan.v1.UsageLimit.enforcement:type_name -> caravan.v1.Enforcement
-	39, // 41: caravan.v1.DeviceUsage.values:type_name -> caravan.v1.DeviceUsage.ValuesEntry
-	42, // [42:42] is the sub-list for method output_type
-	42, // [42:42] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	18, // 14: caravan.v1.TaskGroup.exit_codes:type_name -> caravan.v1.ExitCodes
+	38, // 15: caravan.v1.TaskGroup.limits:type_name -> caravan.v1.TaskGroup.LimitsEntry
+	11, // 16: caravan.v1.TaskGroup.batch:type_name -> caravan.v1.Batch
+	0,  // 17: caravan.v1.Spread.over:type_name -> caravan.v1.Domain
+	0,  // 18: caravan.v1.Apart.over:type_name -> caravan.v1.Domain
+	15, // 19: caravan.v1.Axis.range:type_name -> caravan.v1.IndexRange
+	1,  // 20: caravan.v1.Dependency.condition:type_name -> caravan.v1.DependencyCondition
+	1,  // 21: caravan.v1.JobDependency.condition:type_name -> caravan.v1.DependencyCondition
+	20, // 22: caravan.v1.Variant.resources:type_name -> caravan.v1.Resources
+	22, // 23: caravan.v1.Variant.constraints:type_name -> caravan.v1.Constraint
+	39, // 24: caravan.v1.Variant.env:type_name -> caravan.v1.Variant.EnvEntry
+	21, // 25: caravan.v1.Resources.devices:type_name -> caravan.v1.DeviceRequest
+	22, // 26: caravan.v1.DeviceRequest.constraints:type_name -> caravan.v1.Constraint
+	3,  // 27: caravan.v1.Constraint.operator:type_name -> caravan.v1.Operator
+	23, // 28: caravan.v1.Constraint.values:type_name -> caravan.v1.AttributeValue
+	8,  // 29: caravan.v1.Job.spec:type_name -> caravan.v1.JobSpec
+	4,  // 30: caravan.v1.Job.state:type_name -> caravan.v1.JobState
+	27, // 31: caravan.v1.Job.groups:type_name -> caravan.v1.GroupStatus
+	17, // 32: caravan.v1.Job.waits_for:type_name -> caravan.v1.JobDependency
+	5,  // 33: caravan.v1.Task.state:type_name -> caravan.v1.TaskState
+	29, // 34: caravan.v1.Task.last:type_name -> caravan.v1.Allocation
+	30, // 35: caravan.v1.Allocation.devices:type_name -> caravan.v1.DeviceShare
+	6,  // 36: caravan.v1.Allocation.state:type_name -> caravan.v1.AllocationState
+	31, // 37: caravan.v1.Allocation.exit:type_name -> caravan.v1.Exit
+	32, // 38: caravan.v1.Allocation.usage:type_name -> caravan.v1.Usage
+	34, // 39: caravan.v1.TaskUsage.limits:type_name -> caravan.v1.UsageLimit
+	35, // 40: caravan.v1.TaskUsage.devices:type_name -> caravan.v1.DeviceUsage
+	7,  // 41: caravan.v1.UsageLimit.enforcement:type_name -> caravan.v1.Enforcement
+	40, // 42: caravan.v1.DeviceUsage.values:type_name -> caravan.v1.DeviceUsage.ValuesEntry
+	43, // [43:43] is the sub-list for method output_type
+	43, // [43:43] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_job_proto_init() }
@@ -3515,7 +3707,7 @@ func file_caravan_v1_job_proto_init() {
 	if File_caravan_v1_job_proto != nil {
 		return
 	}
-	file_caravan_v1_job_proto_msgTypes[14].OneofWrappers = []any{
+	file_caravan_v1_job_proto_msgTypes[15].OneofWrappers = []any{
 		(*AttributeValue_Text)(nil),
 		(*AttributeValue_Milli)(nil),
 	}
@@ -3525,7 +3717,7 @@ func file_caravan_v1_job_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_job_proto_rawDesc), len(file_caravan_v1_job_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   32,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

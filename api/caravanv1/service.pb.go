@@ -2522,6 +2522,7 @@ type ExecRequest struct {
 	//	*ExecRequest_Stdin
 	//	*ExecRequest_StdinClosed
 	//	*ExecRequest_Resize
+	//	*ExecRequest_Signal
 	Message       isExecRequest_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2600,6 +2601,15 @@ func (x *ExecRequest) GetResize() *TerminalSize {
 	return nil
 }
 
+func (x *ExecRequest) GetSignal() int32 {
+	if x != nil {
+		if x, ok := x.Message.(*ExecRequest_Signal); ok {
+			return x.Signal
+		}
+	}
+	return 0
+}
+
 type isExecRequest_Message interface {
 	isExecRequest_Message()
 }
@@ -2620,6 +2630,11 @@ type ExecRequest_Resize struct {
 	Resize *TerminalSize `protobuf:"bytes,4,opt,name=resize,proto3,oneof"`
 }
 
+type ExecRequest_Signal struct {
+	// Send the command a signal, 1 to 64.
+	Signal int32 `protobuf:"varint,5,opt,name=signal,proto3,oneof"`
+}
+
 func (*ExecRequest_Start) isExecRequest_Message() {}
 
 func (*ExecRequest_Stdin) isExecRequest_Message() {}
@@ -2627,6 +2642,8 @@ func (*ExecRequest_Stdin) isExecRequest_Message() {}
 func (*ExecRequest_StdinClosed) isExecRequest_Message() {}
 
 func (*ExecRequest_Resize) isExecRequest_Message() {}
+
+func (*ExecRequest_Signal) isExecRequest_Message() {}
 
 type ExecStart struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -2640,7 +2657,15 @@ type ExecStart struct {
 	AllocationId string `protobuf:"bytes,7,opt,name=allocation_id,json=allocationId,proto3" json:"allocation_id,omitempty"`
 	// Instead of a command: connect to this TCP port of the task's loopback, 1 to 65535. Stdin
 	// and stdout are the connection's bytes, and the exit code is 0 once the task has closed it.
-	Port          int32 `protobuf:"varint,30,opt,name=port,proto3" json:"port,omitempty"`
+	Port int32 `protobuf:"varint,30,opt,name=port,proto3" json:"port,omitempty"`
+	// Added to the task's environment.
+	Env map[string]string `protobuf:"bytes,31,rep,name=env,proto3" json:"env,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Working directory; empty means the task's.
+	Workdir string `protobuf:"bytes,32,opt,name=workdir,proto3" json:"workdir,omitempty"`
+	// Instead of a command: send the task this signal, 1 to 64; the exit code is 0.
+	Signal int32 `protobuf:"varint,33,opt,name=signal,proto3" json:"signal,omitempty"`
+	// With signal: the steps that a batch script has started, rather than the script.
+	SignalSteps   bool `protobuf:"varint,34,opt,name=signal_steps,json=signalSteps,proto3" json:"signal_steps,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2729,6 +2754,34 @@ func (x *ExecStart) GetPort() int32 {
 		return x.Port
 	}
 	return 0
+}
+
+func (x *ExecStart) GetEnv() map[string]string {
+	if x != nil {
+		return x.Env
+	}
+	return nil
+}
+
+func (x *ExecStart) GetWorkdir() string {
+	if x != nil {
+		return x.Workdir
+	}
+	return ""
+}
+
+func (x *ExecStart) GetSignal() int32 {
+	if x != nil {
+		return x.Signal
+	}
+	return 0
+}
+
+func (x *ExecStart) GetSignalSteps() bool {
+	if x != nil {
+		return x.SignalSteps
+	}
+	return false
 }
 
 type TerminalSize struct {
@@ -4460,8 +4513,11 @@ type GangNode struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The host of the address that its agent advertises.
-	Host          string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
-	Members       int32  `protobuf:"varint,3,opt,name=members,proto3" json:"members,omitempty"`
+	Host    string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	Members int32  `protobuf:"varint,3,opt,name=members,proto3" json:"members,omitempty"`
+	// Where its agent answers, and its first member's allocation.
+	Address       string `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
+	AllocationId  string `protobuf:"bytes,5,opt,name=allocation_id,json=allocationId,proto3" json:"allocation_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4515,6 +4571,20 @@ func (x *GangNode) GetMembers() int32 {
 		return x.Members
 	}
 	return 0
+}
+
+func (x *GangNode) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *GangNode) GetAllocationId() string {
+	if x != nil {
+		return x.AllocationId
+	}
+	return ""
 }
 
 type ReportAllocationsRequest struct {
@@ -5383,13 +5453,14 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\rallocation_id\x18\x01 \x01(\tR\fallocationId\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x12\n" +
 	"\x04data\x18\x03 \x01(\fR\x04data\x12\x16\n" +
-	"\x06offset\x18\x04 \x01(\x03R\x06offset\"\xb8\x01\n" +
+	"\x06offset\x18\x04 \x01(\x03R\x06offset\"\xd2\x01\n" +
 	"\vExecRequest\x12-\n" +
 	"\x05start\x18\x01 \x01(\v2\x15.caravan.v1.ExecStartH\x00R\x05start\x12\x16\n" +
 	"\x05stdin\x18\x02 \x01(\fH\x00R\x05stdin\x12#\n" +
 	"\fstdin_closed\x18\x03 \x01(\bH\x00R\vstdinClosed\x122\n" +
-	"\x06resize\x18\x04 \x01(\v2\x18.caravan.v1.TerminalSizeH\x00R\x06resizeB\t\n" +
-	"\amessage\"\xf0\x01\n" +
+	"\x06resize\x18\x04 \x01(\v2\x18.caravan.v1.TerminalSizeH\x00R\x06resize\x12\x18\n" +
+	"\x06signal\x18\x05 \x01(\x05H\x00R\x06signalB\t\n" +
+	"\amessage\"\xaf\x03\n" +
 	"\tExecStart\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\x12\x19\n" +
@@ -5398,7 +5469,14 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\x03tty\x18\x05 \x01(\bR\x03tty\x12,\n" +
 	"\x04size\x18\x06 \x01(\v2\x18.caravan.v1.TerminalSizeR\x04size\x12#\n" +
 	"\rallocation_id\x18\a \x01(\tR\fallocationId\x12\x12\n" +
-	"\x04port\x18\x1e \x01(\x05R\x04portB\b\n" +
+	"\x04port\x18\x1e \x01(\x05R\x04port\x120\n" +
+	"\x03env\x18\x1f \x03(\v2\x1e.caravan.v1.ExecStart.EnvEntryR\x03env\x12\x18\n" +
+	"\aworkdir\x18  \x01(\tR\aworkdir\x12\x16\n" +
+	"\x06signal\x18! \x01(\x05R\x06signal\x12!\n" +
+	"\fsignal_steps\x18\" \x01(\bR\vsignalSteps\x1a6\n" +
+	"\bEnvEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\b\n" +
 	"\x06_index\"<\n" +
 	"\fTerminalSize\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\x05R\x04rows\x12\x18\n" +
@@ -5520,11 +5598,13 @@ const file_caravan_v1_service_proto_rawDesc = "" +
 	"\n" +
 	"local_rank\x18\x04 \x01(\x05R\tlocalRank\x12\x1b\n" +
 	"\tnode_rank\x18\x05 \x01(\x05R\bnodeRank\x12\x12\n" +
-	"\x04port\x18\x06 \x01(\x05R\x04port\"L\n" +
+	"\x04port\x18\x06 \x01(\x05R\x04port\"\x8b\x01\n" +
 	"\bGangNode\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x18\n" +
-	"\amembers\x18\x03 \x01(\x05R\amembers\"\x85\x01\n" +
+	"\amembers\x18\x03 \x01(\x05R\amembers\x12\x18\n" +
+	"\aaddress\x18\x04 \x01(\tR\aaddress\x12#\n" +
+	"\rallocation_id\x18\x05 \x01(\tR\fallocationId\"\x85\x01\n" +
 	"\x18ReportAllocationsRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
@@ -5666,7 +5746,7 @@ func file_caravan_v1_service_proto_rawDescGZIP() []byte {
 }
 
 var file_caravan_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_caravan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 81)
+var file_caravan_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 82)
 var file_caravan_v1_service_proto_goTypes = []any{
 	(TaskAction)(0),                    // 0: caravan.v1.TaskAction
 	(LimitScope)(0),                    // 1: caravan.v1.LimitScope
@@ -5751,51 +5831,52 @@ var file_caravan_v1_service_proto_goTypes = []any{
 	(*ReadTaskLogsRequest)(nil),        // 80: caravan.v1.ReadTaskLogsRequest
 	(*ErrorDetail)(nil),                // 81: caravan.v1.ErrorDetail
 	(*FieldViolation)(nil),             // 82: caravan.v1.FieldViolation
-	(*JobSpec)(nil),                    // 83: caravan.v1.JobSpec
-	(*Offer)(nil),                      // 84: caravan.v1.Offer
-	(*Explanation)(nil),                // 85: caravan.v1.Explanation
-	(JobState)(0),                      // 86: caravan.v1.JobState
-	(*Job)(nil),                        // 87: caravan.v1.Job
-	(*AxisCondition)(nil),              // 88: caravan.v1.AxisCondition
-	(TaskState)(0),                     // 89: caravan.v1.TaskState
-	(*IndexRange)(nil),                 // 90: caravan.v1.IndexRange
-	(*Task)(nil),                       // 91: caravan.v1.Task
-	(*TaskUsage)(nil),                  // 92: caravan.v1.TaskUsage
-	(*Node)(nil),                       // 93: caravan.v1.Node
-	(HealthVerb)(0),                    // 94: caravan.v1.HealthVerb
-	(*QueueStatus)(nil),                // 95: caravan.v1.QueueStatus
-	(*Queue)(nil),                      // 96: caravan.v1.Queue
-	(*NodeInfo)(nil),                   // 97: caravan.v1.NodeInfo
-	(*HealthOrder)(nil),                // 98: caravan.v1.HealthOrder
-	(*Allocation)(nil),                 // 99: caravan.v1.Allocation
-	(*TaskGroup)(nil),                  // 100: caravan.v1.TaskGroup
-	(*Variant)(nil),                    // 101: caravan.v1.Variant
-	(*Workspace)(nil),                  // 102: caravan.v1.Workspace
-	(AllocationState)(0),               // 103: caravan.v1.AllocationState
-	(*Exit)(nil),                       // 104: caravan.v1.Exit
-	(*Usage)(nil),                      // 105: caravan.v1.Usage
-	(*AllocationExplanation)(nil),      // 106: caravan.v1.AllocationExplanation
+	nil,                                // 83: caravan.v1.ExecStart.EnvEntry
+	(*JobSpec)(nil),                    // 84: caravan.v1.JobSpec
+	(*Offer)(nil),                      // 85: caravan.v1.Offer
+	(*Explanation)(nil),                // 86: caravan.v1.Explanation
+	(JobState)(0),                      // 87: caravan.v1.JobState
+	(*Job)(nil),                        // 88: caravan.v1.Job
+	(*AxisCondition)(nil),              // 89: caravan.v1.AxisCondition
+	(TaskState)(0),                     // 90: caravan.v1.TaskState
+	(*IndexRange)(nil),                 // 91: caravan.v1.IndexRange
+	(*Task)(nil),                       // 92: caravan.v1.Task
+	(*TaskUsage)(nil),                  // 93: caravan.v1.TaskUsage
+	(*Node)(nil),                       // 94: caravan.v1.Node
+	(HealthVerb)(0),                    // 95: caravan.v1.HealthVerb
+	(*QueueStatus)(nil),                // 96: caravan.v1.QueueStatus
+	(*Queue)(nil),                      // 97: caravan.v1.Queue
+	(*NodeInfo)(nil),                   // 98: caravan.v1.NodeInfo
+	(*HealthOrder)(nil),                // 99: caravan.v1.HealthOrder
+	(*Allocation)(nil),                 // 100: caravan.v1.Allocation
+	(*TaskGroup)(nil),                  // 101: caravan.v1.TaskGroup
+	(*Variant)(nil),                    // 102: caravan.v1.Variant
+	(*Workspace)(nil),                  // 103: caravan.v1.Workspace
+	(AllocationState)(0),               // 104: caravan.v1.AllocationState
+	(*Exit)(nil),                       // 105: caravan.v1.Exit
+	(*Usage)(nil),                      // 106: caravan.v1.Usage
+	(*AllocationExplanation)(nil),      // 107: caravan.v1.AllocationExplanation
 }
 var file_caravan_v1_service_proto_depIdxs = []int32{
-	83,  // 0: caravan.v1.SubmitJobRequest.spec:type_name -> caravan.v1.JobSpec
-	83,  // 1: caravan.v1.DryRunJobRequest.spec:type_name -> caravan.v1.JobSpec
-	84,  // 2: caravan.v1.DryRunJobResponse.offers:type_name -> caravan.v1.Offer
-	85,  // 3: caravan.v1.DryRunJobResponse.explanation:type_name -> caravan.v1.Explanation
-	86,  // 4: caravan.v1.ListJobsRequest.states:type_name -> caravan.v1.JobState
-	87,  // 5: caravan.v1.ListJobsResponse.jobs:type_name -> caravan.v1.Job
-	88,  // 6: caravan.v1.StopJobRequest.matrix:type_name -> caravan.v1.AxisCondition
-	87,  // 7: caravan.v1.RetryJobResponse.job:type_name -> caravan.v1.Job
+	84,  // 0: caravan.v1.SubmitJobRequest.spec:type_name -> caravan.v1.JobSpec
+	84,  // 1: caravan.v1.DryRunJobRequest.spec:type_name -> caravan.v1.JobSpec
+	85,  // 2: caravan.v1.DryRunJobResponse.offers:type_name -> caravan.v1.Offer
+	86,  // 3: caravan.v1.DryRunJobResponse.explanation:type_name -> caravan.v1.Explanation
+	87,  // 4: caravan.v1.ListJobsRequest.states:type_name -> caravan.v1.JobState
+	88,  // 5: caravan.v1.ListJobsResponse.jobs:type_name -> caravan.v1.Job
+	89,  // 6: caravan.v1.StopJobRequest.matrix:type_name -> caravan.v1.AxisCondition
+	88,  // 7: caravan.v1.RetryJobResponse.job:type_name -> caravan.v1.Job
 	0,   // 8: caravan.v1.ActOnTasksRequest.action:type_name -> caravan.v1.TaskAction
-	89,  // 9: caravan.v1.ActOnTasksRequest.states:type_name -> caravan.v1.TaskState
-	90,  // 10: caravan.v1.ActOnTasksRequest.indices:type_name -> caravan.v1.IndexRange
-	87,  // 11: caravan.v1.ActOnTasksResponse.job:type_name -> caravan.v1.Job
+	90,  // 9: caravan.v1.ActOnTasksRequest.states:type_name -> caravan.v1.TaskState
+	91,  // 10: caravan.v1.ActOnTasksRequest.indices:type_name -> caravan.v1.IndexRange
+	88,  // 11: caravan.v1.ActOnTasksResponse.job:type_name -> caravan.v1.Job
 	1,   // 12: caravan.v1.Limit.scope:type_name -> caravan.v1.LimitScope
 	17,  // 13: caravan.v1.ListLimitsResponse.limits:type_name -> caravan.v1.LimitStatus
 	14,  // 14: caravan.v1.LimitStatus.limit:type_name -> caravan.v1.Limit
 	14,  // 15: caravan.v1.PutLimitRequest.limit:type_name -> caravan.v1.Limit
-	89,  // 16: caravan.v1.ListTasksRequest.states:type_name -> caravan.v1.TaskState
-	91,  // 17: caravan.v1.ListTasksResponse.tasks:type_name -> caravan.v1.Task
-	92,  // 18: caravan.v1.ListUsageResponse.tasks:type_name -> caravan.v1.TaskUsage
+	90,  // 16: caravan.v1.ListTasksRequest.states:type_name -> caravan.v1.TaskState
+	92,  // 17: caravan.v1.ListTasksResponse.tasks:type_name -> caravan.v1.Task
+	93,  // 18: caravan.v1.ListUsageResponse.tasks:type_name -> caravan.v1.TaskUsage
 	34,  // 19: caravan.v1.ListFamiliesResponse.families:type_name -> caravan.v1.InstanceFamily
 	37,  // 20: caravan.v1.ListFamiliesResponse.parts:type_name -> caravan.v1.DevicePart
 	38,  // 21: caravan.v1.ListFamiliesResponse.sites:type_name -> caravan.v1.Site
@@ -5804,111 +5885,112 @@ var file_caravan_v1_service_proto_depIdxs = []int32{
 	41,  // 24: caravan.v1.ExecRequest.start:type_name -> caravan.v1.ExecStart
 	42,  // 25: caravan.v1.ExecRequest.resize:type_name -> caravan.v1.TerminalSize
 	42,  // 26: caravan.v1.ExecStart.size:type_name -> caravan.v1.TerminalSize
-	93,  // 27: caravan.v1.ListNodesResponse.nodes:type_name -> caravan.v1.Node
-	94,  // 28: caravan.v1.OrderHealthRequest.verb:type_name -> caravan.v1.HealthVerb
-	95,  // 29: caravan.v1.ListQueuesResponse.queues:type_name -> caravan.v1.QueueStatus
-	96,  // 30: caravan.v1.PutQueueRequest.queue:type_name -> caravan.v1.Queue
-	56,  // 31: caravan.v1.Cluster.servers:type_name -> caravan.v1.Server
-	97,  // 32: caravan.v1.RegisterNodeRequest.info:type_name -> caravan.v1.NodeInfo
-	69,  // 33: caravan.v1.AllocationUpdate.assignments:type_name -> caravan.v1.Assignment
-	98,  // 34: caravan.v1.AllocationUpdate.orders:type_name -> caravan.v1.HealthOrder
-	99,  // 35: caravan.v1.Assignment.allocation:type_name -> caravan.v1.Allocation
-	100, // 36: caravan.v1.Assignment.group:type_name -> caravan.v1.TaskGroup
-	101, // 37: caravan.v1.Assignment.variant:type_name -> caravan.v1.Variant
-	70,  // 38: caravan.v1.Assignment.gang:type_name -> caravan.v1.Gang
-	102, // 39: caravan.v1.Assignment.workspace:type_name -> caravan.v1.Workspace
-	71,  // 40: caravan.v1.Gang.nodes:type_name -> caravan.v1.GangNode
-	73,  // 41: caravan.v1.ReportAllocationsRequest.reports:type_name -> caravan.v1.AllocationReport
-	103, // 42: caravan.v1.AllocationReport.state:type_name -> caravan.v1.AllocationState
-	104, // 43: caravan.v1.AllocationReport.exit:type_name -> caravan.v1.Exit
-	105, // 44: caravan.v1.AllocationReport.usage:type_name -> caravan.v1.Usage
-	76,  // 45: caravan.v1.PutBlobRequest.header:type_name -> caravan.v1.BlobHeader
-	82,  // 46: caravan.v1.ErrorDetail.fields:type_name -> caravan.v1.FieldViolation
-	2,   // 47: caravan.v1.JobService.SubmitJob:input_type -> caravan.v1.SubmitJobRequest
-	4,   // 48: caravan.v1.JobService.DryRunJob:input_type -> caravan.v1.DryRunJobRequest
-	6,   // 49: caravan.v1.JobService.GetJob:input_type -> caravan.v1.GetJobRequest
-	7,   // 50: caravan.v1.JobService.ListJobs:input_type -> caravan.v1.ListJobsRequest
-	9,   // 51: caravan.v1.JobService.StopJob:input_type -> caravan.v1.StopJobRequest
-	10,  // 52: caravan.v1.JobService.RetryJob:input_type -> caravan.v1.RetryJobRequest
-	12,  // 53: caravan.v1.JobService.ActOnTasks:input_type -> caravan.v1.ActOnTasksRequest
-	21,  // 54: caravan.v1.JobService.ListTasks:input_type -> caravan.v1.ListTasksRequest
-	23,  // 55: caravan.v1.JobService.ExplainJob:input_type -> caravan.v1.ExplainJobRequest
-	25,  // 56: caravan.v1.JobService.ExplainAllocation:input_type -> caravan.v1.ExplainAllocationRequest
-	24,  // 57: caravan.v1.JobService.WatchJob:input_type -> caravan.v1.WatchJobRequest
-	26,  // 58: caravan.v1.JobService.ReadLogs:input_type -> caravan.v1.ReadLogsRequest
-	27,  // 59: caravan.v1.JobService.ListUsage:input_type -> caravan.v1.ListUsageRequest
-	40,  // 60: caravan.v1.JobService.Exec:input_type -> caravan.v1.ExecRequest
-	44,  // 61: caravan.v1.NodeService.ListNodes:input_type -> caravan.v1.ListNodesRequest
-	46,  // 62: caravan.v1.NodeService.GetNode:input_type -> caravan.v1.GetNodeRequest
-	47,  // 63: caravan.v1.NodeService.DrainNode:input_type -> caravan.v1.DrainNodeRequest
-	48,  // 64: caravan.v1.NodeService.OrderHealth:input_type -> caravan.v1.OrderHealthRequest
-	30,  // 65: caravan.v1.NodeService.ProgramDevice:input_type -> caravan.v1.ProgramDeviceRequest
-	32,  // 66: caravan.v1.CatalogueService.ListFamilies:input_type -> caravan.v1.ListFamiliesRequest
-	49,  // 67: caravan.v1.QueueService.ListQueues:input_type -> caravan.v1.ListQueuesRequest
-	51,  // 68: caravan.v1.QueueService.PutQueue:input_type -> caravan.v1.PutQueueRequest
-	15,  // 69: caravan.v1.LimitService.ListLimits:input_type -> caravan.v1.ListLimitsRequest
-	18,  // 70: caravan.v1.LimitService.PutLimit:input_type -> caravan.v1.PutLimitRequest
-	19,  // 71: caravan.v1.LimitService.RemoveLimit:input_type -> caravan.v1.RemoveLimitRequest
-	52,  // 72: caravan.v1.EventService.StreamEvents:input_type -> caravan.v1.StreamEventsRequest
-	54,  // 73: caravan.v1.OperatorService.GetCluster:input_type -> caravan.v1.GetClusterRequest
-	57,  // 74: caravan.v1.OperatorService.JoinServer:input_type -> caravan.v1.JoinServerRequest
-	59,  // 75: caravan.v1.OperatorService.RemoveServer:input_type -> caravan.v1.RemoveServerRequest
-	61,  // 76: caravan.v1.OperatorService.TransferLeadership:input_type -> caravan.v1.TransferLeadershipRequest
-	75,  // 77: caravan.v1.BlobService.PutBlob:input_type -> caravan.v1.PutBlobRequest
-	78,  // 78: caravan.v1.BlobService.GetBlob:input_type -> caravan.v1.GetBlobRequest
-	63,  // 79: caravan.v1.AgentService.RegisterNode:input_type -> caravan.v1.RegisterNodeRequest
-	65,  // 80: caravan.v1.AgentService.Heartbeat:input_type -> caravan.v1.HeartbeatRequest
-	67,  // 81: caravan.v1.AgentService.WatchAllocations:input_type -> caravan.v1.WatchAllocationsRequest
-	72,  // 82: caravan.v1.AgentService.ReportAllocations:input_type -> caravan.v1.ReportAllocationsRequest
-	80,  // 83: caravan.v1.TaskService.ReadTaskLogs:input_type -> caravan.v1.ReadTaskLogsRequest
-	40,  // 84: caravan.v1.TaskService.ExecTask:input_type -> caravan.v1.ExecRequest
-	29,  // 85: caravan.v1.TaskService.GetTaskUsage:input_type -> caravan.v1.GetTaskUsageRequest
-	30,  // 86: caravan.v1.TaskService.ProgramTaskDevice:input_type -> caravan.v1.ProgramDeviceRequest
-	3,   // 87: caravan.v1.JobService.SubmitJob:output_type -> caravan.v1.SubmitJobResponse
-	5,   // 88: caravan.v1.JobService.DryRunJob:output_type -> caravan.v1.DryRunJobResponse
-	87,  // 89: caravan.v1.JobService.GetJob:output_type -> caravan.v1.Job
-	8,   // 90: caravan.v1.JobService.ListJobs:output_type -> caravan.v1.ListJobsResponse
-	87,  // 91: caravan.v1.JobService.StopJob:output_type -> caravan.v1.Job
-	11,  // 92: caravan.v1.JobService.RetryJob:output_type -> caravan.v1.RetryJobResponse
-	13,  // 93: caravan.v1.JobService.ActOnTasks:output_type -> caravan.v1.ActOnTasksResponse
-	22,  // 94: caravan.v1.JobService.ListTasks:output_type -> caravan.v1.ListTasksResponse
-	85,  // 95: caravan.v1.JobService.ExplainJob:output_type -> caravan.v1.Explanation
-	106, // 96: caravan.v1.JobService.ExplainAllocation:output_type -> caravan.v1.AllocationExplanation
-	87,  // 97: caravan.v1.JobService.WatchJob:output_type -> caravan.v1.Job
-	39,  // 98: caravan.v1.JobService.ReadLogs:output_type -> caravan.v1.LogChunk
-	28,  // 99: caravan.v1.JobService.ListUsage:output_type -> caravan.v1.ListUsageResponse
-	43,  // 100: caravan.v1.JobService.Exec:output_type -> caravan.v1.ExecResponse
-	45,  // 101: caravan.v1.NodeService.ListNodes:output_type -> caravan.v1.ListNodesResponse
-	93,  // 102: caravan.v1.NodeService.GetNode:output_type -> caravan.v1.Node
-	93,  // 103: caravan.v1.NodeService.DrainNode:output_type -> caravan.v1.Node
-	93,  // 104: caravan.v1.NodeService.OrderHealth:output_type -> caravan.v1.Node
-	31,  // 105: caravan.v1.NodeService.ProgramDevice:output_type -> caravan.v1.ProgramDeviceProgress
-	33,  // 106: caravan.v1.CatalogueService.ListFamilies:output_type -> caravan.v1.ListFamiliesResponse
-	50,  // 107: caravan.v1.QueueService.ListQueues:output_type -> caravan.v1.ListQueuesResponse
-	96,  // 108: caravan.v1.QueueService.PutQueue:output_type -> caravan.v1.Queue
-	16,  // 109: caravan.v1.LimitService.ListLimits:output_type -> caravan.v1.ListLimitsResponse
-	14,  // 110: caravan.v1.LimitService.PutLimit:output_type -> caravan.v1.Limit
-	20,  // 111: caravan.v1.LimitService.RemoveLimit:output_type -> caravan.v1.RemoveLimitResponse
-	53,  // 112: caravan.v1.EventService.StreamEvents:output_type -> caravan.v1.Event
-	55,  // 113: caravan.v1.OperatorService.GetCluster:output_type -> caravan.v1.Cluster
-	58,  // 114: caravan.v1.OperatorService.JoinServer:output_type -> caravan.v1.JoinServerResponse
-	60,  // 115: caravan.v1.OperatorService.RemoveServer:output_type -> caravan.v1.RemoveServerResponse
-	62,  // 116: caravan.v1.OperatorService.TransferLeadership:output_type -> caravan.v1.TransferLeadershipResponse
-	77,  // 117: caravan.v1.BlobService.PutBlob:output_type -> caravan.v1.PutBlobResponse
-	79,  // 118: caravan.v1.BlobService.GetBlob:output_type -> caravan.v1.BlobChunk
-	64,  // 119: caravan.v1.AgentService.RegisterNode:output_type -> caravan.v1.RegisterNodeResponse
-	66,  // 120: caravan.v1.AgentService.Heartbeat:output_type -> caravan.v1.HeartbeatResponse
-	68,  // 121: caravan.v1.AgentService.WatchAllocations:output_type -> caravan.v1.AllocationUpdate
-	74,  // 122: caravan.v1.AgentService.ReportAllocations:output_type -> caravan.v1.ReportAllocationsResponse
-	39,  // 123: caravan.v1.TaskService.ReadTaskLogs:output_type -> caravan.v1.LogChunk
-	43,  // 124: caravan.v1.TaskService.ExecTask:output_type -> caravan.v1.ExecResponse
-	92,  // 125: caravan.v1.TaskService.GetTaskUsage:output_type -> caravan.v1.TaskUsage
-	31,  // 126: caravan.v1.TaskService.ProgramTaskDevice:output_type -> caravan.v1.ProgramDeviceProgress
-	87,  // [87:127] is the sub-list for method output_type
-	47,  // [47:87] is the sub-list for method input_type
-	47,  // [47:47] is the sub-list for extension type_name
-	47,  // [47:47] is the sub-list for extension extendee
-	0,   // [0:47] is the sub-list for field type_name
+	83,  // 27: caravan.v1.ExecStart.env:type_name -> caravan.v1.ExecStart.EnvEntry
+	94,  // 28: caravan.v1.ListNodesResponse.nodes:type_name -> caravan.v1.Node
+	95,  // 29: caravan.v1.OrderHealthRequest.verb:type_name -> caravan.v1.HealthVerb
+	96,  // 30: caravan.v1.ListQueuesResponse.queues:type_name -> caravan.v1.QueueStatus
+	97,  // 31: caravan.v1.PutQueueRequest.queue:type_name -> caravan.v1.Queue
+	56,  // 32: caravan.v1.Cluster.servers:type_name -> caravan.v1.Server
+	98,  // 33: caravan.v1.RegisterNodeRequest.info:type_name -> caravan.v1.NodeInfo
+	69,  // 34: caravan.v1.AllocationUpdate.assignments:type_name -> caravan.v1.Assignment
+	99,  // 35: caravan.v1.AllocationUpdate.orders:type_name -> caravan.v1.HealthOrder
+	100, // 36: caravan.v1.Assignment.allocation:type_name -> caravan.v1.Allocation
+	101, // 37: caravan.v1.Assignment.group:type_name -> caravan.v1.TaskGroup
+	102, // 38: caravan.v1.Assignment.variant:type_name -> caravan.v1.Variant
+	70,  // 39: caravan.v1.Assignment.gang:type_name -> caravan.v1.Gang
+	103, // 40: caravan.v1.Assignment.workspace:type_name -> caravan.v1.Workspace
+	71,  // 41: caravan.v1.Gang.nodes:type_name -> caravan.v1.GangNode
+	73,  // 42: caravan.v1.ReportAllocationsRequest.reports:type_name -> caravan.v1.AllocationReport
+	104, // 43: caravan.v1.AllocationReport.state:type_name -> caravan.v1.AllocationState
+	105, // 44: caravan.v1.AllocationReport.exit:type_name -> caravan.v1.Exit
+	106, // 45: caravan.v1.AllocationReport.usage:type_name -> caravan.v1.Usage
+	76,  // 46: caravan.v1.PutBlobRequest.header:type_name -> caravan.v1.BlobHeader
+	82,  // 47: caravan.v1.ErrorDetail.fields:type_name -> caravan.v1.FieldViolation
+	2,   // 48: caravan.v1.JobService.SubmitJob:input_type -> caravan.v1.SubmitJobRequest
+	4,   // 49: caravan.v1.JobService.DryRunJob:input_type -> caravan.v1.DryRunJobRequest
+	6,   // 50: caravan.v1.JobService.GetJob:input_type -> caravan.v1.GetJobRequest
+	7,   // 51: caravan.v1.JobService.ListJobs:input_type -> caravan.v1.ListJobsRequest
+	9,   // 52: caravan.v1.JobService.StopJob:input_type -> caravan.v1.StopJobRequest
+	10,  // 53: caravan.v1.JobService.RetryJob:input_type -> caravan.v1.RetryJobRequest
+	12,  // 54: caravan.v1.JobService.ActOnTasks:input_type -> caravan.v1.ActOnTasksRequest
+	21,  // 55: caravan.v1.JobService.ListTasks:input_type -> caravan.v1.ListTasksRequest
+	23,  // 56: caravan.v1.JobService.ExplainJob:input_type -> caravan.v1.ExplainJobRequest
+	25,  // 57: caravan.v1.JobService.ExplainAllocation:input_type -> caravan.v1.ExplainAllocationRequest
+	24,  // 58: caravan.v1.JobService.WatchJob:input_type -> caravan.v1.WatchJobRequest
+	26,  // 59: caravan.v1.JobService.ReadLogs:input_type -> caravan.v1.ReadLogsRequest
+	27,  // 60: caravan.v1.JobService.ListUsage:input_type -> caravan.v1.ListUsageRequest
+	40,  // 61: caravan.v1.JobService.Exec:input_type -> caravan.v1.ExecRequest
+	44,  // 62: caravan.v1.NodeService.ListNodes:input_type -> caravan.v1.ListNodesRequest
+	46,  // 63: caravan.v1.NodeService.GetNode:input_type -> caravan.v1.GetNodeRequest
+	47,  // 64: caravan.v1.NodeService.DrainNode:input_type -> caravan.v1.DrainNodeRequest
+	48,  // 65: caravan.v1.NodeService.OrderHealth:input_type -> caravan.v1.OrderHealthRequest
+	30,  // 66: caravan.v1.NodeService.ProgramDevice:input_type -> caravan.v1.ProgramDeviceRequest
+	32,  // 67: caravan.v1.CatalogueService.ListFamilies:input_type -> caravan.v1.ListFamiliesRequest
+	49,  // 68: caravan.v1.QueueService.ListQueues:input_type -> caravan.v1.ListQueuesRequest
+	51,  // 69: caravan.v1.QueueService.PutQueue:input_type -> caravan.v1.PutQueueRequest
+	15,  // 70: caravan.v1.LimitService.ListLimits:input_type -> caravan.v1.ListLimitsRequest
+	18,  // 71: caravan.v1.LimitService.PutLimit:input_type -> caravan.v1.PutLimitRequest
+	19,  // 72: caravan.v1.LimitService.RemoveLimit:input_type -> caravan.v1.RemoveLimitRequest
+	52,  // 73: caravan.v1.EventService.StreamEvents:input_type -> caravan.v1.StreamEventsRequest
+	54,  // 74: caravan.v1.OperatorService.GetCluster:input_type -> caravan.v1.GetClusterRequest
+	57,  // 75: caravan.v1.OperatorService.JoinServer:input_type -> caravan.v1.JoinServerRequest
+	59,  // 76: caravan.v1.OperatorService.RemoveServer:input_type -> caravan.v1.RemoveServerRequest
+	61,  // 77: caravan.v1.OperatorService.TransferLeadership:input_type -> caravan.v1.TransferLeadershipRequest
+	75,  // 78: caravan.v1.BlobService.PutBlob:input_type -> caravan.v1.PutBlobRequest
+	78,  // 79: caravan.v1.BlobService.GetBlob:input_type -> caravan.v1.GetBlobRequest
+	63,  // 80: caravan.v1.AgentService.RegisterNode:input_type -> caravan.v1.RegisterNodeRequest
+	65,  // 81: caravan.v1.AgentService.Heartbeat:input_type -> caravan.v1.HeartbeatRequest
+	67,  // 82: caravan.v1.AgentService.WatchAllocations:input_type -> caravan.v1.WatchAllocationsRequest
+	72,  // 83: caravan.v1.AgentService.ReportAllocations:input_type -> caravan.v1.ReportAllocationsRequest
+	80,  // 84: caravan.v1.TaskService.ReadTaskLogs:input_type -> caravan.v1.ReadTaskLogsRequest
+	40,  // 85: caravan.v1.TaskService.ExecTask:input_type -> caravan.v1.ExecRequest
+	29,  // 86: caravan.v1.TaskService.GetTaskUsage:input_type -> caravan.v1.GetTaskUsageRequest
+	30,  // 87: caravan.v1.TaskService.ProgramTaskDevice:input_type -> caravan.v1.ProgramDeviceRequest
+	3,   // 88: caravan.v1.JobService.SubmitJob:output_type -> caravan.v1.SubmitJobResponse
+	5,   // 89: caravan.v1.JobService.DryRunJob:output_type -> caravan.v1.DryRunJobResponse
+	88,  // 90: caravan.v1.JobService.GetJob:output_type -> caravan.v1.Job
+	8,   // 91: caravan.v1.JobService.ListJobs:output_type -> caravan.v1.ListJobsResponse
+	88,  // 92: caravan.v1.JobService.StopJob:output_type -> caravan.v1.Job
+	11,  // 93: caravan.v1.JobService.RetryJob:output_type -> caravan.v1.RetryJobResponse
+	13,  // 94: caravan.v1.JobService.ActOnTasks:output_type -> caravan.v1.ActOnTasksResponse
+	22,  // 95: caravan.v1.JobService.ListTasks:output_type -> caravan.v1.ListTasksResponse
+	86,  // 96: caravan.v1.JobService.ExplainJob:output_type -> caravan.v1.Explanation
+	107, // 97: caravan.v1.JobService.ExplainAllocation:output_type -> caravan.v1.AllocationExplanation
+	88,  // 98: caravan.v1.JobService.WatchJob:output_type -> caravan.v1.Job
+	39,  // 99: caravan.v1.JobService.ReadLogs:output_type -> caravan.v1.LogChunk
+	28,  // 100: caravan.v1.JobService.ListUsage:output_type -> caravan.v1.ListUsageResponse
+	43,  // 101: caravan.v1.JobService.Exec:output_type -> caravan.v1.ExecResponse
+	45,  // 102: caravan.v1.NodeService.ListNodes:output_type -> caravan.v1.ListNodesResponse
+	94,  // 103: caravan.v1.NodeService.GetNode:output_type -> caravan.v1.Node
+	94,  // 104: caravan.v1.NodeService.DrainNode:output_type -> caravan.v1.Node
+	94,  // 105: caravan.v1.NodeService.OrderHealth:output_type -> caravan.v1.Node
+	31,  // 106: caravan.v1.NodeService.ProgramDevice:output_type -> caravan.v1.ProgramDeviceProgress
+	33,  // 107: caravan.v1.CatalogueService.ListFamilies:output_type -> caravan.v1.ListFamiliesResponse
+	50,  // 108: caravan.v1.QueueService.ListQueues:output_type -> caravan.v1.ListQueuesResponse
+	97,  // 109: caravan.v1.QueueService.PutQueue:output_type -> caravan.v1.Queue
+	16,  // 110: caravan.v1.LimitService.ListLimits:output_type -> caravan.v1.ListLimitsResponse
+	14,  // 111: caravan.v1.LimitService.PutLimit:output_type -> caravan.v1.Limit
+	20,  // 112: caravan.v1.LimitService.RemoveLimit:output_type -> caravan.v1.RemoveLimitResponse
+	53,  // 113: caravan.v1.EventService.StreamEvents:output_type -> caravan.v1.Event
+	55,  // 114: caravan.v1.OperatorService.GetCluster:output_type -> caravan.v1.Cluster
+	58,  // 115: caravan.v1.OperatorService.JoinServer:output_type -> caravan.v1.JoinServerResponse
+	60,  // 116: caravan.v1.OperatorService.RemoveServer:output_type -> caravan.v1.RemoveServerResponse
+	62,  // 117: caravan.v1.OperatorService.TransferLeadership:output_type -> caravan.v1.TransferLeadershipResponse
+	77,  // 118: caravan.v1.BlobService.PutBlob:output_type -> caravan.v1.PutBlobResponse
+	79,  // 119: caravan.v1.BlobService.GetBlob:output_type -> caravan.v1.BlobChunk
+	64,  // 120: caravan.v1.AgentService.RegisterNode:output_type -> caravan.v1.RegisterNodeResponse
+	66,  // 121: caravan.v1.AgentService.Heartbeat:output_type -> caravan.v1.HeartbeatResponse
+	68,  // 122: caravan.v1.AgentService.WatchAllocations:output_type -> caravan.v1.AllocationUpdate
+	74,  // 123: caravan.v1.AgentService.ReportAllocations:output_type -> caravan.v1.ReportAllocationsResponse
+	39,  // 124: caravan.v1.TaskService.ReadTaskLogs:output_type -> caravan.v1.LogChunk
+	43,  // 125: caravan.v1.TaskService.ExecTask:output_type -> caravan.v1.ExecResponse
+	93,  // 126: caravan.v1.TaskService.GetTaskUsage:output_type -> caravan.v1.TaskUsage
+	31,  // 127: caravan.v1.TaskService.ProgramTaskDevice:output_type -> caravan.v1.ProgramDeviceProgress
+	88,  // [88:128] is the sub-list for method output_type
+	48,  // [48:88] is the sub-list for method input_type
+	48,  // [48:48] is the sub-list for extension type_name
+	48,  // [48:48] is the sub-list for extension extendee
+	0,   // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_service_proto_init() }
@@ -5925,6 +6007,7 @@ func file_caravan_v1_service_proto_init() {
 		(*ExecRequest_Stdin)(nil),
 		(*ExecRequest_StdinClosed)(nil),
 		(*ExecRequest_Resize)(nil),
+		(*ExecRequest_Signal)(nil),
 	}
 	file_caravan_v1_service_proto_msgTypes[39].OneofWrappers = []any{}
 	file_caravan_v1_service_proto_msgTypes[41].OneofWrappers = []any{
@@ -5942,7 +6025,7 @@ func file_caravan_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_service_proto_rawDesc), len(file_caravan_v1_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   81,
+			NumMessages:   82,
 			NumExtensions: 0,
 			NumServices:   10,
 		},

@@ -69,6 +69,7 @@ processor time is theirs alone; they share the machine with the servers, though.
 	flags.IntVar(&cfg.Nodes, "nodes", 1000, "simulated nodes")
 	flags.IntVar(&cfg.Tasks, "tasks", 20_000, "tasks in all")
 	flags.IntVar(&cfg.Jobs, "jobs", 8, "jobs that the tasks are spread over; four demands take turns")
+	flags.IntVar(&cfg.Submitters, "submitters", 16, "jobs that are being submitted at once")
 	flags.DurationVar(&cfg.TaskTime, "task-time", 0*time.Second, "how long each task pretends to run")
 	flags.StringArrayVar(&cfg.ServerFlags, "server-flag", nil, "a further flag for every server, e.g. --server-flag=--log-level=debug; repeat for several")
 	flags.BoolVar(&keep, "keep", false, "keep the servers' data and logs")

@@ -17,5 +17,8 @@ func run(args []string) int {
 	if len(args) >= 3 && args[1] == devicePluginCommand {
 		return runDevicePlugin(args[2], args[3:], os.Stderr)
 	}
+	if code, ok := runSlurm(args[0], args[1:]); ok {
+		return code
+	}
 	return newSession().execute(args[1:])
 }

@@ -42,6 +42,9 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid job, 3 not found,
 	root.AddCommand(
 		newSubmitCmd(s),
 		newRunCmd(s),
+		newTranscodeCmd(s),
+		newRenderCmd(s),
+		newTrainCmd(s),
 		newPsCmd(s),
 		newStatusCmd(s),
 		newLogsCmd(s),
@@ -72,6 +75,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid job, 3 not found,
 		newBenchCmd(s),
 		newVersionCmd(s),
 	)
+	root.AddCommand(newSlurmCmds(s)...)
 	noteStart(root, s)
 	return root
 }

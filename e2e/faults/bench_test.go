@@ -17,8 +17,10 @@ const (
 	Contained
 	// Dropped devices are not counted any more.
 	Dropped
-	// Hung: a call about any of the host's devices does not come back.
+	// Hung: a call about the device does not come back.
 	Hung
+	// Silent: the plugin as a whole does not answer.
+	Silent
 	// Remade: an idle device is split into two parts.
 	Remade
 )
@@ -53,7 +55,8 @@ func (b simBench) Inflict(agent int, device string, f Fault) error {
 		OffTheBus: "devices: {" + device + ": {signals: {xid-79: the drill says so}, until_reset: true}}",
 		Contained: "devices: {" + device + ": {signals: {xid-94: the drill says so}}}",
 		Dropped:   "devices: {" + device + ": {lost: true}}",
-		Hung:      "hang: true",
+		Hung:      "devices: {" + device + ": {signals: {not-answering: the drill says so}}}",
+		Silent:    "hang: true",
 		Remade:    "parts: {" + device + ": 2}",
 	}[f])
 }
@@ -70,7 +73,12 @@ func (b simBench) write(agent int, text string) error {
 }
 
 func (b simBench) Code(f Fault) string {
-	return map[Fault]string{OffTheBus: "xid-79", Contained: "xid-94", Dropped: "device-gone"}[f]
+	return codes()[f]
+}
+
+// codes are the policy's words, which are the same for all vendors.
+func codes() map[Fault]string {
+	return map[Fault]string{OffTheBus: "xid-79", Contained: "xid-94", Dropped: "device-gone", Hung: "not-answering"}
 }
 
 func (b simBench) Parts(device string) []string { return []string{device + ".0", device + ".1"} }

@@ -38,7 +38,7 @@ func TestADeviceThatEatsJobsIsFoundAndAnOperatorsWordHolds(t *testing.T) {
 	before := r.awaitTasks(job, "running", func([]*pb.Task) bool { return true })
 	r.order(0, "quarantine", hole)
 	r.await(0, "quarantined", func(all map[string]*pb.Device) bool {
-		return all[hole].GetHealth().GetOrder() > 0 && !all[hole].Healthy
+		return !all[hole].Healthy && strings.Contains(all[hole].HealthReason, "by order") // the agent has obeyed
 	})
 	r.c.Agents[0].Kill()
 	if err := r.c.Agents[0].Restart(r.ctx); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	pb "caravan/api/caravanv1"
 	"caravan/e2e/harness"
+	"caravan/plugins/device/nvidia/fakenvml"
 )
 
 // sysfs builds a host with one GPU of AMD and one FPGA card, in the form of the kernel's
@@ -61,7 +62,8 @@ func sysfs(t *testing.T, dir string) string {
 	return root
 }
 
-// pluginPID finds a plugin's process among the children of an agent, 0 for none.
+// pluginPID finds a plugin's process among the children of an agent, 0 for none: one of the agent's own
+// program, or the program of that name.
 func pluginPID(agent int, plugin string) int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -76,7 +78,8 @@ func pluginPID(agent int, plugin string) int {
 		line, _ := os.ReadFile("/proc/" + e.Name() + "/cmdline")
 		_, rest, _ := strings.Cut(string(stat), ") ")
 		words := strings.Split(string(line), "\x00")
-		if f := strings.Fields(rest); len(f) > 1 && f[1] == strconv.Itoa(agent) && len(words) > 2 && words[1] == "device-plugin" && words[2] == plugin {
+		own := len(words) > 2 && words[1] == "device-plugin" && words[2] == plugin
+		if f := strings.Fields(rest); len(f) > 1 && f[1] == strconv.Itoa(agent) && (own || filepath.Base(words[0]) == plugin) {
 			return pid
 		}
 	}
@@ -87,22 +90,23 @@ func pluginPID(agent int, plugin string) int {
 func TestEachPluginIsKilledWhileItsDevicesAreInUse(t *testing.T) {
 	dir := shortDir(t)
 	root := sysfs(t, dir)
-	plugins := []string{"sim", "amd", "fpga"}
+	nvidia := newNVIDIABench(t, 1, fakenvml.M40)
+	plugins := map[string]string{"sim": "sim", "amd": "amd", "fpga": "fpga", "caravan-nvidia": "env"} // what the agent calls them
 	r := newRig(t, dir, 1, func(int) []string {
 		return []string{
 			"--device-plugin", "sim -machine gn4", "--device-plugin", "amd -sysfs-root " + root,
-			"--device-plugin", "fpga -sysfs-root " + root + " -tools " + dir,
+			"--device-plugin", "fpga -sysfs-root " + root + " -tools " + dir, "--device-plugin", nvidia.Plugin(0), "--isolation", "host",
 		}
 	})
-	// One task for each of the three GPUs, one for the FPGA.
-	gpus, goGPU := r.submit("gpus", 3, "gpu")
+	// One task for each of the five GPUs, one for the FPGA.
+	gpus, goGPU := r.submit("gpus", 5, "gpu")
 	fpgas, goFPGA := r.submit("fpgas", 1, "fpga")
 	before := slices.Concat(
 		r.awaitTasks(gpus, "running", func([]*pb.Task) bool { return true }),
 		r.awaitTasks(fpgas, "running", func([]*pb.Task) bool { return true }),
 	)
 	ids := fmt.Sprint(keys(r.devices(0)))
-	for _, plugin := range plugins {
+	for plugin, name := range plugins {
 		pid := pluginPID(r.c.Agents[0].PID(), plugin)
 		if pid == 0 {
 			t.Fatalf("plugin %s does not run", plugin)
@@ -113,7 +117,7 @@ func TestEachPluginIsKilledWhileItsDevicesAreInUse(t *testing.T) {
 		begun := time.Now()
 		if err := harness.Eventually(r.ctx, func() (bool, error) {
 			next := pluginPID(r.c.Agents[0].PID(), plugin)
-			return next != 0 && next != pid && r.tells(plugin), nil
+			return next != 0 && next != pid && r.tells(name), nil
 		}); err != nil {
 			t.Fatalf("plugin %s never came back: %v", plugin, err)
 		}

@@ -35,12 +35,15 @@ func CheckInventory(inv *pluginv1.Inventory) error {
 	if len(inv.GetDevices()) == 0 && len(inv.GetReasons()) == 0 {
 		fault("there is no device and no reason why (say in reasons what is missing)")
 	}
-	seen := make(map[string]bool)
+	seen, made := make(map[string]bool), make(map[string]bool)
 	for _, d := range inv.GetDevices() {
 		if seen[d.Id] {
 			fault("two devices have the id %q (take the PCI address or the serial number)", d.Id)
 		}
-		seen[d.Id] = true
+		if d.Identity != "" && made[d.Identity] {
+			fault("two devices have the identity %q (parts of one device need one each)", d.Identity)
+		}
+		seen[d.Id], made[d.Identity] = true, true
 		faults = append(faults, checkDevice(d)...)
 	}
 	pairs := make(map[[2]string]bool)
@@ -121,8 +124,27 @@ func CDI(e *pluginv1.Edits) *specs.ContainerEdits {
 	for _, m := range e.GetMounts() {
 		out.Mounts = append(out.Mounts, &specs.Mount{HostPath: m.HostPath, ContainerPath: m.ContainerPath, Options: m.Options})
 	}
+	for _, h := range e.GetHooks() {
+		timeout := int((h.TimeoutMs + 999) / 1000)
+		hook := &specs.Hook{HookName: h.Name, Path: h.Path, Args: h.Args, Env: h.Env}
+		if timeout > 0 {
+			hook.Timeout = &timeout
+		}
+		out.Hooks = append(out.Hooks, hook)
+	}
 	return out
 }
+
+// Names of the hooks that agents run; see the runtime specification's config.md, POSIX-platform Hooks.
+const (
+	// HookCreate runs before the task is there.
+	HookCreate = "createRuntime"
+	// HookStop runs when the task has ended.
+	HookStop = "poststop"
+)
+
+// MaxHooks of one plugin for one task.
+const MaxHooks = 16
 
 // CheckEdits reports in what edits break the contract or the Container Device Interface.
 func CheckEdits(e *pluginv1.Edits) error {
@@ -138,6 +160,14 @@ func CheckEdits(e *pluginv1.Edits) error {
 	for _, m := range e.GetMounts() {
 		if !strings.HasPrefix(m.HostPath, "/") || !strings.HasPrefix(m.ContainerPath, "/") {
 			faults = append(faults, fmt.Errorf("mount %q on %q needs absolute paths", m.HostPath, m.ContainerPath))
+		}
+	}
+	if len(e.GetHooks()) > MaxHooks {
+		faults = append(faults, fmt.Errorf("%d hooks, at most %d", len(e.Hooks), MaxHooks))
+	}
+	for _, h := range e.GetHooks() {
+		if h.Name != HookCreate && h.Name != HookStop || !strings.HasPrefix(h.Path, "/") || h.TimeoutMs < 0 {
+			faults = append(faults, fmt.Errorf("hook %q of %q needs an absolute path, a name of %s or %s, and a time limit that is not negative", h.Name, h.Path, HookCreate, HookStop))
 		}
 	}
 	for _, l := range e.GetLimits() {

@@ -2,7 +2,8 @@
 //
 // A plugin is a program that the agent starts and speaks gRPC with, over hashicorp/go-plugin. It
 // says which devices the host has, and what a task needs to use them. An author writes the two
-// methods of Plugin and, where there is something to say, those of Meter, Holder, Programmer and Waker;
+// methods of Plugin and, where there is something to say, those of Meter, Holder, Programmer, Resetter,
+// Cleaner and Waker;
 // Server does the rest: it looks again and sends changes, keeps the books of what is handed out,
 // answers repeated requests alike, and guards devices that are being programmed. main is one call
 // of Serve.

@@ -27,6 +27,12 @@ type Holder interface {
 	Drop(ctx context.Context, allocation string) error
 }
 
+// Tenanted is a plugin whose edits depend on whose a task is, too.
+type Tenanted interface {
+	// EditsFor takes the place of Edits. Equal shares of one tenant have equal edits.
+	EditsFor(ctx context.Context, tenant string, shares []*pluginv1.Share) (*pluginv1.Edits, error)
+}
+
 // Meter is a plugin that can measure its devices.
 type Meter interface {
 	// Stats takes one sample of all devices.
@@ -51,8 +57,16 @@ type Waker interface {
 // Resetter is a plugin that can make its devices as good as new.
 type Resetter interface {
 	// Reset returns when the device has been reset. It is never called for a device that is in use
-	// or being programmed. It must end soon after ctx does.
+	// or being programmed. It must end soon after ctx does. An error with the gRPC code
+	// Unimplemented says that this device cannot be reset here, and none was tried.
 	Reset(ctx context.Context, device string) error
+}
+
+// Reacher is a plugin whose resets are wider than a device, such as those of a GPU that is divided.
+type Reacher interface {
+	// Reaches returns the other devices that a reset of this one resets too. None of them may be in
+	// use, and none is handed out meanwhile.
+	Reaches(device string) []string
 }
 
 // Cleaner is a plugin that can see what tasks leave on its devices.

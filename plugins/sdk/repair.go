@@ -11,18 +11,25 @@ import (
 	"caravan/plugins/sdk/pluginv1"
 )
 
-// shut keeps a device that nobody holds from being handed out until reopen is called.
-func (s *Server) shut(device string) (reopen func(), err error) {
+// shut keeps devices that nobody holds from being handed out until reopen is called.
+func (s *Server) shut(devices ...string) (reopen func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.books.close(device); err != nil {
-		return nil, err
+	for i, d := range devices {
+		if err := s.books.close(d); err != nil {
+			for _, before := range devices[:i] {
+				s.books.reopen(before)
+			}
+			return nil, err
+		}
 	}
 	s.wake()
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.books.reopen(device)
+		for _, d := range devices {
+			s.books.reopen(d)
+		}
 		s.wake()
 	}, nil
 }
@@ -36,7 +43,11 @@ func (s *Server) Reset(ctx context.Context, req *pluginv1.ResetRequest) (*plugin
 	if _, err := s.known(ctx, req.DeviceId); err != nil {
 		return nil, err
 	}
-	reopen, err := s.shut(req.DeviceId)
+	all := []string{req.DeviceId}
+	if r, ok := s.cfg.Plugin.(Reacher); ok {
+		all = append(all, r.Reaches(req.DeviceId)...)
+	}
+	reopen, err := s.shut(all...)
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +62,8 @@ func (s *Server) Reset(ctx context.Context, req *pluginv1.ResetRequest) (*plugin
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return nil, status.Errorf(codes.DeadlineExceeded, "device %s was not reset within %v (a reboot of the host may help)", req.DeviceId, timeout)
+	case status.Code(err) == codes.Unimplemented:
+		return nil, err
 	case err != nil:
 		return nil, status.Errorf(codes.Aborted, "device %s was not reset: %v", req.DeviceId, err)
 	}

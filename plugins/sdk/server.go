@@ -186,7 +186,7 @@ func (s *Server) handOut(ctx context.Context, req *pluginv1.ReserveRequest) (*pl
 		}
 		return status.Errorf(codes.Internal, "plugin %s cannot hand out %d devices: %v", s.cfg.Name, len(req.Shares), err)
 	}
-	edits, err := s.cfg.Plugin.Edits(ctx, req.Shares)
+	edits, err := s.edits(ctx, req)
 	if err == nil {
 		err = CheckEdits(edits)
 	}
@@ -203,6 +203,13 @@ func (s *Server) handOut(ctx context.Context, req *pluginv1.ReserveRequest) (*pl
 		}
 	}
 	return edits, nil
+}
+
+func (s *Server) edits(ctx context.Context, req *pluginv1.ReserveRequest) (*pluginv1.Edits, error) {
+	if t, ok := s.cfg.Plugin.(Tenanted); ok {
+		return t.EditsFor(ctx, req.Tenant, req.Shares)
+	}
+	return s.cfg.Plugin.Edits(ctx, req.Shares)
 }
 
 // Release takes an allocation's shares back.
@@ -297,10 +304,18 @@ func (s *Server) Program(req *pluginv1.ProgramRequest, out pluginv1.DeviceServic
 
 // Health looks at devices anew.
 func (s *Server) Health(ctx context.Context, req *pluginv1.HealthRequest) (*pluginv1.HealthResponse, error) {
+	s.mu.Lock()
+	before := s.latest
+	s.mu.Unlock()
 	now, err := s.inventory(ctx)
 	if err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	if !proto.Equal(before, s.latest) {
+		s.wake() // who follows the inventory need not wait for the next look
+	}
+	s.mu.Unlock()
 	all := make(map[string]*pluginv1.Health, len(now.Devices))
 	for _, d := range now.Devices {
 		all[d.Id] = d.GetHealth()

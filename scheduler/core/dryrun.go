@@ -1,6 +1,7 @@
 package core
 
 import (
+	"iter"
 	"slices"
 
 	"caravan/scheduler/core/explain"
@@ -36,8 +37,9 @@ func DryRun(in Input, spec *model.JobSpec) (Plan, Trace) {
 // FitsEmpty returns the groups of a job that could not run even if the nodes
 // were empty, all in service and all devices in good health: one task of a
 // group, or all members of a gang. Their code is NeverFits, or NoNodes when no
-// node of the sort wanted takes work at present. Nodes are sorted by name.
-func FitsEmpty(spec *model.JobSpec, nodes []*model.Node) []GroupTrace {
+// node of the sort wanted takes work at present. Nodes come sorted by name; no
+// more of them are asked for than it takes to find room.
+func FitsEmpty(spec *model.JobSpec, nodes iter.Seq[*model.Node]) []GroupTrace {
 	var e *explain.Explainer // made when first needed: most jobs fit
 	table := request.NewTable()
 	var out []GroupTrace
@@ -58,7 +60,7 @@ func FitsEmpty(spec *model.JobSpec, nodes []*model.Node) []GroupTrace {
 			continue
 		}
 		if e == nil {
-			e = explain.New(fleet.New(emptied(nodes)), DefaultMaxExplainSteps)
+			e = explain.New(fleet.New(emptied(slices.Collect(nodes))), DefaultMaxExplainSteps)
 		}
 		if e.Group(&t, names, classes, need, nil); t.Code != CodeNoRoom {
 			out = append(out, t)
@@ -69,18 +71,21 @@ func FitsEmpty(spec *model.JobSpec, nodes []*model.Node) []GroupTrace {
 
 // roomWhenEmpty reports whether nodes that take work, the first that come, have
 // room for what is needed of a class when nothing runs on them.
-func roomWhenEmpty(nodes []*model.Node, c *request.Class, need explain.Need) bool {
+func roomWhenEmpty(nodes iter.Seq[*model.Node], c *request.Class, need explain.Need) bool {
 	left := need.Tasks
 	var fitter pack.Fitter
 	var match pack.Match
-	for i := range nodes {
-		n := fleet.New(emptied(nodes[i : i+1])).At(0)
-		if _, ok := c.Serves(n.Node); !ok || !n.Usable {
+	for node := range nodes {
+		if _, ok := c.Serves(node); !ok || !node.Schedulable() || node.CPUMilli < c.CPUMilli || node.MemoryMiB < c.MemoryMiB {
 			continue
 		}
-		m, _, ok := pack.AppendMatch(match[:0], c, n.Node)
+		m, _, ok := pack.AppendMatch(match[:0], c, node)
 		match = m
-		if !ok || !fitter.Fits(c, m, n.Node, n.Free) {
+		if !ok {
+			continue
+		}
+		n := fleet.New(emptied([]*model.Node{node})).At(0)
+		if !n.Usable || !fitter.Fits(c, m, n.Node, n.Free) {
 			continue
 		}
 		most := left

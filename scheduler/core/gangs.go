@@ -193,7 +193,7 @@ func (c *cycle) offenders() []gang.Offender {
 // count books times an allocation on the operator's limits, and reports whether
 // all is within them.
 func (c *cycle) count(w *work, spot *pack.Spot, times int64) bool {
-	return c.counts.Take(w.spec.Limits, c.placer.Fleet().At(spot.Node).Node.Name, spot.Devices, times)
+	return c.counts.Take(w.spec.Limits, c.placer.Fleet().Name(spot.Node), spot.Devices, times)
 }
 
 // maxRunning describes the group's own bound.

@@ -449,7 +449,7 @@ func TestNeverFitsIsSaidAtSubmissionToo(t *testing.T) {
 		g := drawGroup(t, 0)
 		g.MaxRunning, g.Limits = 0, nil
 		spec := &model.JobSpec{Groups: []model.TaskGroup{g}}
-		never := len(core.FitsEmpty(spec, nodes)) > 0
+		never := len(core.FitsEmpty(spec, slices.Values(nodes))) > 0
 		in.Jobs = []*model.Job{newJob("j", 1, spec)}
 		plan, _ := core.Solve(in)
 		if none := plan.Placed() == 0; never && !none || none && !never && !(g.Gang && competing(&g)) {

@@ -71,7 +71,7 @@ func (w *world) run(d *datadriven.TestData) string {
 		plan, trace := core.DryRun(w.input(), spec)
 		return w.show(plan, trace, []*model.Job{newJob(core.DryRunJob, 0, spec)})
 	case "fits-empty":
-		return printTrace(core.FitsEmpty(&model.JobSpec{Groups: parseGroups(d.Input)}, w.nodes))
+		return printTrace(core.FitsEmpty(&model.JobSpec{Groups: parseGroups(d.Input)}, slices.Values(w.nodes)))
 	}
 	d.Fatalf(w.t, "unknown command %s", d.Cmd)
 	return ""

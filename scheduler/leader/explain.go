@@ -3,6 +3,7 @@ package leader
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
 
 	pb "caravan/api/caravanv1"
@@ -50,12 +51,11 @@ func (l *Leader) DryRun(snap *state.Snapshot, spec *model.JobSpec, owner string)
 func (l *Leader) Warnings(spec *model.JobSpec) []string { return l.warnings(l.cfg.State(), spec) }
 
 func (l *Leader) warnings(snap *state.Snapshot, spec *model.JobSpec) []string {
-	var nodes []*model.Node
-	for n := range snap.Nodes() {
-		nodes = append(nodes, n)
+	nodes := snap.Nodes()
+	if spec.HasExpressions() {
+		nodes = slices.Values(l.cfg.Evaluate(slices.Collect(nodes), []*model.Job{{Spec: spec}}))
 	}
 	var out []string
-	nodes = l.cfg.Evaluate(nodes, []*model.Job{{Spec: spec}})
 	for _, t := range core.FitsEmpty(spec, nodes) {
 		out = append(out, "group "+t.Name+": "+sentence(&t))
 	}

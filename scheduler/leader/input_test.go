@@ -92,3 +92,20 @@ func BenchmarkCycleOfAFullFleet(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkWarnings is what every submission waits for after it was committed:
+// of a job that fits the first node, and of one that fits none.
+func BenchmarkWarnings(b *testing.B) {
+	snap := full(b, 5000, 0)
+	l := New(Config{State: func() *state.Snapshot { return snap }})
+	for name, cpu := range map[string]int64{"fits": 8000, "never": 9000} {
+		spec := &model.JobSpec{Groups: []model.TaskGroup{{Name: "t", Indices: model.Count(1), Variants: []model.Variant{{Name: "cpu", Resources: model.Resources{CPUMilli: cpu}}}}}}
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if warned := len(l.Warnings(spec)) > 0; warned != (name == "never") {
+					b.Fatalf("warned: %v", warned)
+				}
+			}
+		})
+	}
+}

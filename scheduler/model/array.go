@@ -106,6 +106,11 @@ func (g *GroupStatus) Delay(tasks Set, failures int32, backoff Duration, now Tim
 	g.Delays[at].Tasks = g.Delays[at].Tasks.Union(tasks)
 }
 
+// HoldUntil holds back tasks that have never run until a time.
+func (g *GroupStatus) HoldUntil(tasks Set, until Time) {
+	g.Delays = []Delay{{Until: until, Tasks: tasks}}
+}
+
 // ForgetDelays drops what is over, and what holds back the given tasks.
 func (g *GroupStatus) ForgetDelays(now Time, tasks Set) {
 	kept := g.Delays[:0]

@@ -129,3 +129,26 @@ func FormatMiB(n int64) string {
 	}
 	return strconv.FormatInt(n, 10) + "MiB"
 }
+
+// HasExpressions reports whether any condition of the job is an expression.
+func (s *JobSpec) HasExpressions() bool {
+	expression := func(c Constraint) bool { return c.Operator == Where }
+	for g := range s.Groups {
+		group := &s.Groups[g]
+		if slices.ContainsFunc(group.Constraints, expression) {
+			return true
+		}
+		for v := range group.Variants {
+			variant := &group.Variants[v]
+			if slices.ContainsFunc(variant.Constraints, expression) {
+				return true
+			}
+			for d := range variant.Resources.Devices {
+				if slices.ContainsFunc(variant.Resources.Devices[d].Constraints, expression) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}

@@ -9,6 +9,8 @@ const (
 	// OnEnded is met by whatever has ended, however it did.
 	OnEnded
 	OnFailed
+	// OnStarted is met by a job that has begun to run, or ended without. Groups do not have it.
+	OnStarted
 )
 
 // String returns the condition's word in a job file.
@@ -18,6 +20,8 @@ func (c Condition) String() string {
 		return "ended"
 	case OnFailed:
 		return "failed"
+	case OnStarted:
+		return "started"
 	}
 	return "succeeded"
 }
@@ -25,7 +29,7 @@ func (c Condition) String() string {
 // Met reports whether a job that has ended in that state satisfies the condition.
 func (c Condition) Met(s JobState) bool {
 	switch c {
-	case OnEnded:
+	case OnEnded, OnStarted:
 		return s.Ended()
 	case OnFailed:
 		return s == JobFailed

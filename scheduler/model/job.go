@@ -65,6 +65,10 @@ type JobSpec struct {
 	After []JobDependency
 	// Singleton waits for every earlier job of the same name and owner to end.
 	Singleton bool
+	// Begin is the time before which nothing starts; 0 means no bound.
+	Begin Time
+	// Held pauses all tasks from the beginning.
+	Held bool
 	// Workspace is nil for a job whose tasks begin in an empty directory.
 	Workspace *Workspace
 }
@@ -112,6 +116,8 @@ type TaskGroup struct {
 	AtMostOnce bool
 	// PerNode, of a gang: no two tasks share a node. Each stands for all ranks of its node.
 	PerNode bool
+	// Batch is the script that the group runs; nil for other groups.
+	Batch *Batch
 	// Matrix names what the indices of a sweep stand for; nil for other groups.
 	Matrix Matrix
 }

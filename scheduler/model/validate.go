@@ -121,6 +121,7 @@ func (v *validator) group(path string, s *JobSpec, i int) {
 		v.dependency(fmt.Sprintf("%s.depends_on[%d]", path, k), s, i, d)
 	}
 	v.attempts(path, g)
+	v.batch(path+".batch", g)
 }
 
 func (v *validator) duration(path string, d, most Duration) {

@@ -71,8 +71,8 @@ func (v *validator) after(s *JobSpec) {
 		if d.Job == "" {
 			v.fault(path, "it names no job", "write the job's id or number")
 		}
-		if d.Condition > OnFailed {
-			v.fault(path+".condition", "no such condition", "use succeeded, ended or failed")
+		if d.Condition > OnStarted {
+			v.fault(path+".condition", "no such condition", "use succeeded, ended, failed or started")
 		}
 	}
 }

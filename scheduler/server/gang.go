@@ -20,7 +20,7 @@ func gang(snap *state.Snapshot, j *model.Job, a *model.Allocation) *pb.Gang {
 		if !known {
 			i = len(g.Nodes)
 			at[m.Node] = i
-			g.Nodes = append(g.Nodes, &pb.GangNode{Name: m.Node, Host: host(snap, m.Node)})
+			g.Nodes = append(g.Nodes, &pb.GangNode{Name: m.Node, Host: host(snap, m.Node), Address: address(snap, m.Node), AllocationId: m.ID})
 		}
 		if m.ID == a.ID {
 			g.NodeRank, g.LocalRank = int32(i), g.Nodes[i].Members //nolint:gosec // as above
@@ -43,6 +43,15 @@ func epoch(snap *state.Snapshot, a *model.Allocation) []*model.Allocation {
 }
 
 func rank(a *model.Allocation) int32 { return int32(a.Ordinal) } //nolint:gosec // a gang has at most 100,000 members
+
+// address is where a node's agent answers.
+func address(snap *state.Snapshot, node string) string {
+	n, ok := snap.Node(node)
+	if !ok {
+		return ""
+	}
+	return n.Address
+}
 
 // host is where a node is reached: what its agent advertises, without the port.
 func host(snap *state.Snapshot, node string) string {

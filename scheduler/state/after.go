@@ -23,6 +23,7 @@ func (t *Txn) waitsOf(spec *model.JobSpec, owner string) ([]model.JobDependency,
 		switch {
 		case !ok:
 			return nil, model.NotFound("job", d.Job, "the job to wait for must have been submitted; one that ended long ago is forgotten")
+		case d.Condition == model.OnStarted && up.StartedAt != 0:
 		case !up.State.Ended():
 			if waitsFor(waits, up) {
 				return nil, invalid("after", "the job waits for "+up.ID+" twice", "keep one")
@@ -51,7 +52,7 @@ func (t *Txn) findJob(ref string) (*model.Job, bool) {
 	if !ok {
 		return nil, false
 	}
-	return t.tb.jobs.byNumber.get(n)
+	return t.tb.jobs.withNumber(n)
 }
 
 // singletons adds the jobs of the same name and owner that have not ended, back

@@ -87,6 +87,7 @@ func TestDigestSeesEveryField(t *testing.T) {
 	g := &spec.Groups[0]
 	g.DependsOn, g.Env, g.Outputs, g.Verify = []model.Dependency{{}}, map[string]string{"k": "v"}, []model.Output{{}}, []string{""}
 	g.Constraints = []model.Constraint{{Values: []model.Attribute{{}}}}
+	g.Batch = &model.Batch{Arguments: []string{""}}
 	spec.Workspace, g.Matrix = &model.Workspace{}, model.Matrix{{Values: []string{""}}}
 	v := &g.Variants[0]
 	v.Command, v.Env, v.Resources.Devices = []string{""}, map[string]string{"k": "v"}, []model.DeviceRequest{{}}

@@ -93,6 +93,9 @@ func (t *Txn) tasksEnded(j *model.Job, a *model.Allocation, r *Report) {
 		message += t.again(j, a, left.Subtract(cancelled), positionsIn(tasks, r.Failed))
 	}
 	t.event(Event{Type: "task." + a.State.String(), Job: j.ID, Group: spec.Name, Allocation: a.ID, Node: a.Node, Message: message})
+	if spec.Led() && a.Ordinal == 0 && a.State == model.AllocationSucceeded {
+		t.leaderSucceeded(j, a.Group)
+	}
 	if spec.Gang && !j.StopRequested {
 		t.gangEnded(j, a)
 	}

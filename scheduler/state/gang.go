@@ -63,3 +63,13 @@ func (t *Txn) gangFailed(j *model.Job, g int) (failed, fatally bool) {
 	}
 	return failed, fatally
 }
+
+// leaderSucceeded ends a gang that is led by its first member: what the others do is up to
+// that one, so all have succeeded with it. They are asked to stop.
+func (t *Txn) leaderSucceeded(j *model.Job, g int) {
+	s := &j.Groups[g]
+	s.Eaten = s.Eaten.Union(s.Active)
+	for _, a := range t.liveOf(j, g, s.Active) {
+		t.requestStop(j, a, model.ReasonEaten)
+	}
+}

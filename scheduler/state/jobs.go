@@ -116,9 +116,16 @@ func jobNumber(id string) (uint64, bool) {
 // Job returns a job by its id.
 func (s *Snapshot) Job(id string) (*model.Job, bool) { return s.t.jobs.get(id) }
 
-// JobByNumber returns the job whose id ends in that number.
-func (s *Snapshot) JobByNumber(number uint64) (*model.Job, bool) {
-	return s.t.jobs.byNumber.get(number)
+// JobByNumber returns the job that has the number: its id ends in it, or a task of its array
+// has it.
+func (s *Snapshot) JobByNumber(number uint64) (*model.Job, bool) { return s.t.jobs.withNumber(number) }
+
+// withNumber finds a job by its own number or that of one of its tasks.
+func (t *jobTable) withNumber(number uint64) (*model.Job, bool) {
+	for n, j := range t.byNumber.downFrom(number) {
+		return j, number-n < j.Spec.Numbers()
+	}
+	return nil, false
 }
 
 // JobCount returns the number of jobs, ended ones included.

@@ -63,7 +63,9 @@ func (t *Txn) started(a *model.Allocation, r *Report) {
 	t.tb.allocations.replace(a, c)
 	t.noteAllocation(c)
 	if j.StartedAt == 0 {
-		t.editJob(j).StartedAt = c.StartedAt
+		j = t.editJob(j)
+		j.StartedAt = c.StartedAt
+		t.jobStarted(j)
 	}
 	t.event(Event{Type: "task.running", Job: a.Job, Group: j.Spec.Groups[a.Group].Name, Allocation: a.ID, Node: a.Node})
 }

@@ -1,6 +1,10 @@
 package state
 
-import "caravan/scheduler/model"
+import (
+	"slices"
+
+	"caravan/scheduler/model"
+)
 
 // settle ends a job of which nothing runs and nothing can start. Tasks that
 // wait for a lost cause are stopped first, so that the sets tell the truth and
@@ -55,7 +59,21 @@ func (t *Txn) jobEnded(j *model.Job) {
 	t.ended = t.ended[:0]
 }
 
-func (t *Txn) tellWaiters(j *model.Job) {
+// jobStarted lets those jobs go on that waited for one to start.
+func (t *Txn) jobStarted(j *model.Job) {
+	for _, number := range t.waitersOf(j) {
+		w, ok := t.tb.jobs.byNumber.get(number)
+		must(ok, "the index of waiters names a job that is not there")
+		if slices.Contains(w.Waits, model.JobDependency{Job: j.ID, Condition: model.OnStarted}) {
+			w = t.editJob(w)
+			t.dropWait(w, j)
+			t.saidFree(w, j)
+		}
+	}
+}
+
+// waitersOf returns the numbers of the jobs that wait for a job.
+func (t *Txn) waitersOf(j *model.Job) []uint64 {
 	var waiters []uint64
 	for w := range t.tb.jobs.waiters.from(waiter{upstream: j.Number}) {
 		if w.upstream != j.Number {
@@ -63,7 +81,11 @@ func (t *Txn) tellWaiters(j *model.Job) {
 		}
 		waiters = append(waiters, w.number)
 	}
-	for _, number := range waiters {
+	return waiters
+}
+
+func (t *Txn) tellWaiters(j *model.Job) {
+	for _, number := range t.waitersOf(j) {
 		w, ok := t.tb.jobs.byNumber.get(number)
 		must(ok, "the index of waiters names a job that is not there")
 		t.released(t.editJob(w), j)
@@ -73,22 +95,12 @@ func (t *Txn) tellWaiters(j *model.Job) {
 // released takes a job that has ended off the list of what w waits for, or stops
 // w when the job has ended otherwise than w needs it.
 func (t *Txn) released(w, j *model.Job) {
-	var waits []model.JobDependency
-	met := true
-	for _, d := range w.Waits {
-		if d.Job != j.ID {
-			waits = append(waits, d)
-			continue
-		}
-		met = met && d.Condition.Met(j.State)
-	}
-	t.tb.jobs.unfile(w)
-	w.Waits = waits
-	t.tb.jobs.file(w)
+	met := !slices.ContainsFunc(w.Waits, func(d model.JobDependency) bool {
+		return d.Job == j.ID && !d.Condition.Met(j.State)
+	})
+	t.dropWait(w, j)
 	if met {
-		if len(waits) == 0 {
-			t.event(Event{Type: "job.released", Job: w.ID, Message: j.ID + " was the last job that it waited for"})
-		}
+		t.saidFree(w, j)
 		return
 	}
 	t.event(Event{Type: "job.stopping", Job: w.ID, Message: "it can never start, because " + j.ID + " has " + j.State.String()})
@@ -99,4 +111,21 @@ func (t *Txn) released(w, j *model.Job) {
 		s.Waiting = model.Set{}
 	}
 	t.settle(w)
+}
+
+// dropWait takes a job off the list of what w waits for.
+func (t *Txn) dropWait(w, j *model.Job) {
+	t.tb.jobs.unfile(w)
+	w.Waits = slices.DeleteFunc(w.Waits, func(d model.JobDependency) bool { return d.Job == j.ID })
+	if len(w.Waits) == 0 {
+		w.Waits = nil
+	}
+	t.tb.jobs.file(w)
+}
+
+// saidFree tells that w waits for no job any more, if so; j was the last.
+func (t *Txn) saidFree(w, j *model.Job) {
+	if len(w.Waits) == 0 {
+		t.event(Event{Type: "job.released", Job: w.ID, Message: j.ID + " was the last job that it waited for"})
+	}
 }

@@ -38,7 +38,7 @@ func (t *Txn) SubmitJob(spec *model.JobSpec, owner string) (Answer, *model.Error
 		return Answer{}, err
 	}
 	number := t.tb.meta.nextJob
-	t.tb.meta.nextJob++
+	t.tb.meta.nextJob += spec.Numbers()
 	j := &model.Job{
 		ID:          jobID(spec.Name, number),
 		Number:      number,
@@ -51,7 +51,14 @@ func (t *Txn) SubmitJob(spec *model.JobSpec, owner string) (Answer, *model.Error
 		Waits:       waits,
 	}
 	for g := range spec.Groups {
-		j.Groups[g].Waiting = model.NewSet(0, spec.Groups[g].Indices.Tasks())
+		all := model.NewSet(0, spec.Groups[g].Indices.Tasks())
+		j.Groups[g].Waiting = all
+		if spec.Held {
+			j.Groups[g].Paused = all
+		}
+		if spec.Begin > t.now {
+			j.Groups[g].HoldUntil(all, spec.Begin)
+		}
 	}
 	t.tb.jobs.byNumber.put(number, j)
 	t.tb.jobs.file(j)

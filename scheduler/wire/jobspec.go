@@ -14,7 +14,7 @@ func JobSpecFromProto(p *pb.JobSpec) (*model.JobSpec, error) {
 	if p == nil {
 		return nil, &model.Error{Kind: model.KindInvalid, Message: "the request holds no job"}
 	}
-	s := &model.JobSpec{Name: p.Name, Queue: p.Queue, Priority: p.Priority, Labels: p.Labels, Singleton: p.Singleton, Workspace: workspaceFromProto(p.Workspace)}
+	s := &model.JobSpec{Name: p.Name, Queue: p.Queue, Priority: p.Priority, Labels: p.Labels, Singleton: p.Singleton, Workspace: workspaceFromProto(p.Workspace), Begin: model.Time(p.BeginMs), Held: p.Held}
 	s.After = JobDependenciesFromProto(p.After)
 	if s.Queue == "" {
 		s.Queue = model.DefaultQueue
@@ -72,7 +72,7 @@ func groupFromProto(p *pb.TaskGroup) model.TaskGroup {
 		SameVariant: p.SameVariant, KillGrace: model.Duration(p.KillGraceMs), Workdir: p.Workdir,
 		Exclusive: p.Exclusive, Spread: spreadFromProto(p.Spread), Apart: apartFromProto(p.ApartFrom),
 		Isolation: p.Isolation, AtMostOnce: p.Once == onceAtMost || p.Gang,
-		PerNode: p.PerNode, Matrix: MatrixFromProto(p.Matrix),
+		PerNode: p.PerNode, Matrix: MatrixFromProto(p.Matrix), Batch: batchFromProto(p.Batch),
 	}
 	g.Indices.Chunk, g.Indices.Auto = int64(max(1, p.Chunk)), p.AutoChunk
 	attemptsFromProto(&g, p)
@@ -154,7 +154,7 @@ func constraintsFromProto(ps []*pb.Constraint) []model.Constraint {
 
 // JobSpecToProto is the inverse of JobSpecFromProto, with defaults written out.
 func JobSpecToProto(s *model.JobSpec) *pb.JobSpec {
-	p := &pb.JobSpec{Name: s.Name, Queue: s.Queue, Priority: s.Priority, Labels: s.Labels, Singleton: s.Singleton, Workspace: WorkspaceToProto(s.Workspace)}
+	p := &pb.JobSpec{Name: s.Name, Queue: s.Queue, Priority: s.Priority, Labels: s.Labels, Singleton: s.Singleton, Workspace: WorkspaceToProto(s.Workspace), BeginMs: int64(s.Begin), Held: s.Held}
 	p.After = JobDependenciesToProto(s.After)
 	for i := range s.Groups {
 		p.Groups = append(p.Groups, GroupToProto(s, i))
@@ -172,7 +172,7 @@ func GroupToProto(s *model.JobSpec, i int) *pb.TaskGroup {
 		KillGraceMs: int64(g.KillGrace), Workdir: g.Workdir,
 		Exclusive: g.Exclusive, Spread: spreadToProto(g.Spread), ApartFrom: apartToProto(g.Apart),
 		Isolation: g.Isolation, Once: onceAtLeast,
-		PerNode: g.PerNode, Matrix: matrixToProto(g.Matrix),
+		PerNode: g.PerNode, Matrix: matrixToProto(g.Matrix), Batch: batchToProto(g.Batch),
 	}
 	if g.AtMostOnce {
 		p.Once = onceAtMost

@@ -62,6 +62,7 @@ type rule struct {
 	scope    Scope
 	finish   bool
 	reset    bool
+	tell     bool
 }
 
 type rawPolicy struct {
@@ -84,6 +85,7 @@ type rawSignal struct {
 	Scope   string `yaml:"scope"`
 	Running string `yaml:"running"`
 	Reset   bool   `yaml:"reset"`
+	Tell    bool   `yaml:"tell"`
 	Repeat  int    `yaml:"repeat"`
 	Within  string `yaml:"within"`
 	Then    string `yaml:"then"`
@@ -153,7 +155,7 @@ func Parse(text []byte) (*Policy, error) {
 }
 
 func (f *reader) rule(s rawSignal) rule {
-	r := rule{do: f.action(s.Code+": do", s.Do), reset: s.Reset, finish: s.Running == "finish"}
+	r := rule{do: f.action(s.Code+": do", s.Do), reset: s.Reset, tell: s.Tell, finish: s.Running == "finish"}
 	var ok bool
 	if r.scope, ok = scopeWords[s.Scope]; !ok {
 		f.fault("%s: scope %q must be device, island or host", s.Code, s.Scope)

@@ -154,7 +154,7 @@ func (t *Task) Pin(ctx context.Context, cpus, memoryNodes string) error {
 	return g.Pin(cpus, memoryNodes)
 }
 
-// Signal sends a signal to the command's process group.
+// Signal sends a signal to the command's process.
 func (t *Task) Signal(ctx context.Context, sig syscall.Signal) error {
 	return t.handle.Signal(ctx, sig)
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -50,7 +52,7 @@ func (t *Task) command(status driver.Status, req driver.ExecRequest) (spawn.Comm
 		return spawn.Command{}, err
 	}
 	c := spawn.Command{
-		Argv: req.Argv, Env: append(env[:len(env):len(env)], req.Env...), Dir: dir,
+		Argv: req.Argv, Env: over(env, req.Env), Dir: dir,
 		Umask: driver.DefaultUmask, OOMScoreAdj: spec.OOMScoreAdj,
 	}
 	for _, r := range spec.Rlimits {
@@ -214,3 +216,18 @@ func (t terminalOutput) Read(p []byte) (int, error) {
 type eof struct{}
 
 func (eof) Read([]byte) (int, error) { return 0, io.EOF }
+
+// over returns an environment with further variables, which win: of two entries programs see
+// the first.
+func over(env, more []string) []string {
+	set := make(map[string]bool, len(more))
+	for _, kv := range more {
+		k, _, _ := strings.Cut(kv, "=")
+		set[k] = true
+	}
+	out := slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
+		k, _, _ := strings.Cut(kv, "=")
+		return set[k]
+	})
+	return append(out, more...)
+}

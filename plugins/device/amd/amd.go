@@ -1,12 +1,14 @@
 package amd
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"caravan/plugins/device/internal/sysfs"
 	"caravan/plugins/sdk"
@@ -34,42 +36,87 @@ func parts() map[int64]part {
 		0x6929: {model: "S7150", memoryMiB: 8 << 10, quarters: true, cores: 2048, fp32GFLOPS: 3770, fp64GFLOPS: 250, watts: 150},
 		0x692f: {model: "S7150", memoryMiB: 8 << 10, quarters: true, cores: 2048, fp32GFLOPS: 3770, fp64GFLOPS: 250, virtual: true},
 		0x66a1: {model: "MI50"}, 0x738c: {model: "MI100"}, 0x7408: {model: "MI250X"}, 0x740c: {model: "MI250X"},
-		0x740f: {model: "MI210"}, 0x74a1: {model: "MI300X"}, 0x74a0: {model: "MI300A"}, 0x74a5: {model: "MI325X"},
+		0x740f: {model: "MI210"}, 0x74a0: {model: "MI300A"}, 0x74a5: {model: "MI325X"},
+		0x74a1: {model: "MI300X", memoryMiB: 192 << 10, cores: 19456, fp32GFLOPS: 163400, fp64GFLOPS: 81700, watts: 750},
 		0x7300: {model: "R9-FURY"}, 0x67df: {model: "RX580"}, 0x73bf: {model: "RX6800"}, 0x744c: {model: "RX7900"},
 	}
 }
 
-// Plugin finds AMD GPUs.
+// Config says where to look.
+type Config struct {
+	// SysfsRoot, DevRoot and ProcRoot are where sysfs, device nodes and procfs are; "" means /sys,
+	// /dev and /proc.
+	SysfsRoot, DevRoot, ProcRoot string
+}
+
+// Plugin finds AMD GPUs. Safe for concurrent use.
 type Plugin struct {
-	root sysfs.Root
-	dev  string
+	root      sysfs.Root
+	dev, proc string
+
+	mu   sync.Mutex
+	base map[string]int64 // the least memory seen in use, by GPU, in bytes
 }
 
 var (
-	_ sdk.Plugin = (*Plugin)(nil)
-	_ sdk.Meter  = (*Plugin)(nil)
+	_ sdk.Plugin   = (*Plugin)(nil)
+	_ sdk.Meter    = (*Plugin)(nil)
+	_ sdk.Resetter = (*Plugin)(nil)
+	_ sdk.Reacher  = (*Plugin)(nil)
+	_ sdk.Cleaner  = (*Plugin)(nil)
 )
 
-// New returns a plugin that reads sysfs below root and names device nodes below dev.
-func New(root, dev string) *Plugin { return &Plugin{root: sysfs.Root(root), dev: dev} }
+// New returns a plugin.
+func New(cfg Config) *Plugin {
+	return &Plugin{
+		root: sysfs.Root(cmp.Or(cfg.SysfsRoot, "/sys")), dev: cmp.Or(cfg.DevRoot, "/dev"), proc: cmp.Or(cfg.ProcRoot, "/proc"),
+		base: make(map[string]int64),
+	}
+}
 
 // Main serves the plugin with the arguments of its command line.
 func Main(args []string) error {
 	flags := flag.NewFlagSet("device-plugin amd", flag.ContinueOnError)
-	root := flags.String("sysfs-root", "/sys", "where sysfs is mounted")
-	dev := flags.String("dev-root", "/dev", "where device nodes are")
+	var cfg Config
+	flags.StringVar(&cfg.SysfsRoot, "sysfs-root", "/sys", "where sysfs is mounted")
+	flags.StringVar(&cfg.DevRoot, "dev-root", "/dev", "where device nodes are")
+	flags.StringVar(&cfg.ProcRoot, "proc-root", "/proc", "where procfs is mounted")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	return sdk.Serve(sdk.Config{Name: "amd", Version: "1", Plugin: New(*root, *dev)})
+	return sdk.Serve(sdk.Config{Name: "amd", Version: "1", Plugin: New(cfg)})
 }
 
-// gpu is one function with what is known of it.
+// gpu is one function, or one compute partition of it, with what is known of it.
 type gpu struct {
 	sysfs.PCI
 	part
 	id           string
 	card, render sysfs.Dir // "" if there is none
+	kfd          kfdNode   // zero where the compute driver does not know it
+	// xcp counts from 1 within the divided GPU whose part this is, of parts; 0 for a whole one.
+	xcp, parts int
+}
+
+// whole is the id that the GPU or card has of which this is a part; "" for one that is no part.
+func (g gpu) whole() string {
+	switch {
+	case g.xcp > 0:
+		return "amd-" + g.Address()
+	case g.Physical() != "":
+		return "amd-" + g.Physical()
+	}
+	return ""
+}
+
+// identity is the number that the chip, or its board, was made with; "" where it tells none. A part's
+// is that of the whole and its place in it.
+func (g gpu) identity() string {
+	made := cmp.Or(g.Text("unique_id"), g.Text("serial_number"))
+	if made == "" || g.xcp == 0 {
+		return made
+	}
+	return fmt.Sprintf("%s.xcp%d", made, g.xcp-1)
 }
 
 // isGPU tells display, 3D and processing functions (PCI code and id assignment, class 03 and 12).
@@ -80,7 +127,7 @@ func isGPU(p sysfs.PCI) bool {
 
 // find returns the GPUs that can be handed out, and what is to be said of the others.
 func (p *Plugin) find() (found []gpu, reasons []string) {
-	known := parts()
+	known, kfd := parts(), p.topology()
 	for _, f := range p.root.PCI() {
 		if !isGPU(f) {
 			continue
@@ -92,24 +139,39 @@ func (p *Plugin) find() (found []gpu, reasons []string) {
 		if g.model == "" {
 			g.model = fmt.Sprintf("AMD-%04X", f.Device)
 		}
-		for _, d := range f.Glob("drm/*") {
-			switch {
-			case strings.HasPrefix(d.Name(), "renderD"):
-				g.render = d
-			case strings.HasPrefix(d.Name(), "card") && !strings.Contains(d.Name(), "-"):
-				g.card = d
+		if g.divided() {
+			all, err := p.partitions(g, kfd)
+			if err != nil {
+				reasons = append(reasons, err.Error())
 			}
+			found = append(found, all...)
+			continue
 		}
+		g.card, g.render = drmNodes(f.Sub("drm"))
 		if g.render == "" {
 			reasons = append(reasons, fmt.Sprintf("%s %s has no render node: bind it to the amdgpu driver (it has %q)", g.model, f.Address(), f.Driver()))
 			continue
 		}
+		g.kfd = kfd.nodes[g.render.Name()]
 		found = append(found, g)
 	}
 	if len(found) == 0 && len(reasons) == 0 {
 		reasons = append(reasons, "no AMD GPU on the PCI bus")
 	}
 	return found, reasons
+}
+
+// drmNodes returns the card and render nodes of a device's drm directory.
+func drmNodes(drm sysfs.Dir) (card, render sysfs.Dir) {
+	for _, d := range drm.Glob("*") {
+		switch {
+		case strings.HasPrefix(d.Name(), "renderD"):
+			render = d
+		case strings.HasPrefix(d.Name(), "card") && !strings.Contains(d.Name(), "-"):
+			card = d
+		}
+	}
+	return card, render
 }
 
 // Inventory looks at the host.
@@ -124,7 +186,7 @@ func (p *Plugin) Inventory(context.Context) (*pluginv1.Inventory, error) {
 		d := &pluginv1.Device{
 			Id: g.id, Kind: "gpu", Vendor: "amd", Model: g.model, MemoryMib: memory,
 			Thousandths: thousandths, ShareThousandths: g.share(thousandths),
-			Attributes: g.attributes(kfd), Health: sdk.Seen(g.signals()...),
+			Attributes: g.attributes(), Health: sdk.Seen(g.signals()...), Identity: g.identity(), PartOf: g.whole(),
 		}
 		inv.Devices = append(inv.Devices, d)
 		functions, ids = append(functions, g.PCI), append(ids, g.id)
@@ -140,6 +202,13 @@ func (g gpu) size() (memoryMiB int64, thousandths int32) {
 	if !told || memoryMiB <= 0 {
 		memoryMiB = g.memoryMiB
 	}
+	if g.xcp > 0 {
+		part := memoryMiB / int64(g.parts)
+		if g.kfd.memoryMiB > 0 {
+			part = g.kfd.memoryMiB
+		}
+		return part, sdk.Whole / int32(g.parts) //nolint:gosec // a handful
+	}
 	if !g.virtual {
 		return memoryMiB, sdk.Whole
 	}
@@ -152,16 +221,19 @@ func (g gpu) size() (memoryMiB int64, thousandths int32) {
 	return memoryMiB, int32(min(max(quarters, 1), 4)) * sdk.Whole / 4
 }
 
-// share is the least that can be handed out: a quarter of a card that is sold in quarters, and
-// any time slice of others.
+// share is the least that can be handed out: a quarter of a card that is sold in quarters, a
+// partition, and any time slice of others.
 func (g gpu) share(thousandths int32) int32 {
-	if g.quarters {
+	switch {
+	case g.quarters:
 		return min(sdk.Whole/4, thousandths)
+	case g.xcp > 0:
+		return thousandths
 	}
 	return 1
 }
 
-func (g gpu) attributes(kfd topology) map[string]*pluginv1.Attribute {
+func (g gpu) attributes() map[string]*pluginv1.Attribute {
 	a := map[string]*pluginv1.Attribute{"pci": sdk.Text(g.Address()), "render": sdk.Text(g.render.Name())}
 	text := func(name, value string) {
 		if value != "" {
@@ -188,18 +260,33 @@ func (g gpu) attributes(kfd topology) map[string]*pluginv1.Attribute {
 	_, _, gen, width := g.Link()
 	number("pcie_gen", gen)
 	number("pcie_width", width)
-	number("cores", g.cores)
-	number("watts", g.watts)
+	part := int64(max(g.parts, 1))
+	number("cores", g.cores/part)
+	number("watts", g.watts/part)
 	for name, gflops := range map[string]int64{"fp32_tflops": g.fp32GFLOPS, "fp64_tflops": g.fp64GFLOPS} {
 		if gflops > 0 { // thousandths of a TFLOPS are GFLOPS
-			a[name] = &pluginv1.Attribute{Value: &pluginv1.Attribute_Milli{Milli: gflops}}
+			a[name] = &pluginv1.Attribute{Value: &pluginv1.Attribute_Milli{Milli: gflops / part}}
 		}
 	}
-	if node, ok := kfd.nodes[g.render.Name()]; ok {
-		number("compute_units", node.computeUnits)
-		text("gfx", node.gfx)
+	number("compute_units", g.kfd.computeUnits)
+	text("gfx", g.kfd.gfx)
+	if g.xcp > 0 {
+		a["xcp"] = sdk.Number(int64(g.xcp - 1))
 	}
 	return a
+}
+
+// uuid is what the runtimes call the GPU, "" where they have no name for it. The partitions of one
+// GPU have names of their own with newer kernels only.
+func (g gpu) uuid() string {
+	whole := g.Text("unique_id")
+	if g.xcp == 0 {
+		return whole
+	}
+	if g.kfd.uuid == whole {
+		return ""
+	}
+	return g.kfd.uuid
 }
 
 // Edits gives a task the render and card nodes of its GPUs, and /dev/kfd where there is one.
@@ -230,7 +317,7 @@ func (p *Plugin) Edits(_ context.Context, shares []*pluginv1.Share) (*pluginv1.E
 			e.DeviceNodes = append(e.DeviceNodes, node)
 		}
 		ordinals = append(ordinals, strconv.Itoa(i))
-		if uuid := g.Text("unique_id"); uuid != "" {
+		if uuid := g.uuid(); uuid != "" {
 			uuids = append(uuids, "GPU-"+uuid)
 		}
 	}

@@ -51,7 +51,7 @@ func ga1(t *testing.T) *sysfstest.Tree {
 
 func inventory(t *testing.T, tree *sysfstest.Tree) *pluginv1.Inventory {
 	t.Helper()
-	inv, err := New(tree.Root, "/dev").Inventory(t.Context())
+	inv, err := New(Config{SysfsRoot: tree.Root, ProcRoot: tree.Root + "/proc"}).Inventory(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestWhatIsWrongIsSeen(t *testing.T) {
 func TestATaskGetsTheNodesOfItsCards(t *testing.T) {
 	tree := ga1(t)
 	tree.Class("devices/virtual", "kfd", "kfd", "240:0")
-	p := New(tree.Root, "/dev")
+	p := New(Config{SysfsRoot: tree.Root, ProcRoot: tree.Root + "/proc"})
 	share := func(id string) *pluginv1.Share { return &pluginv1.Share{DeviceId: id, Thousandths: 1000} }
 	e, err := p.Edits(t.Context(), []*pluginv1.Share{share("amd-0000:01:00.0"), share("amd-0000:46:00.0")})
 	if err != nil {
@@ -213,7 +213,7 @@ func TestTheComputeDriverAddsItsTopology(t *testing.T) {
 	if inv.Links[0].Score != 120 {
 		t.Errorf("two cards of one processor with a direct link score %d", inv.Links[0].Score)
 	}
-	e, err := New(tree.Root, "/dev").Edits(t.Context(), []*pluginv1.Share{{DeviceId: inv.Devices[1].Id, Thousandths: 1000}})
+	e, err := New(Config{SysfsRoot: tree.Root, ProcRoot: tree.Root + "/proc"}).Edits(t.Context(), []*pluginv1.Share{{DeviceId: inv.Devices[1].Id, Thousandths: 1000}})
 	if err != nil || e.Env[2] != "ROCR_VISIBLE_DEVICES=GPU-a000000000000001" {
 		t.Errorf("%v, %v", e, err)
 	}
@@ -222,7 +222,7 @@ func TestTheComputeDriverAddsItsTopology(t *testing.T) {
 func TestSamplesCarryTheirUnits(t *testing.T) {
 	tree := ga1(t)
 	tree.Write("devices/pci0000:00/0000:00:01.0/0000:01:00.0/hwmon/hwmon0/power1_average", "66000000")
-	s, err := New(tree.Root, "/dev").Stats(t.Context())
+	s, err := New(Config{SysfsRoot: tree.Root, ProcRoot: tree.Root + "/proc"}).Stats(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,5 +237,9 @@ func TestItKeepsTheContract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conformance.Test(t, conformance.Config{Client: client.Config{Command: []string{exe, "plugin", "-sysfs-root", ga1(t).Root}}})
+	for name, tree := range map[string]*sysfstest.Tree{"whole cards": ga1(t), "partitions": cpx(t)} {
+		t.Run(name, func(t *testing.T) {
+			conformance.Test(t, conformance.Config{Client: client.Config{Command: []string{exe, "plugin", "-sysfs-root", tree.Root, "-proc-root", t.TempDir()}}})
+		})
+	}
 }

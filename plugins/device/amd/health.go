@@ -71,7 +71,18 @@ func (p *Plugin) Stats(context.Context) (*pluginv1.StatsSample, error) {
 				values[name] = n * times / by
 			}
 		}
+		if g.xcp > 0 {
+			// The counters are of the whole GPU. What processes have of a part is known.
+			for _, one := range p.processes(g) {
+				values["memory_used_bytes"] += one.memory
+			}
+			sample.Devices = append(sample.Devices, &pluginv1.DeviceStats{DeviceId: g.id, Values: values})
+			continue
+		}
 		put("memory_used_bytes", g.Dir, "mem_info_vram_used", 1, 1)
+		if used, ok := values["memory_used_bytes"]; ok {
+			p.least(g.id, used)
+		}
 		put("busy_thousandths", g.Dir, "gpu_busy_percent", 10, 1)
 		put("memory_busy_thousandths", g.Dir, "mem_busy_percent", 10, 1)
 		for _, h := range g.Glob("hwmon/hwmon*") {

@@ -19,8 +19,12 @@ type topology struct {
 
 type kfdNode struct {
 	number       string
+	gpuID        string // as the compute driver's files about processes name it
+	address      string // of its function on the bus; partitions share one
 	computeUnits int64
 	gfx          string
+	uuid         string // as unique_id has it, "" for none
+	memoryMiB    int64  // its own, 0 where that is not told
 }
 
 // linkXGMI is the type of a direct link between two GPUs.
@@ -34,7 +38,10 @@ func (p *Plugin) topology() topology {
 		if err != nil || minor == 0 {
 			continue // a processor
 		}
-		n := kfdNode{number: d.Name()}
+		n := kfdNode{number: d.Name(), gpuID: d.Text("gpu_id"), address: busAddress(about), memoryMiB: localMemory(d)}
+		if id, err := strconv.ParseUint(about["unique_id"], 10, 64); err == nil && id != 0 {
+			n.uuid = fmt.Sprintf("%016x", id)
+		}
 		simd, err1 := strconv.ParseInt(about["simd_count"], 10, 64)
 		per, err2 := strconv.ParseInt(about["simd_per_cu"], 10, 64)
 		if err1 == nil && err2 == nil && per > 0 {
@@ -53,6 +60,29 @@ func (p *Plugin) topology() topology {
 	return t
 }
 
+// busAddress is where a node's function sits. The lower half of location_id is bus, device and
+// function; above them newer kernels put the number of the partition.
+func busAddress(about map[string]string) string {
+	at, err := strconv.ParseUint(about["location_id"], 10, 64)
+	if err != nil {
+		return ""
+	}
+	domain, _ := strconv.ParseUint(about["domain"], 10, 32) // old kernels have but one
+	return fmt.Sprintf("%04x:%02x:%02x.%x", domain, at>>8&0xff, at>>3&0x1f, at&7)
+}
+
+// localMemory adds up the banks of a GPU's own memory: heaps 1 and 2 are what processors can and
+// cannot reach of it.
+func localMemory(d sysfs.Dir) (mib int64) {
+	for _, b := range d.Glob("mem_banks/*") {
+		about := properties(b)
+		if size, err := strconv.ParseInt(about["size_in_bytes"], 10, 64); err == nil && (about["heap_type"] == "1" || about["heap_type"] == "2") {
+			mib += size >> 20
+		}
+	}
+	return mib
+}
+
 // properties reads a file of lines "name value".
 func properties(d sysfs.Dir) map[string]string {
 	all := make(map[string]string)
@@ -64,18 +94,25 @@ func properties(d sysfs.Dir) map[string]string {
 	return all
 }
 
-// directLink is what a direct link adds to a score.
-const directLink = 100
+// Scores: of what sits on one board, and what a direct link adds.
+const (
+	sameBoard  = 60
+	directLink = 100
+)
 
-// improve raises the score of pairs that have a direct link.
+// improve raises the score of pairs that have a direct link, and of parts of one GPU, between which
+// there is nothing.
 func (t topology) improve(links []*pluginv1.Link, found []gpu) []*pluginv1.Link {
-	number := make(map[string]string)
+	by := make(map[string]gpu)
 	for _, g := range found {
-		number[g.id] = t.nodes[g.render.Name()].number
+		by[g.id] = g
 	}
 	for _, l := range links {
-		a, b := number[l.A], number[l.B]
-		if t.direct[[2]string{a, b}] || t.direct[[2]string{b, a}] {
+		a, b := by[l.A], by[l.B]
+		switch {
+		case a.xcp > 0 && b.xcp > 0 && a.Address() == b.Address():
+			l.Score = sameBoard + directLink
+		case a.kfd.number != "" && (t.direct[[2]string{a.kfd.number, b.kfd.number}] || t.direct[[2]string{b.kfd.number, a.kfd.number}]):
 			l.Score += directLink
 		}
 	}

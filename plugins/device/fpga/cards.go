@@ -33,11 +33,18 @@ func (p *Plugin) xrt(about part, f sysfs.PCI) []*region {
 	for _, rom := range f.Glob("rom.*") {
 		r.shell = rom.Text("VBNV")
 	}
+	for _, mc := range f.Glob("xmc.*") {
+		r.identity = word(mc.Text("serial_num"))
+	}
 	if n, ok := f.Number("dev_offline"); ok && n != 0 {
 		r.say("fpga-offline", "the driver says that the card is off line")
 	}
 	if n, ok := f.Number("ready"); ok && n == 0 {
 		r.say("fpga-not-ready", "the driver has not made the card ready")
+	}
+	r.suffix = ".xclbin"
+	r.reset = func(ctx context.Context) error {
+		return p.tool(ctx, "xbutil", "reset", "--device", f.Address(), "--force")
 	}
 	r.load = func(ctx context.Context, req *pluginv1.ProgramRequest, progress func(int32, string)) error {
 		progress(100, "writing")
@@ -70,6 +77,8 @@ func (p *Plugin) slot(ctx context.Context, about part, f sysfs.PCI) []*region {
 			r.say("fpga-manager-error", "the slot's state is %s", state)
 		}
 	}
+	r.clear = func(ctx context.Context) error { return p.tool(ctx, "fpga-clear-local-image", "-S", slot) }
+	r.reset = r.clear // the shell stays, and all that a task had is gone
 	r.load = func(ctx context.Context, req *pluginv1.ProgramRequest, progress func(int32, string)) error {
 		progress(100, "loading")
 		return p.tool(ctx, "fpga-load-local-image", "-S", slot, "-I", req.Image)
@@ -111,7 +120,14 @@ func (p *Plugin) managers(explained []sysfs.Dir) []*region {
 		about := part{Vendor: "unknown", Model: modelOf(m.Text("name"))}
 		r := &region{part: about, id: "fpga-manager-" + m.Name(), attributes: map[string]*pluginv1.Attribute{"manager": sdk.Text(m.Text("name"))}}
 		managerHealth(r, m)
+		// No manager tells what is loaded. What was loaded from here is remembered while it runs.
+		p.mu.Lock()
+		if m.Text("state") == "operating" {
+			r.image = p.written[r.id]
+		}
+		p.mu.Unlock()
 		// The vendor's kernels program by the name of a file in the firmware directory.
+		r.suffix = ".bin"
 		if m.Exists("firmware") {
 			r.load = func(_ context.Context, req *pluginv1.ProgramRequest, progress func(int32, string)) error {
 				progress(100, "writing")
@@ -121,12 +137,22 @@ func (p *Plugin) managers(explained []sysfs.Dir) []*region {
 				if state := m.Text("state"); strings.HasSuffix(state, "error") {
 					return fmt.Errorf("the manager's state is %q", state)
 				}
+				p.mu.Lock()
+				p.written[r.id] = req.Image
+				p.mu.Unlock()
 				return nil
 			}
 		}
 		regions = append(regions, r)
 	}
 	return regions
+}
+
+// word makes a word of a serial number, "" where there is none to be made.
+func word(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune(".:_-", c))
+	}), "-")
 }
 
 // modelOf makes one word of a manager's name.

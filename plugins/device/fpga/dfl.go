@@ -2,6 +2,7 @@ package fpga
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -35,12 +36,17 @@ func (p *Plugin) dfl(about part, f sysfs.PCI) []*region {
 			}
 			r := p.newRegion(about, f, fmt.Sprintf("fpga-%s-port%d", f.Address(), number))
 			r.exclusive = true // the kernel lets one process open a port
+			r.partOf, r.suffix = "fpga-"+cmp.Or(f.Physical(), f.Address()), ".gbs"
+			if serial := boardSerial(fme); serial != "" {
+				r.identity = fmt.Sprintf("%s.port%d", serial, number)
+			}
 			r.image = port.Text("afu_id")
 			for _, k := range fme.Glob("dfl-fme-region.*/fpga_region/region*") {
 				r.shell = k.Text("compat_id")
 			}
 			if node, ok := port.Node(p.cfg.DevRoot + "/" + port.Name()); ok {
 				r.nodes = []*pluginv1.DeviceNode{node}
+				r.reset = func(context.Context) error { return resetPort(node.Path, port) }
 			}
 			dflHealth(r, fme, port)
 			if fme != "" {
@@ -51,6 +57,45 @@ func (p *Plugin) dfl(about part, f sysfs.PCI) []*region {
 		}
 	}
 	return regions
+}
+
+// boardSerial is what the board's management controller, where the kernel shows it, says of the board:
+// the address of its own network port, which no other board has (sysfs-driver-intel-m10-bmc).
+func boardSerial(fme sysfs.Dir) string {
+	if fme == "" {
+		return ""
+	}
+	for _, pattern := range []string{"dfl_dev.*/spi_master/spi*/spi*/mac_address", "dfl_dev.*/*/spi_master/spi*/spi*/mac_address"} {
+		for _, f := range fme.Glob(pattern) {
+			return word(f.Text())
+		}
+	}
+	return ""
+}
+
+// The ioctl that resets a port and what is loaded into it, and takes no argument.
+const portReset = 0xb640
+
+// resetPort resets a port and clears its error register. Who has the port open keeps others from it, so
+// a port in use is not reset.
+func resetPort(path string, port sysfs.Dir) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, unix.EBUSY) {
+		return fmt.Errorf("a process has %s open: %w", path, err)
+	}
+	if err != nil {
+		return fmt.Errorf("port: %w", err)
+	}
+	defer f.Close()
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), portReset, 0); errno != 0 {
+		return fmt.Errorf("the driver does not reset the port: %w", errno)
+	}
+	if seen := port.Text("errors", "errors"); seen != "" {
+		if err := os.WriteFile(string(port.Sub("errors", "errors")), []byte(seen), 0); err != nil {
+			return fmt.Errorf("clear the errors of the port: %w", err)
+		}
+	}
+	return nil
 }
 
 // dflHealth reads the error registers; see sysfs-platform-dfl-fme and -port.

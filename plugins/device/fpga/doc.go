@@ -9,6 +9,9 @@
 // table, parts.yaml, which an operator can extend. A card that runs its golden image, the one that
 // only serves to flash another, is shown as ill and neither handed out nor programmed.
 //
+// After a task an image stays where it is, for the next one that wants it; or, where an operator names a
+// directory of blank images, it is taken away.
+//
 // The attributes are those of the kernel's Documentation/fpga/dfl.rst,
 // Documentation/ABI/testing/sysfs-class-fpga-manager and sysfs-platform-dfl-*, and of XRT's
 // xocl_sysfs.c.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"caravan/plugins/device/internal/sysfs"
 	"caravan/plugins/sdk"
@@ -24,23 +25,36 @@ type Config struct {
 	Tools string
 	// Parts is an operator's file with further rows of the table; "" for none.
 	Parts string
+	// Blank is a directory of images that do nothing, one for each shell: after a task its region
+	// gets the one of its shell, and a slot is cleared. "" leaves images where they are, so that the
+	// next task that wants one finds it.
+	Blank string
+	// ProcRoot is where procfs is mounted; "" means /proc.
+	ProcRoot string
 }
 
-// Plugin finds and programs FPGAs.
+// Plugin finds and programs FPGAs. Safe for concurrent use.
 type Plugin struct {
 	cfg   Config
 	root  sysfs.Root
 	parts map[string]part
+
+	mu      sync.Mutex
+	blank   map[string]*blanking // by region
+	written map[string]string    // images that this process has loaded into bare managers, by region
 }
 
 var (
 	_ sdk.Plugin     = (*Plugin)(nil)
 	_ sdk.Programmer = (*Plugin)(nil)
+	_ sdk.Meter      = (*Plugin)(nil)
+	_ sdk.Resetter   = (*Plugin)(nil)
+	_ sdk.Cleaner    = (*Plugin)(nil)
 )
 
 // New reads the table of parts.
 func New(cfg Config) (*Plugin, error) {
-	for dir, usual := range map[*string]string{&cfg.SysfsRoot: "/sys", &cfg.DevRoot: "/dev", &cfg.Tools: "/usr/bin"} {
+	for dir, usual := range map[*string]string{&cfg.SysfsRoot: "/sys", &cfg.DevRoot: "/dev", &cfg.Tools: "/usr/bin", &cfg.ProcRoot: "/proc"} {
 		if *dir == "" {
 			*dir = usual
 		}
@@ -49,7 +63,10 @@ func New(cfg Config) (*Plugin, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Plugin{cfg: cfg, root: sysfs.Root(cfg.SysfsRoot), parts: parts}, nil
+	if st, err := os.Stat(cfg.Blank); cfg.Blank != "" && (err != nil || !st.IsDir()) {
+		return nil, fmt.Errorf("directory of blank images %q: it is no directory, or cannot be read", cfg.Blank)
+	}
+	return &Plugin{cfg: cfg, root: sysfs.Root(cfg.SysfsRoot), parts: parts, blank: make(map[string]*blanking), written: make(map[string]string)}, nil
 }
 
 // Main serves the plugin with the arguments of its command line.
@@ -60,6 +77,8 @@ func Main(args []string) error {
 	flags.StringVar(&cfg.DevRoot, "dev-root", "/dev", "where device nodes are")
 	flags.StringVar(&cfg.Tools, "tools", "/usr/bin", "directory of xbutil and the fpga-*-local-image programs")
 	flags.StringVar(&cfg.Parts, "parts", "", "YAML file with further rows for the table of parts")
+	flags.StringVar(&cfg.Blank, "blank", "", "directory of blank images, SHELL.gbs, .xclbin or .bin: regions get theirs after each task, slots are cleared")
+	flags.StringVar(&cfg.ProcRoot, "proc-root", "/proc", "where procfs is mounted")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -77,14 +96,25 @@ type region struct {
 	pci    sysfs.PCI // zero for a bare manager
 	golden bool
 	image  string
+	blank  bool // what it runs is its blank image
 	shell  string
 	// exclusive: one process at a time can have it open.
 	exclusive  bool
 	attributes map[string]*pluginv1.Attribute
 	signals    []*pluginv1.Signal
 	nodes      []*pluginv1.DeviceNode
+	// partOf is the board, for a region beside which there may be others.
+	partOf string
+	// identity is the board's serial number, and the region's place on it; "" where it tells none.
+	identity string
 	// load programs it; nil if that cannot be done from here.
 	load func(ctx context.Context, req *pluginv1.ProgramRequest, progress func(int32, string)) error
+	// clear takes its image away, where that needs no other image; nil where it does.
+	clear func(ctx context.Context) error
+	// reset makes it as good as new; nil if that cannot be done.
+	reset func(ctx context.Context) error
+	// suffix is how files of its images end.
+	suffix string
 }
 
 // say adds a signal.
@@ -121,6 +151,7 @@ func (p *Plugin) find(ctx context.Context) (found []*region, reasons []string) {
 		found = append(found, regions...)
 	}
 	found = append(found, p.managers(explained)...)
+	p.forgetBlank(found)
 	if len(found) == 0 && len(reasons) == 0 {
 		reasons = append(reasons, "no FPGA on the PCI bus and no fpga_manager")
 	}
@@ -177,6 +208,9 @@ func managerHealth(r *region, m sysfs.Dir) {
 
 // device is a region as the contract has it.
 func (r *region) device() *pluginv1.Device {
+	if r.blank {
+		r.image = ""
+	}
 	state := pluginv1.RegionState_REGION_STATE_EMPTY
 	switch {
 	case slices.ContainsFunc(r.signals, func(s *pluginv1.Signal) bool { return s.Code != "pcie-narrow" && s.Code != "over-temperature" }):
@@ -193,7 +227,8 @@ func (r *region) device() *pluginv1.Device {
 	return &pluginv1.Device{
 		Id: r.id, Kind: "fpga", Vendor: r.Vendor, Model: r.Model, MemoryMib: r.memoryMiB(),
 		Thousandths: sdk.Whole, ShareThousandths: sdk.Whole, Attributes: r.attributes, Health: sdk.Seen(r.signals...),
-		Region: &pluginv1.Region{State: state, Image: r.image, Shell: r.shell, Exclusive: r.exclusive},
+		Region:   &pluginv1.Region{State: state, Image: r.image, Shell: r.shell, Exclusive: r.exclusive},
+		Identity: r.identity, PartOf: r.partOf,
 	}
 }
 
@@ -236,6 +271,9 @@ func (p *Plugin) Edits(ctx context.Context, shares []*pluginv1.Share) (*pluginv1
 	var names, images []string
 	for _, s := range shares {
 		r, err := p.region(ctx, s.DeviceId)
+		if err == nil {
+			err = p.settled(r.id)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -258,6 +296,9 @@ func (p *Plugin) Program(ctx context.Context, req *pluginv1.ProgramRequest, prog
 		if _, err := os.Stat(req.Path); err != nil {
 			return fmt.Errorf("image %s: %w", req.Image, err)
 		}
+	}
+	if err := p.settled(r.id); err != nil {
+		return err
 	}
 	progress(0, "checked")
 	return r.load(ctx, req, progress)

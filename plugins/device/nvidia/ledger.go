@@ -62,6 +62,13 @@ func (l *ledger) note(gpu, code, detail string, from source) {
 	}
 }
 
+// forget drops a GPU's events: what caused them is mended.
+func (l *ledger) forget(gpu string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.seen, gpu)
+}
+
 // signals are a GPU's events of late. A count is how often the source that saw more has seen it.
 func (l *ledger) signals(gpu string) []*pluginv1.Signal {
 	l.mu.Lock()

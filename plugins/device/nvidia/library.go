@@ -17,6 +17,12 @@ type Library interface {
 	Watch(ctx context.Context, tell func(Event)) error
 	// SetExclusive lets one process (an MPS server) use a GPU, or any.
 	SetExclusive(ctx context.Context, uuid string, exclusive bool) error
+	// Restore sets back the modes of a GPU that differ, and locked clocks with unlock. It returns what
+	// the driver does not let be set, one sentence each.
+	Restore(ctx context.Context, uuid string, to Modes, unlock bool) (left []string, err error)
+	// Apart runs f while this process has no GPU open, as the reset of one demands. It waits for a
+	// call about the GPU that hangs as long as ctx allows.
+	Apart(ctx context.Context, uuid string, f func(context.Context) error) error
 	// SetMIG divides a GPU or makes it whole. It takes effect at once or at the GPU's next reset.
 	SetMIG(ctx context.Context, uuid string, on bool) error
 	// CreateInstance makes a GPU instance with one compute instance that fills it.
@@ -84,15 +90,29 @@ type GPU struct {
 	Encoder map[string]int64 `json:"encoder_capacity_percent,omitempty"`
 	Link    PCIe             `json:"pcie"`
 	NVLinks []NVLink         `json:"nvlinks,omitempty"`
-	// ECC, Persistence and ComputeMode are words: on, off; default, exclusive-process, prohibited.
-	ECC         string `json:"ecc,omitempty"`
-	Persistence string `json:"persistence,omitempty"`
-	ComputeMode string `json:"compute_mode,omitempty"`
-	MIG         *MIG   `json:"mig,omitempty"`
+	// ECC is on or off.
+	ECC string `json:"ecc,omitempty"`
+	Modes
+	MIG *MIG `json:"mig,omitempty"`
 	// Lost and NotAnswering say that the other figures may be incomplete.
 	Lost         bool    `json:"lost,omitempty"`
 	NotAnswering bool    `json:"not_answering,omitempty"`
 	Illness      Illness `json:"illness"`
+}
+
+// Modes are what the driver lets be set of a GPU, and what is set back after a task. "" and 0 stand
+// for what the GPU does not have.
+type Modes struct {
+	// Compute is default, exclusive-process, exclusive-thread or prohibited.
+	Compute string `json:"compute_mode,omitempty"`
+	// Persistence is on or off.
+	Persistence string `json:"persistence,omitempty"`
+	PowerMilli  int64  `json:"power_cap_milliwatts,omitempty"`
+	// GraphicsMHz and MemoryMHz are the clocks that applications are given.
+	GraphicsMHz int64 `json:"application_graphics_mhz,omitempty"`
+	MemoryMHz   int64 `json:"application_memory_mhz,omitempty"`
+	// Divided is on or off: MIG mode, as it will be after a reset.
+	Divided string `json:"mig_mode,omitempty"`
 }
 
 // PCIe is the link that a GPU has and could have.

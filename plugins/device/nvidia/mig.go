@@ -202,7 +202,7 @@ func (p *Plugin) divide(ctx context.Context) error {
 	var faults []error
 	for _, g := range p.gpus() {
 		profiles, covered := p.cfg.Layout.of(g)
-		if !covered || g.Lost || g.NotAnswering {
+		if !covered || g.Lost || g.NotAnswering || p.isReset(g.UUID) {
 			continue
 		}
 		if err := p.divideGPU(ctx, g, profiles); err != nil {

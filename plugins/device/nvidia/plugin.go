@@ -31,6 +31,48 @@ const (
 	MPS Sharing = "mps"
 )
 
+// word is the attribute by which jobs ask for a way of sharing.
+func (s Sharing) word() string {
+	switch s {
+	case TimeSlice:
+		return "time_slice"
+	case Exclusive:
+		return "exclusive"
+	default:
+		return string(s)
+	}
+}
+
+// ParseSharing reads entries MODE, for all GPUs, and GPU=MODE for one by UUID or PCI address.
+func ParseSharing(entries []string) (all Sharing, of map[string]Sharing, err error) {
+	of = make(map[string]Sharing)
+	for _, entry := range entries {
+		gpu, mode, one := strings.Cut(entry, "=")
+		if !one {
+			mode = gpu
+		}
+		if !slices.Contains([]Sharing{Exclusive, TimeSlice, MPS}, Sharing(mode)) || one && gpu == "" {
+			return "", nil, fmt.Errorf("sharing %q: must be %s, %s or %s, or one of them for a GPU as in GPU-5f0c...=%s", entry, Exclusive, TimeSlice, MPS, MPS)
+		}
+		if one {
+			of[gpu] = Sharing(mode)
+		} else {
+			all = Sharing(mode)
+		}
+	}
+	return all, of, nil
+}
+
+// sharing is how a GPU is shared while it is not divided.
+func (p *Plugin) sharing(g GPU) Sharing {
+	for _, key := range []string{g.UUID, g.PCI} {
+		if s, ok := p.cfg.SharingOf[key]; ok {
+			return s
+		}
+	}
+	return p.cfg.Sharing
+}
+
 // Config describes the plugin. The zero value of a field means its default.
 type Config struct {
 	// Library is the driver's. Required.
@@ -41,9 +83,15 @@ type Config struct {
 	Kernel string
 	// Sharing of GPUs; default TimeSlice.
 	Sharing Sharing
+	// SharingOf are GPUs, by UUID or PCI address, that are shared in another way; default none.
+	SharingOf map[string]Sharing
 	// MPSControl is the program of MPS control daemons, MPSDir where their pipes are; default
 	// nvidia-cuda-mps-control of PATH, and /run/caravan/mps, which is gone after a boot as they are.
 	MPSControl, MPSDir string
+	// SMI is the vendor's program that resets GPUs; default nvidia-smi of PATH.
+	SMI string
+	// KeepLockedClocks leaves locked clocks alone after a task; default: they are unlocked.
+	KeepLockedClocks bool
 	// Layout is how GPUs are to be divided; default: as they are.
 	Layout Layout
 	// LookTimeout bounds a look at the driver; default 3 s, less than the agent waits.
@@ -76,16 +124,22 @@ type Plugin struct {
 	mu        sync.Mutex // guards what follows
 	known     map[string]GPU
 	holders   map[string][]string // devices by allocation
-	squatters map[string]int      // processes by device
+	unused    map[string]int64    // memory that devices use when nobody does, by UUID
+	resetting map[string]bool     // GPUs that are being reset, by UUID
+	before    map[string]GPU      // GPUs before their present tasks, by UUID
 	trouble   []string            // reasons found by Run
 	switches  string              // the last fatal error of a switch
 }
 
 var (
-	_ sdk.Plugin = (*Plugin)(nil)
-	_ sdk.Holder = (*Plugin)(nil)
-	_ sdk.Meter  = (*Plugin)(nil)
-	_ sdk.Waker  = (*Plugin)(nil)
+	_ sdk.Plugin   = (*Plugin)(nil)
+	_ sdk.Holder   = (*Plugin)(nil)
+	_ sdk.Meter    = (*Plugin)(nil)
+	_ sdk.Waker    = (*Plugin)(nil)
+	_ sdk.Resetter = (*Plugin)(nil)
+	_ sdk.Reacher  = (*Plugin)(nil)
+	_ sdk.Cleaner  = (*Plugin)(nil)
+	_ sdk.Tenanted = (*Plugin)(nil)
 )
 
 // New checks the configuration. Nothing is asked of the driver yet.
@@ -94,7 +148,7 @@ func New(cfg Config) (*Plugin, error) {
 		return nil, errors.New("the plugin needs the driver's library")
 	}
 	for field, value := range map[*string]string{
-		&cfg.SysfsRoot: "/sys", &cfg.DevRoot: "/dev", &cfg.ProcRoot: "/proc", &cfg.MPSControl: "nvidia-cuda-mps-control", &cfg.MPSDir: "/run/caravan/mps",
+		&cfg.SysfsRoot: "/sys", &cfg.DevRoot: "/dev", &cfg.ProcRoot: "/proc", &cfg.MPSControl: "nvidia-cuda-mps-control", &cfg.MPSDir: "/run/caravan/mps", &cfg.SMI: "nvidia-smi",
 	} {
 		if *field == "" {
 			*field = value
@@ -110,8 +164,8 @@ func New(cfg Config) (*Plugin, error) {
 	if cfg.Sharing == "" {
 		cfg.Sharing = TimeSlice
 	}
-	if !slices.Contains([]Sharing{Exclusive, TimeSlice, MPS}, cfg.Sharing) {
-		return nil, fmt.Errorf("sharing %q: must be %s, %s or %s", cfg.Sharing, Exclusive, TimeSlice, MPS)
+	if _, _, err := ParseSharing([]string{string(cfg.Sharing)}); err != nil {
+		return nil, err
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -122,7 +176,8 @@ func New(cfg Config) (*Plugin, error) {
 	return &Plugin{
 		cfg: cfg, root: sysfs.Root(cfg.SysfsRoot), ledger: newLedger(cfg.EventHold, cfg.Now),
 		daemons: newDaemons(cfg), started: cfg.Now(), changed: make(chan struct{}, 1),
-		known: make(map[string]GPU), holders: make(map[string][]string), squatters: make(map[string]int),
+		known: make(map[string]GPU), holders: make(map[string][]string),
+		unused: make(map[string]int64), before: make(map[string]GPU), resetting: make(map[string]bool),
 	}, nil
 }
 
@@ -158,15 +213,23 @@ func (p *Plugin) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
+// shortPause keeps a task that ends again and again from becoming a flood.
+const shortPause = 100 * time.Millisecond
+
 // again calls f until ctx ends, with a pause after each failure.
 func (p *Plugin) again(ctx context.Context, what string, f func(context.Context) error) error {
 	said := ""
 	for ctx.Err() == nil {
-		if err := f(ctx); err != nil && err.Error() != said && ctx.Err() == nil {
+		err := f(ctx)
+		if err != nil && err.Error() != said && ctx.Err() == nil {
 			said = err.Error()
 			fmt.Fprintf(p.cfg.Log, "%s: %v\n", what, err)
 		}
-		pause := time.NewTimer(p.cfg.TendInterval)
+		after := p.cfg.TendInterval
+		if err == nil {
+			after = min(after, shortPause)
+		}
+		pause := time.NewTimer(after)
 		select {
 		case <-ctx.Done():
 		case <-pause.C:
@@ -227,7 +290,7 @@ func (p *Plugin) tend(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 2*p.cfg.LookTimeout)
 	defer cancel()
 	var trouble []string
-	for _, task := range []func(context.Context) error{p.findSquatters, p.divide, p.sweep} {
+	for _, task := range []func(context.Context) error{p.seeIdle, p.divide, p.sweep} {
 		if err := task(ctx); err != nil && ctx.Err() == nil {
 			trouble = append(trouble, err.Error())
 		}
@@ -243,10 +306,10 @@ func (p *Plugin) tend(ctx context.Context) {
 
 // sweep ends daemons that a plugin before this one has left and nobody uses.
 func (p *Plugin) sweep(ctx context.Context) error {
-	if p.cfg.Sharing != MPS || !p.settled() {
+	if !p.settled() {
 		return nil
 	}
-	return p.daemons.sweep(ctx)
+	return p.daemons.sweep(ctx, "")
 }
 
 // Hold notes who uses what, and starts the daemon of a GPU that is shared by MPS.
@@ -254,23 +317,24 @@ func (p *Plugin) Hold(ctx context.Context, allocation, tenant string, shares []*
 	p.dividing.Lock()
 	defer p.dividing.Unlock()
 	var devices []string
-	shared := ""
+	var shared *client
 	for _, s := range shares {
 		if _, err := p.find(s.DeviceId); err != nil {
 			return err // it was divided anew since the last look
 		}
 		devices = append(devices, s.DeviceId)
 		if uuid, ok := p.viaMPS(s); ok {
-			shared = uuid
+			shared = &client{daemon: daemon{uuid, tenant}, percent: percent(s), memoryMiB: s.MemoryMib}
 		}
 	}
-	if shared != "" {
-		if err := p.daemons.hold(ctx, shared, allocation, tenant); err != nil {
+	if shared != nil {
+		if err := p.daemons.hold(ctx, allocation, *shared); err != nil {
 			return err
 		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.noteModes(devices)
 	p.holders[allocation] = devices
 	return nil
 }

@@ -23,13 +23,14 @@ const (
 	codeHot            = "over-temperature"
 	codeNarrow         = "pcie-narrow"
 	codeNVLinkDown     = "nvlink-down"
-	codeSquatter       = "gpu-squatter"
 	codeSwitch         = "sxid-fatal"
 	codeRecoveryPrefix = "gpu-recovery-"
 )
 
 // xidCode is the signal of an Xid.
-func xidCode(n uint64) string { return fmt.Sprintf("xid-%d", n) }
+func xidCode(n uint64) string { return fmt.Sprintf("%s%d", xidPrefix, n) }
+
+const xidPrefix = "xid-"
 
 // Corrected errors are told in steps, so that each one is not a change of the inventory.
 const correctedStep = 100
@@ -114,6 +115,10 @@ func (g GPU) downLinks() string {
 	return strings.Join(down, ", ")
 }
 
+// sortSignals puts Xids first: they name the cause, and what is read of the GPU is what follows.
 func sortSignals(all []*pluginv1.Signal) {
-	slices.SortFunc(all, func(a, b *pluginv1.Signal) int { return cmp.Compare(a.Code, b.Code) })
+	slices.SortFunc(all, func(a, b *pluginv1.Signal) int {
+		xid := func(s *pluginv1.Signal) int { return strings.Index(s.Code+xidPrefix, xidPrefix) }
+		return cmp.Or(cmp.Compare(min(xid(a), 1), min(xid(b), 1)), cmp.Compare(a.Code, b.Code))
+	})
 }

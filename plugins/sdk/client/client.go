@@ -233,24 +233,41 @@ func (c *Client) Inventory(ctx context.Context) (*pluginv1.Inventory, error) {
 	return got, err
 }
 
-// Stats hands samples to f until ctx ends, the stream breaks or f returns an error.
+// Stats hands samples to f until ctx ends, the stream breaks or f returns an error. The first has to
+// come within CallTimeout, and each further one within that and the interval.
 func (c *Client) Stats(ctx context.Context, interval time.Duration, f func(*pluginv1.StatsSample) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silent := time.AfterFunc(c.cfg.CallTimeout, func() { cancel(fmt.Errorf("sample: %w", errSilent)) })
+	defer silent.Stop()
 	stream, err := c.service.Stats(ctx, &pluginv1.StatsRequest{IntervalMs: interval.Milliseconds()})
 	for err == nil {
 		var s *pluginv1.StatsSample
 		if s, err = stream.Recv(); err == nil {
+			silent.Reset(interval + c.cfg.CallTimeout)
 			err = f(s)
 		}
+	}
+	if cause := context.Cause(ctx); errors.Is(cause, errSilent) {
+		return cause
 	}
 	return err
 }
 
-// Program loads an image and returns when it is loaded. It is bounded by ctx and by the request's
-// own timeout. progress may be nil.
+// Bounds of calls that take their time, where the caller has none that is nearer.
+const (
+	maxProgram = 10 * time.Minute
+	maxReset   = 5 * time.Minute
+)
+
+// Program loads an image and returns when it is loaded. It is bounded by ctx, by the request's own
+// timeout (ten minutes without) and CallTimeout beyond that. progress may be nil.
 func (c *Client) Program(ctx context.Context, req *pluginv1.ProgramRequest, progress func(*pluginv1.ProgramProgress)) error {
-	ctx, cancel := context.WithCancel(ctx)
+	limit := maxProgram
+	if req.TimeoutMs > 0 {
+		limit = time.Duration(req.TimeoutMs) * time.Millisecond
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit+c.cfg.CallTimeout)
 	defer cancel()
 	stream, err := c.service.Program(ctx, req)
 	for err == nil {
@@ -267,8 +284,11 @@ func (c *Client) Program(ctx context.Context, req *pluginv1.ProgramRequest, prog
 	return err
 }
 
-// Reset has a device reset that nobody holds. It is bounded by ctx and by the plugin's own limit.
+// Reset has a device reset that nobody holds. It is bounded by ctx, by the plugin's own limit and by
+// five minutes.
 func (c *Client) Reset(ctx context.Context, device string) error {
+	ctx, cancel := context.WithTimeout(ctx, maxReset)
+	defer cancel()
 	_, err := c.service.Reset(ctx, &pluginv1.ResetRequest{DeviceId: device})
 	return err
 }

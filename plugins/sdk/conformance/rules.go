@@ -23,19 +23,23 @@ func rules() []rule {
 		{"inventory-in-time", "the inventory comes within the deadline", inventoryInTime},
 		{"inventory-valid", "ids are unique, thousandths 1 to 1000, an empty inventory has a reason", inventoryValid},
 		{"ids-stable", "a plugin that is started anew has the same devices", idsStable},
+		{"identities-stable", "an identity is one device's, also after a restart, and no whole is there beside its parts", identitiesStable},
 		{"unknown-refused", "a device that is not there is refused as NOT_FOUND, by its name", unknownRefused},
 		{"shares-bounded", "shares outside 1 to 1000 thousandths are refused", sharesBounded},
+		{"shares-divided", "a device is handed out in parts of its least share, and in no others", sharesDivided},
 		{"reserve-idempotent", "the same reservation has the same answer, another one under its name is refused", reserveIdempotent},
 		{"capacity-kept", "what is handed out is not handed out again before it is released", capacityKept},
+		{"one-wins", "of many who ask for all of a device at once, one gets it", oneWins},
 		{"edits-valid", "edits are those of the Container Device Interface", editsValid},
 		{"edits-deterministic", "equal shares have equal edits, also after a restart", editsDeterministic},
 		{"release-unknown", "releasing what nobody holds is no error", releaseUnknown},
 		{"health-answers", "every device has a health, and an unknown one none", healthAnswers},
 		{"health-streamed", "an illness and its end are told without being asked for", healthStreamed},
-		{"stats-known", "samples are of known devices", statsKnown},
-		{"program-guarded", "programming a device that takes no images is refused", programGuarded},
+		{"stats-known", "a first sample comes at once, and samples are of known devices", statsKnown},
+		{"program-guarded", "programming a device that takes no images is refused, and whether any does is told", programGuarded},
 		{"reset-guarded", "a device that is held is not reset", resetGuarded},
 		{"clean-answers", "what is left on a device is told, and of an unknown one nothing", cleanAnswers},
+		{"clean-idle", "nothing is left on a device that nobody used", cleanIdle},
 		{"crash-recovery", "after a crash it has the same devices and takes the same reservations", crashRecovery},
 		{"ends-with-agent", "it ends when its agent is gone", endsWithAgent},
 	}
@@ -101,76 +105,6 @@ func orNone(err error) error {
 		return errors.New("no error")
 	}
 	return err
-}
-
-func sharesBounded(ctx context.Context, s *suite) error {
-	devices, err := s.devices()
-	if err != nil {
-		return err
-	}
-	for _, n := range []int32{0, -1, sdk.Whole + 1} {
-		id := s.allocation()
-		if _, err := s.reserve(ctx, id, &pluginv1.Share{DeviceId: devices[0].Id, Thousandths: n}); err == nil {
-			return errors.Join(fmt.Errorf("%d thousandths were given", n), s.client.Release(ctx, id))
-		}
-	}
-	return nil
-}
-
-func reserveIdempotent(ctx context.Context, s *suite) (err error) {
-	devices, err := s.devices()
-	if err != nil {
-		return err
-	}
-	d, id := devices[0], s.allocation()
-	defer func() { err = errors.Join(err, s.client.Release(ctx, id)) }()
-	part := &pluginv1.Share{DeviceId: d.Id, Thousandths: d.ShareThousandths}
-	first, err := s.reserve(ctx, id, part)
-	if err != nil {
-		return err
-	}
-	again, err := s.reserve(ctx, id, part)
-	if err != nil {
-		return fmt.Errorf("repeated: %w", err)
-	}
-	if !proto.Equal(first, again) {
-		return fmt.Errorf("%v at first and %v when repeated", first, again)
-	}
-	other := &pluginv1.Share{DeviceId: d.Id, Thousandths: d.ShareThousandths, MemoryMib: 1}
-	if d.MemoryMib == 0 {
-		return nil // there is no other share that could be had
-	}
-	if _, err := s.reserve(ctx, id, other); status.Code(err) != codes.FailedPrecondition {
-		return fmt.Errorf("other shares under the same name: %w", orNone(err))
-	}
-	return nil
-}
-
-func capacityKept(ctx context.Context, s *suite) error {
-	devices, err := s.devices()
-	if err != nil {
-		return err
-	}
-	for _, d := range devices {
-		holder, other := s.allocation(), s.allocation()
-		if _, err := s.reserve(ctx, holder, whole(d)); err != nil {
-			return fmt.Errorf("device %s: all of it cannot be had: %w", d.Id, err)
-		}
-		_, err := s.reserve(ctx, other, &pluginv1.Share{DeviceId: d.Id, Thousandths: d.ShareThousandths})
-		if status.Code(err) != codes.ResourceExhausted {
-			return errors.Join(fmt.Errorf("device %s: given twice: %w", d.Id, orNone(err)), s.client.Release(ctx, holder), s.client.Release(ctx, other))
-		}
-		if err := s.client.Release(ctx, holder); err != nil {
-			return err
-		}
-		if _, err := s.reserve(ctx, other, whole(d)); err != nil {
-			return fmt.Errorf("device %s: released and still taken: %w", d.Id, err)
-		}
-		if err := s.client.Release(ctx, other); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // editsOf reserves each device once and returns what comes with it.
@@ -295,8 +229,6 @@ func healthStreamed(ctx context.Context, s *suite) error {
 func statsKnown(ctx context.Context, s *suite) error {
 	known := ids(s.inventory)
 	enough := errors.New("enough")
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.FaultTimeout)
-	defer cancel()
 	err := s.client.Stats(ctx, time.Second, func(sample *pluginv1.StatsSample) error {
 		for _, d := range sample.Devices {
 			if !slices.Contains(known, d.DeviceId) {
@@ -324,10 +256,17 @@ func programGuarded(ctx context.Context, s *suite) error {
 			targets = append(targets, d.Id)
 		}
 	}
+	about, err := s.client.Describe(ctx)
+	if err != nil {
+		return err
+	}
 	for _, id := range targets {
 		err := s.client.Program(ctx, &pluginv1.ProgramRequest{DeviceId: id, Image: "conformance", TimeoutMs: 1000}, nil)
 		if !slices.Contains(refused, status.Code(err)) {
 			return fmt.Errorf("device %s: %w", id, orNone(err))
+		}
+		if (status.Code(err) == codes.Unimplemented) == about.Programs {
+			return fmt.Errorf("it tells that programs is %v, and answers %w", about.Programs, orNone(err))
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"os/exec"
@@ -52,4 +53,22 @@ func TestItKeepsTheContract(t *testing.T) {
 			return write("devices/pci0000:00/0000:01:00.0/power_state", state)
 		},
 	})
+}
+
+// The documentation shows the example as it is.
+func TestTheDocumentationShowsIt(t *testing.T) {
+	source, err := os.ReadFile("main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../../../docs/plugins.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(page, append(append([]byte("```go\n"), source...), "```\n"...)) {
+		t.Error("docs/plugins.md shows another program than main.go: copy it there")
+	}
+	if n := bytes.Count(source, []byte("\n")); n > 110 {
+		t.Errorf("it has %d lines: about a hundred are promised", n)
+	}
 }

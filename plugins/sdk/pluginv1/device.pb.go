@@ -923,7 +923,9 @@ type Edits struct {
 	DeviceNodes []*DeviceNode `protobuf:"bytes,2,rep,name=device_nodes,json=deviceNodes,proto3" json:"device_nodes,omitempty"`
 	Mounts      []*Mount      `protobuf:"bytes,3,rep,name=mounts,proto3" json:"mounts,omitempty"`
 	// What bounds the task's use of a device that it shares. A device that is given whole has none.
-	Limits        []*Limit `protobuf:"bytes,4,rep,name=limits,proto3" json:"limits,omitempty"`
+	Limits []*Limit `protobuf:"bytes,4,rep,name=limits,proto3" json:"limits,omitempty"`
+	// Programs that the agent runs on the host, with its own rights, before the task and after it.
+	Hooks         []*Hook `protobuf:"bytes,5,rep,name=hooks,proto3" json:"hooks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -986,6 +988,94 @@ func (x *Edits) GetLimits() []*Limit {
 	return nil
 }
 
+func (x *Edits) GetHooks() []*Hook {
+	if x != nil {
+		return x.Hooks
+	}
+	return nil
+}
+
+type Hook struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// createRuntime, before the task is there, or poststop, when it has ended.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The program, absolute.
+	Path string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	// All of argv, beginning with the program's name; empty means the path alone.
+	Args []string `protobuf:"bytes,3,rep,name=args,proto3" json:"args,omitempty"`
+	// KEY=VALUE. Beside these it has PATH and the variables that the devices bring the task.
+	Env []string `protobuf:"bytes,4,rep,name=env,proto3" json:"env,omitempty"`
+	// 0 means ten seconds.
+	TimeoutMs     int64 `protobuf:"varint,5,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Hook) Reset() {
+	*x = Hook{}
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Hook) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Hook) ProtoMessage() {}
+
+func (x *Hook) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Hook.ProtoReflect.Descriptor instead.
+func (*Hook) Descriptor() ([]byte, []int) {
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Hook) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Hook) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *Hook) GetArgs() []string {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
+func (x *Hook) GetEnv() []string {
+	if x != nil {
+		return x.Env
+	}
+	return nil
+}
+
+func (x *Hook) GetTimeoutMs() int64 {
+	if x != nil {
+		return x.TimeoutMs
+	}
+	return 0
+}
+
 // Limit is a bound of what a task may use of one device.
 type Limit struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -1003,7 +1093,7 @@ type Limit struct {
 
 func (x *Limit) Reset() {
 	*x = Limit{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[14]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1015,7 +1105,7 @@ func (x *Limit) String() string {
 func (*Limit) ProtoMessage() {}
 
 func (x *Limit) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[14]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1028,7 +1118,7 @@ func (x *Limit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limit.ProtoReflect.Descriptor instead.
 func (*Limit) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{14}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Limit) GetDeviceId() string {
@@ -1075,7 +1165,7 @@ type DeviceNode struct {
 
 func (x *DeviceNode) Reset() {
 	*x = DeviceNode{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[15]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1087,7 +1177,7 @@ func (x *DeviceNode) String() string {
 func (*DeviceNode) ProtoMessage() {}
 
 func (x *DeviceNode) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[15]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1100,7 +1190,7 @@ func (x *DeviceNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceNode.ProtoReflect.Descriptor instead.
 func (*DeviceNode) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{15}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DeviceNode) GetPath() string {
@@ -1149,7 +1239,7 @@ type Mount struct {
 
 func (x *Mount) Reset() {
 	*x = Mount{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[16]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1161,7 +1251,7 @@ func (x *Mount) String() string {
 func (*Mount) ProtoMessage() {}
 
 func (x *Mount) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[16]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1174,7 +1264,7 @@ func (x *Mount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mount.ProtoReflect.Descriptor instead.
 func (*Mount) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{16}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Mount) GetHostPath() string {
@@ -1207,7 +1297,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[17]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1219,7 +1309,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[17]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1232,7 +1322,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{17}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ReleaseRequest) GetAllocationId() string {
@@ -1250,7 +1340,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[18]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1262,7 +1352,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[18]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1275,7 +1365,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{18}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{19}
 }
 
 type StatsRequest struct {
@@ -1288,7 +1378,7 @@ type StatsRequest struct {
 
 func (x *StatsRequest) Reset() {
 	*x = StatsRequest{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[19]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1300,7 +1390,7 @@ func (x *StatsRequest) String() string {
 func (*StatsRequest) ProtoMessage() {}
 
 func (x *StatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[19]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1313,7 +1403,7 @@ func (x *StatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsRequest.ProtoReflect.Descriptor instead.
 func (*StatsRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{19}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *StatsRequest) GetIntervalMs() int64 {
@@ -1334,7 +1424,7 @@ type StatsSample struct {
 
 func (x *StatsSample) Reset() {
 	*x = StatsSample{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[20]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1346,7 +1436,7 @@ func (x *StatsSample) String() string {
 func (*StatsSample) ProtoMessage() {}
 
 func (x *StatsSample) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[20]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1359,7 +1449,7 @@ func (x *StatsSample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsSample.ProtoReflect.Descriptor instead.
 func (*StatsSample) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{20}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *StatsSample) GetDevices() []*DeviceStats {
@@ -1396,7 +1486,7 @@ type ProcessStats struct {
 
 func (x *ProcessStats) Reset() {
 	*x = ProcessStats{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[21]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1408,7 +1498,7 @@ func (x *ProcessStats) String() string {
 func (*ProcessStats) ProtoMessage() {}
 
 func (x *ProcessStats) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[21]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1421,7 +1511,7 @@ func (x *ProcessStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcessStats.ProtoReflect.Descriptor instead.
 func (*ProcessStats) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{21}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ProcessStats) GetDeviceId() string {
@@ -1478,7 +1568,7 @@ type DeviceStats struct {
 
 func (x *DeviceStats) Reset() {
 	*x = DeviceStats{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[22]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1490,7 +1580,7 @@ func (x *DeviceStats) String() string {
 func (*DeviceStats) ProtoMessage() {}
 
 func (x *DeviceStats) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[22]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1503,7 +1593,7 @@ func (x *DeviceStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceStats.ProtoReflect.Descriptor instead.
 func (*DeviceStats) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{22}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DeviceStats) GetDeviceId() string {
@@ -1535,7 +1625,7 @@ type ProgramRequest struct {
 
 func (x *ProgramRequest) Reset() {
 	*x = ProgramRequest{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[23]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1547,7 +1637,7 @@ func (x *ProgramRequest) String() string {
 func (*ProgramRequest) ProtoMessage() {}
 
 func (x *ProgramRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[23]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1560,7 +1650,7 @@ func (x *ProgramRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgramRequest.ProtoReflect.Descriptor instead.
 func (*ProgramRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{23}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ProgramRequest) GetDeviceId() string {
@@ -1603,7 +1693,7 @@ type ProgramProgress struct {
 
 func (x *ProgramProgress) Reset() {
 	*x = ProgramProgress{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[24]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1615,7 +1705,7 @@ func (x *ProgramProgress) String() string {
 func (*ProgramProgress) ProtoMessage() {}
 
 func (x *ProgramProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[24]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1628,7 +1718,7 @@ func (x *ProgramProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgramProgress.ProtoReflect.Descriptor instead.
 func (*ProgramProgress) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{24}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ProgramProgress) GetDoneThousandths() int32 {
@@ -1662,7 +1752,7 @@ type HealthRequest struct {
 
 func (x *HealthRequest) Reset() {
 	*x = HealthRequest{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[25]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1674,7 +1764,7 @@ func (x *HealthRequest) String() string {
 func (*HealthRequest) ProtoMessage() {}
 
 func (x *HealthRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[25]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1687,7 +1777,7 @@ func (x *HealthRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthRequest.ProtoReflect.Descriptor instead.
 func (*HealthRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{25}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *HealthRequest) GetDeviceIds() []string {
@@ -1707,7 +1797,7 @@ type HealthResponse struct {
 
 func (x *HealthResponse) Reset() {
 	*x = HealthResponse{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[26]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1719,7 +1809,7 @@ func (x *HealthResponse) String() string {
 func (*HealthResponse) ProtoMessage() {}
 
 func (x *HealthResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[26]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1732,7 +1822,7 @@ func (x *HealthResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthResponse.ProtoReflect.Descriptor instead.
 func (*HealthResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{26}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *HealthResponse) GetDevices() map[string]*Health {
@@ -1753,7 +1843,7 @@ type ResetRequest struct {
 
 func (x *ResetRequest) Reset() {
 	*x = ResetRequest{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[27]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1765,7 +1855,7 @@ func (x *ResetRequest) String() string {
 func (*ResetRequest) ProtoMessage() {}
 
 func (x *ResetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[27]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1778,7 +1868,7 @@ func (x *ResetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetRequest.ProtoReflect.Descriptor instead.
 func (*ResetRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{27}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ResetRequest) GetDeviceId() string {
@@ -1803,7 +1893,7 @@ type ResetResponse struct {
 
 func (x *ResetResponse) Reset() {
 	*x = ResetResponse{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[28]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1815,7 +1905,7 @@ func (x *ResetResponse) String() string {
 func (*ResetResponse) ProtoMessage() {}
 
 func (x *ResetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[28]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1828,7 +1918,7 @@ func (x *ResetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetResponse.ProtoReflect.Descriptor instead.
 func (*ResetResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{28}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{29}
 }
 
 type CleanRequest struct {
@@ -1840,7 +1930,7 @@ type CleanRequest struct {
 
 func (x *CleanRequest) Reset() {
 	*x = CleanRequest{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[29]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1852,7 +1942,7 @@ func (x *CleanRequest) String() string {
 func (*CleanRequest) ProtoMessage() {}
 
 func (x *CleanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[29]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1865,7 +1955,7 @@ func (x *CleanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CleanRequest.ProtoReflect.Descriptor instead.
 func (*CleanRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{29}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CleanRequest) GetDeviceId() string {
@@ -1889,7 +1979,7 @@ type CleanResponse struct {
 
 func (x *CleanResponse) Reset() {
 	*x = CleanResponse{}
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[30]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1901,7 +1991,7 @@ func (x *CleanResponse) String() string {
 func (*CleanResponse) ProtoMessage() {}
 
 func (x *CleanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_plugin_v1_device_proto_msgTypes[30]
+	mi := &file_caravan_plugin_v1_device_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1914,7 +2004,7 @@ func (x *CleanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CleanResponse.ProtoReflect.Descriptor instead.
 func (*CleanResponse) Descriptor() ([]byte, []int) {
-	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{30}
+	return file_caravan_plugin_v1_device_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CleanResponse) GetPids() []int64 {
@@ -2002,12 +2092,20 @@ const file_caravan_plugin_v1_device_proto_rawDesc = "" +
 	"\x06shares\x18\x02 \x03(\v2\x18.caravan.plugin.v1.ShareR\x06shares\x12\x16\n" +
 	"\x06tenant\x18\x03 \x01(\tR\x06tenant\"A\n" +
 	"\x0fReserveResponse\x12.\n" +
-	"\x05edits\x18\x01 \x01(\v2\x18.caravan.plugin.v1.EditsR\x05edits\"\xbf\x01\n" +
+	"\x05edits\x18\x01 \x01(\v2\x18.caravan.plugin.v1.EditsR\x05edits\"\xee\x01\n" +
 	"\x05Edits\x12\x10\n" +
 	"\x03env\x18\x01 \x03(\tR\x03env\x12@\n" +
 	"\fdevice_nodes\x18\x02 \x03(\v2\x1d.caravan.plugin.v1.DeviceNodeR\vdeviceNodes\x120\n" +
 	"\x06mounts\x18\x03 \x03(\v2\x18.caravan.plugin.v1.MountR\x06mounts\x120\n" +
-	"\x06limits\x18\x04 \x03(\v2\x18.caravan.plugin.v1.LimitR\x06limits\"l\n" +
+	"\x06limits\x18\x04 \x03(\v2\x18.caravan.plugin.v1.LimitR\x06limits\x12-\n" +
+	"\x05hooks\x18\x05 \x03(\v2\x17.caravan.plugin.v1.HookR\x05hooks\"s\n" +
+	"\x04Hook\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\x12\x12\n" +
+	"\x04args\x18\x03 \x03(\tR\x04args\x12\x10\n" +
+	"\x03env\x18\x04 \x03(\tR\x03env\x12\x1d\n" +
+	"\n" +
+	"timeout_ms\x18\x05 \x01(\x03R\ttimeoutMs\"l\n" +
 	"\x05Limit\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1a\n" +
 	"\bresource\x18\x02 \x01(\tR\bresource\x12\x1a\n" +
@@ -2110,7 +2208,7 @@ func file_caravan_plugin_v1_device_proto_rawDescGZIP() []byte {
 }
 
 var file_caravan_plugin_v1_device_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_caravan_plugin_v1_device_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_caravan_plugin_v1_device_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_caravan_plugin_v1_device_proto_goTypes = []any{
 	(RegionState)(0),           // 0: caravan.plugin.v1.RegionState
 	(*DescribeRequest)(nil),    // 1: caravan.plugin.v1.DescribeRequest
@@ -2127,71 +2225,73 @@ var file_caravan_plugin_v1_device_proto_goTypes = []any{
 	(*ReserveRequest)(nil),     // 12: caravan.plugin.v1.ReserveRequest
 	(*ReserveResponse)(nil),    // 13: caravan.plugin.v1.ReserveResponse
 	(*Edits)(nil),              // 14: caravan.plugin.v1.Edits
-	(*Limit)(nil),              // 15: caravan.plugin.v1.Limit
-	(*DeviceNode)(nil),         // 16: caravan.plugin.v1.DeviceNode
-	(*Mount)(nil),              // 17: caravan.plugin.v1.Mount
-	(*ReleaseRequest)(nil),     // 18: caravan.plugin.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),    // 19: caravan.plugin.v1.ReleaseResponse
-	(*StatsRequest)(nil),       // 20: caravan.plugin.v1.StatsRequest
-	(*StatsSample)(nil),        // 21: caravan.plugin.v1.StatsSample
-	(*ProcessStats)(nil),       // 22: caravan.plugin.v1.ProcessStats
-	(*DeviceStats)(nil),        // 23: caravan.plugin.v1.DeviceStats
-	(*ProgramRequest)(nil),     // 24: caravan.plugin.v1.ProgramRequest
-	(*ProgramProgress)(nil),    // 25: caravan.plugin.v1.ProgramProgress
-	(*HealthRequest)(nil),      // 26: caravan.plugin.v1.HealthRequest
-	(*HealthResponse)(nil),     // 27: caravan.plugin.v1.HealthResponse
-	(*ResetRequest)(nil),       // 28: caravan.plugin.v1.ResetRequest
-	(*ResetResponse)(nil),      // 29: caravan.plugin.v1.ResetResponse
-	(*CleanRequest)(nil),       // 30: caravan.plugin.v1.CleanRequest
-	(*CleanResponse)(nil),      // 31: caravan.plugin.v1.CleanResponse
-	nil,                        // 32: caravan.plugin.v1.Device.AttributesEntry
-	nil,                        // 33: caravan.plugin.v1.ProcessStats.ValuesEntry
-	nil,                        // 34: caravan.plugin.v1.DeviceStats.ValuesEntry
-	nil,                        // 35: caravan.plugin.v1.HealthResponse.DevicesEntry
+	(*Hook)(nil),               // 15: caravan.plugin.v1.Hook
+	(*Limit)(nil),              // 16: caravan.plugin.v1.Limit
+	(*DeviceNode)(nil),         // 17: caravan.plugin.v1.DeviceNode
+	(*Mount)(nil),              // 18: caravan.plugin.v1.Mount
+	(*ReleaseRequest)(nil),     // 19: caravan.plugin.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),    // 20: caravan.plugin.v1.ReleaseResponse
+	(*StatsRequest)(nil),       // 21: caravan.plugin.v1.StatsRequest
+	(*StatsSample)(nil),        // 22: caravan.plugin.v1.StatsSample
+	(*ProcessStats)(nil),       // 23: caravan.plugin.v1.ProcessStats
+	(*DeviceStats)(nil),        // 24: caravan.plugin.v1.DeviceStats
+	(*ProgramRequest)(nil),     // 25: caravan.plugin.v1.ProgramRequest
+	(*ProgramProgress)(nil),    // 26: caravan.plugin.v1.ProgramProgress
+	(*HealthRequest)(nil),      // 27: caravan.plugin.v1.HealthRequest
+	(*HealthResponse)(nil),     // 28: caravan.plugin.v1.HealthResponse
+	(*ResetRequest)(nil),       // 29: caravan.plugin.v1.ResetRequest
+	(*ResetResponse)(nil),      // 30: caravan.plugin.v1.ResetResponse
+	(*CleanRequest)(nil),       // 31: caravan.plugin.v1.CleanRequest
+	(*CleanResponse)(nil),      // 32: caravan.plugin.v1.CleanResponse
+	nil,                        // 33: caravan.plugin.v1.Device.AttributesEntry
+	nil,                        // 34: caravan.plugin.v1.ProcessStats.ValuesEntry
+	nil,                        // 35: caravan.plugin.v1.DeviceStats.ValuesEntry
+	nil,                        // 36: caravan.plugin.v1.HealthResponse.DevicesEntry
 }
 var file_caravan_plugin_v1_device_proto_depIdxs = []int32{
 	5,  // 0: caravan.plugin.v1.Inventory.devices:type_name -> caravan.plugin.v1.Device
 	10, // 1: caravan.plugin.v1.Inventory.links:type_name -> caravan.plugin.v1.Link
-	32, // 2: caravan.plugin.v1.Device.attributes:type_name -> caravan.plugin.v1.Device.AttributesEntry
+	33, // 2: caravan.plugin.v1.Device.attributes:type_name -> caravan.plugin.v1.Device.AttributesEntry
 	7,  // 3: caravan.plugin.v1.Device.health:type_name -> caravan.plugin.v1.Health
 	9,  // 4: caravan.plugin.v1.Device.region:type_name -> caravan.plugin.v1.Region
 	8,  // 5: caravan.plugin.v1.Health.signals:type_name -> caravan.plugin.v1.Signal
 	0,  // 6: caravan.plugin.v1.Region.state:type_name -> caravan.plugin.v1.RegionState
 	11, // 7: caravan.plugin.v1.ReserveRequest.shares:type_name -> caravan.plugin.v1.Share
 	14, // 8: caravan.plugin.v1.ReserveResponse.edits:type_name -> caravan.plugin.v1.Edits
-	16, // 9: caravan.plugin.v1.Edits.device_nodes:type_name -> caravan.plugin.v1.DeviceNode
-	17, // 10: caravan.plugin.v1.Edits.mounts:type_name -> caravan.plugin.v1.Mount
-	15, // 11: caravan.plugin.v1.Edits.limits:type_name -> caravan.plugin.v1.Limit
-	23, // 12: caravan.plugin.v1.StatsSample.devices:type_name -> caravan.plugin.v1.DeviceStats
-	22, // 13: caravan.plugin.v1.StatsSample.processes:type_name -> caravan.plugin.v1.ProcessStats
-	33, // 14: caravan.plugin.v1.ProcessStats.values:type_name -> caravan.plugin.v1.ProcessStats.ValuesEntry
-	34, // 15: caravan.plugin.v1.DeviceStats.values:type_name -> caravan.plugin.v1.DeviceStats.ValuesEntry
-	35, // 16: caravan.plugin.v1.HealthResponse.devices:type_name -> caravan.plugin.v1.HealthResponse.DevicesEntry
-	6,  // 17: caravan.plugin.v1.Device.AttributesEntry.value:type_name -> caravan.plugin.v1.Attribute
-	7,  // 18: caravan.plugin.v1.HealthResponse.DevicesEntry.value:type_name -> caravan.plugin.v1.Health
-	1,  // 19: caravan.plugin.v1.DeviceService.Describe:input_type -> caravan.plugin.v1.DescribeRequest
-	3,  // 20: caravan.plugin.v1.DeviceService.Fingerprint:input_type -> caravan.plugin.v1.FingerprintRequest
-	12, // 21: caravan.plugin.v1.DeviceService.Reserve:input_type -> caravan.plugin.v1.ReserveRequest
-	18, // 22: caravan.plugin.v1.DeviceService.Release:input_type -> caravan.plugin.v1.ReleaseRequest
-	20, // 23: caravan.plugin.v1.DeviceService.Stats:input_type -> caravan.plugin.v1.StatsRequest
-	24, // 24: caravan.plugin.v1.DeviceService.Program:input_type -> caravan.plugin.v1.ProgramRequest
-	26, // 25: caravan.plugin.v1.DeviceService.Health:input_type -> caravan.plugin.v1.HealthRequest
-	28, // 26: caravan.plugin.v1.DeviceService.Reset:input_type -> caravan.plugin.v1.ResetRequest
-	30, // 27: caravan.plugin.v1.DeviceService.Clean:input_type -> caravan.plugin.v1.CleanRequest
-	2,  // 28: caravan.plugin.v1.DeviceService.Describe:output_type -> caravan.plugin.v1.DescribeResponse
-	4,  // 29: caravan.plugin.v1.DeviceService.Fingerprint:output_type -> caravan.plugin.v1.Inventory
-	13, // 30: caravan.plugin.v1.DeviceService.Reserve:output_type -> caravan.plugin.v1.ReserveResponse
-	19, // 31: caravan.plugin.v1.DeviceService.Release:output_type -> caravan.plugin.v1.ReleaseResponse
-	21, // 32: caravan.plugin.v1.DeviceService.Stats:output_type -> caravan.plugin.v1.StatsSample
-	25, // 33: caravan.plugin.v1.DeviceService.Program:output_type -> caravan.plugin.v1.ProgramProgress
-	27, // 34: caravan.plugin.v1.DeviceService.Health:output_type -> caravan.plugin.v1.HealthResponse
-	29, // 35: caravan.plugin.v1.DeviceService.Reset:output_type -> caravan.plugin.v1.ResetResponse
-	31, // 36: caravan.plugin.v1.DeviceService.Clean:output_type -> caravan.plugin.v1.CleanResponse
-	28, // [28:37] is the sub-list for method output_type
-	19, // [19:28] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	17, // 9: caravan.plugin.v1.Edits.device_nodes:type_name -> caravan.plugin.v1.DeviceNode
+	18, // 10: caravan.plugin.v1.Edits.mounts:type_name -> caravan.plugin.v1.Mount
+	16, // 11: caravan.plugin.v1.Edits.limits:type_name -> caravan.plugin.v1.Limit
+	15, // 12: caravan.plugin.v1.Edits.hooks:type_name -> caravan.plugin.v1.Hook
+	24, // 13: caravan.plugin.v1.StatsSample.devices:type_name -> caravan.plugin.v1.DeviceStats
+	23, // 14: caravan.plugin.v1.StatsSample.processes:type_name -> caravan.plugin.v1.ProcessStats
+	34, // 15: caravan.plugin.v1.ProcessStats.values:type_name -> caravan.plugin.v1.ProcessStats.ValuesEntry
+	35, // 16: caravan.plugin.v1.DeviceStats.values:type_name -> caravan.plugin.v1.DeviceStats.ValuesEntry
+	36, // 17: caravan.plugin.v1.HealthResponse.devices:type_name -> caravan.plugin.v1.HealthResponse.DevicesEntry
+	6,  // 18: caravan.plugin.v1.Device.AttributesEntry.value:type_name -> caravan.plugin.v1.Attribute
+	7,  // 19: caravan.plugin.v1.HealthResponse.DevicesEntry.value:type_name -> caravan.plugin.v1.Health
+	1,  // 20: caravan.plugin.v1.DeviceService.Describe:input_type -> caravan.plugin.v1.DescribeRequest
+	3,  // 21: caravan.plugin.v1.DeviceService.Fingerprint:input_type -> caravan.plugin.v1.FingerprintRequest
+	12, // 22: caravan.plugin.v1.DeviceService.Reserve:input_type -> caravan.plugin.v1.ReserveRequest
+	19, // 23: caravan.plugin.v1.DeviceService.Release:input_type -> caravan.plugin.v1.ReleaseRequest
+	21, // 24: caravan.plugin.v1.DeviceService.Stats:input_type -> caravan.plugin.v1.StatsRequest
+	25, // 25: caravan.plugin.v1.DeviceService.Program:input_type -> caravan.plugin.v1.ProgramRequest
+	27, // 26: caravan.plugin.v1.DeviceService.Health:input_type -> caravan.plugin.v1.HealthRequest
+	29, // 27: caravan.plugin.v1.DeviceService.Reset:input_type -> caravan.plugin.v1.ResetRequest
+	31, // 28: caravan.plugin.v1.DeviceService.Clean:input_type -> caravan.plugin.v1.CleanRequest
+	2,  // 29: caravan.plugin.v1.DeviceService.Describe:output_type -> caravan.plugin.v1.DescribeResponse
+	4,  // 30: caravan.plugin.v1.DeviceService.Fingerprint:output_type -> caravan.plugin.v1.Inventory
+	13, // 31: caravan.plugin.v1.DeviceService.Reserve:output_type -> caravan.plugin.v1.ReserveResponse
+	20, // 32: caravan.plugin.v1.DeviceService.Release:output_type -> caravan.plugin.v1.ReleaseResponse
+	22, // 33: caravan.plugin.v1.DeviceService.Stats:output_type -> caravan.plugin.v1.StatsSample
+	26, // 34: caravan.plugin.v1.DeviceService.Program:output_type -> caravan.plugin.v1.ProgramProgress
+	28, // 35: caravan.plugin.v1.DeviceService.Health:output_type -> caravan.plugin.v1.HealthResponse
+	30, // 36: caravan.plugin.v1.DeviceService.Reset:output_type -> caravan.plugin.v1.ResetResponse
+	32, // 37: caravan.plugin.v1.DeviceService.Clean:output_type -> caravan.plugin.v1.CleanResponse
+	29, // [29:38] is the sub-list for method output_type
+	20, // [20:29] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_caravan_plugin_v1_device_proto_init() }
@@ -2209,7 +2309,7 @@ func file_caravan_plugin_v1_device_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_plugin_v1_device_proto_rawDesc), len(file_caravan_plugin_v1_device_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   35,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -44,6 +44,7 @@ type entry struct {
 	drop   int32 // in quanta; a bound from below until exact
 	node   int32
 	cell   int32
+	next   int32 // 1 + the cell of what the choice leaves, 0 while nobody has asked
 	choice uint8
 	exact  bool
 }
@@ -83,6 +84,21 @@ type Choice struct {
 	// Free and MemoryMiB are what the device that a fraction takes has left before.
 	Free      int64
 	MemoryMiB int64
+	// at is its position in State.Free, lane 1 + that of the lane which Best found it in.
+	at   uint8
+	lane int16
+}
+
+// choice returns the choice of a device in a cell for a node.
+func (c *cell) choice(node int32, at uint8) Choice {
+	return Choice{Node: int(node), Free: int64(c.state.Free[at]), MemoryMiB: int64(c.state.Memory[at]), at: at}
+}
+
+// Alike returns a number for the state that a choice was found in, and the nodes of that state: who comes
+// first, and the others in an order in which none comes long before its turn.
+func (x *Index) Alike(c Choice) (state int32, nodes []int32) {
+	state = x.cellOf[c.Node]
+	return state, x.cells[state].nodes
 }
 
 // Best returns the node where the class costs least; ok is false when it fits nowhere.
@@ -93,10 +109,11 @@ func (x *Index) Best(class int) (_ Choice, ok bool) {
 		x.prices.refresh()
 	}
 	for {
-		best := x.cheapest(o)
-		if best == nil {
+		at := x.cheapest(o)
+		if at < 0 {
 			return Choice{}, false
 		}
+		best := &o.lanes[at]
 		e := &best.heap[0]
 		c := &x.cells[e.cell]
 		switch {
@@ -110,13 +127,17 @@ func (x *Index) Best(class int) (_ Choice, ok bool) {
 			e.exact = true
 			best.sink(0)
 		default:
-			return Choice{Node: int(e.node), Free: int64(c.state.Free[e.choice]), MemoryMiB: int64(c.state.Memory[e.choice])}, true
+			found := c.choice(e.node, e.choice)
+			found.lane = int16(at) + 1
+			return found, true
 		}
 	}
 }
 
-// cheapest returns the lane whose first entry comes first.
-func (x *Index) cheapest(o *order) (best *lane) {
+// cheapest returns the position of the lane whose first entry comes first, -1 when all are empty.
+func (x *Index) cheapest(o *order) (at int) {
+	var best *lane
+	at = -1
 	for i := range o.lanes {
 		l := &o.lanes[i]
 		if len(l.heap) == 0 {
@@ -127,10 +148,10 @@ func (x *Index) cheapest(o *order) (best *lane) {
 			l.charge = int32(x.prices.charge(&o.request, l.model, int(l.before), int(l.after)) / x.potential.cfg.Quantum)
 		}
 		if best == nil || best.last && !l.last || best.last == l.last && l.heap[0].before(&best.heap[0], l.charge, best.charge) {
-			best = l
+			best, at = l, i
 		}
 	}
-	return best
+	return at
 }
 
 // repair takes in what changed since the order was last used.

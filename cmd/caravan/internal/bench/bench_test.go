@@ -79,7 +79,7 @@ func TestAFleetHasAsManyNodesAsAskedFor(t *testing.T) {
 }
 
 func TestWhatCannotBeMeasuredIsRefused(t *testing.T) {
-	good := Config{Bin: "b", Dir: "d", Servers: 3, Nodes: 10, Jobs: 2, Tasks: 20}
+	good := Config{Bin: "b", Dir: "d", Servers: 3, Nodes: 10, Jobs: 2, Tasks: 20, Submitters: 1}
 	if err := good.validate(); err != nil {
 		t.Fatal(err)
 	}
@@ -88,6 +88,7 @@ func TestWhatCannotBeMeasuredIsRefused(t *testing.T) {
 		"too many nodes":        func(c *Config) { c.Nodes = MaxNodes + 1 },
 		"jobs without tasks":    func(c *Config) { c.Tasks = 1 },
 		"more than a job holds": func(c *Config) { c.Jobs, c.Tasks = 1, 2_000_000 },
+		"nobody to submit":      func(c *Config) { c.Submitters = 0 },
 		"a negative time":       func(c *Config) { c.TaskTime = -1 },
 		"no binary":             func(c *Config) { c.Bin = "" },
 	} {

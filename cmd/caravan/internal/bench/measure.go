@@ -16,9 +16,6 @@ import (
 	"caravan/scheduler/model"
 )
 
-// submitters is how many jobs are being submitted at once.
-const submitters = 16
-
 // measure submits the jobs, follows them to their ends, and compares the
 // servers' counters before and after.
 func measure(ctx context.Context, cfg *Config, cluster *harness.Cluster) (*Placements, error) {
@@ -39,7 +36,7 @@ func measure(ctx context.Context, cfg *Config, cluster *harness.Cluster) (*Place
 	w := watch{jobs: api.Jobs}
 	begin := time.Now()
 	submitting, following := errgroup.Group{}, errgroup.Group{}
-	submitting.SetLimit(submitters)
+	submitting.SetLimit(cfg.Submitters)
 	for i := range cfg.Jobs {
 		submitting.Go(func() error {
 			submitted := time.Now()

@@ -22,6 +22,8 @@ const (
 	MaxServers = 7
 	MaxNodes   = 50_000
 	MaxJobs    = 10_000
+	// MaxSubmitters is fewer than the proposals that a leader queues.
+	MaxSubmitters = 1000
 	// MaxTasks is what MaxJobs jobs of the largest size could hold, cut to what
 	// fits the memory of an ordinary machine.
 	MaxTasks = 5_000_000
@@ -36,6 +38,8 @@ type Config struct {
 	// Servers, Nodes, Jobs and Tasks are how many there are of each; tasks are
 	// spread evenly over the jobs. 1 to the bounds above.
 	Servers, Nodes, Jobs, Tasks int
+	// Submitters is how many jobs are being submitted at once, 1 to MaxSubmitters.
+	Submitters int
 	// TaskTime is how long each task pretends to run, 0 or more.
 	TaskTime time.Duration
 	// ServerFlags are added to every server's command line.
@@ -70,7 +74,7 @@ func (c *Config) validate() error {
 	for _, n := range []struct {
 		name       string
 		value, max int
-	}{{"servers", c.Servers, MaxServers}, {"nodes", c.Nodes, MaxNodes}, {"jobs", c.Jobs, MaxJobs}, {"tasks", c.Tasks, MaxTasks}} {
+	}{{"servers", c.Servers, MaxServers}, {"nodes", c.Nodes, MaxNodes}, {"jobs", c.Jobs, MaxJobs}, {"tasks", c.Tasks, MaxTasks}, {"submitters", c.Submitters, MaxSubmitters}} {
 		if n.value < 1 || n.value > n.max {
 			return fmt.Errorf("%s: %d, must be 1 to %d", n.name, n.value, n.max)
 		}

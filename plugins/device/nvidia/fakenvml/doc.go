@@ -14,4 +14,9 @@
 //	gpu.0.hang=1            no call about it returns until the line is gone
 //	event.0=0 8 79 100      GPU 0 has an event of type 8 with data 79, after 100 calls
 //	count=1                 how many GPUs are counted, if not all
+//	gpu.0.absent=1          the GPU is not counted, and those behind it move up
+//
+// What the library is told to set it appends to a second file, whose lines win. A stand-in for
+// nvidia-smi resets a GPU: nobody may use it or have the library initialized, and then it is well,
+// and undivided.
 package fakenvml

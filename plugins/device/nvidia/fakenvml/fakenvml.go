@@ -2,6 +2,7 @@ package fakenvml
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -58,8 +59,33 @@ func NewBench(ctx context.Context, dir string) (*Bench, error) {
 			return nil, fmt.Errorf("the fake library (is gcc there? tools/install gcc): %w", err)
 		}
 	}
+	if err := os.WriteFile(b.SMI(), []byte(smi), 0o700); err != nil { //nolint:gosec // a program
+		return nil, err
+	}
 	return b, nil
 }
+
+// smi resets a GPU as nvidia-smi --gpu-reset -i UUID does, on the state of the fake library.
+const smi = `#!/bin/sh
+state="$CARAVAN_FAKE_NVML"
+[ "$1 $2" = "--gpu-reset -i" ] || { echo "unknown arguments $*"; exit 2; }
+n=$(sed -n "s/^gpu\\.\\([0-9]*\\)\\.uuid=$3\$/\\1/p" "$state")
+[ -n "$n" ] || { echo "No devices were found"; exit 6; }
+key() { cat "$state" "$state.changes" 2>/dev/null | sed -n "s/^$1=//p" | tail -n 1; }
+for open in $(sed -n 's/^open\.\([0-9]*\)=.*/\1/p' "$state.changes" | sort -u); do
+	[ -n "$(key "open\\.$open")" ] && kill -0 "$open" 2>/dev/null && { echo "GPU $3 is in use by process $open"; exit 255; }
+done
+[ -z "$(key "gpu\\.$n\\.process\\.0")" ] || { echo "GPU $3 is in use by a process"; exit 255; }
+[ -z "$(key "gpu\\.$n\\.reset_fails")" ] || { echo "Unable to reset GPU $3"; exit 255; }
+{
+	for what in fail handle hang remap recovery ecc_uncorrected retire_pending; do echo "gpu.$n.$what="; done
+	for i in 1 2 3 4 5 6 7; do echo "gpu.$n.instance.$i="; echo "gpu.$n.instance.$i.compute="; done
+	echo "gpu.$n.resets=$(($(key "gpu\\.$n\\.resets") + 1))"
+} >> "$state.changes"
+`
+
+// SMI is a stand-in for nvidia-smi.
+func (b *Bench) SMI() string { return filepath.Join(b.dir, "nvidia-smi") }
 
 func run(cmd *exec.Cmd, env ...string) error {
 	cmd.Env = append(os.Environ(), env...)
@@ -107,9 +133,10 @@ func NewState(t testing.TB, parts ...Keys) *State {
 // Env is what the process that loads the library needs in its environment.
 func (s *State) Env() string { return StateEnv + "=" + s.path }
 
-// Set changes keys; an empty value removes one.
+// Set changes keys; an empty value removes one. It wins over what the library was told to set before.
 func (s *State) Set(parts ...Keys) {
 	s.t.Helper()
+	s.override(merged(parts))
 	for _, keys := range parts {
 		for key, value := range keys {
 			s.keys[key] = value
@@ -127,6 +154,40 @@ func (s *State) Set(parts ...Keys) {
 		s.t.Fatal(err)
 	}
 	if err := os.Rename(s.path+".new", s.path); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func merged(parts []Keys) Keys {
+	all := make(Keys)
+	for _, keys := range parts {
+		maps.Copy(all, keys)
+	}
+	return all
+}
+
+// override appends keys to the library's own file where that has them.
+func (s *State) override(keys Keys) {
+	s.t.Helper()
+	raw, err := os.ReadFile(s.path + ".changes")
+	if err != nil && !os.IsNotExist(err) {
+		s.t.Fatal(err)
+	}
+	var lines strings.Builder
+	for key, value := range keys {
+		if strings.Contains("\n"+string(raw), "\n"+key+"=") {
+			fmt.Fprintf(&lines, "%s=%s\n", key, value)
+		}
+	}
+	if lines.Len() == 0 {
+		return
+	}
+	f, err := os.OpenFile(s.path+".changes", os.O_APPEND|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = f.WriteString(lines.String())
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
 		s.t.Fatal(err)
 	}
 }

@@ -24,7 +24,7 @@ func GPU(n int, keys Keys) Keys {
 func M40(n int) Keys {
 	return GPU(n, Keys{
 		"name": "Tesla M40", "serial": fmt.Sprintf("032191700%04d", n), "memory_mib": "12288", "memory_used_mib": "1", "cc": "5.2", "cores": "3072", "max_clock": "1114",
-		"pcie_gen": "1", "pcie_width": "16", "pcie_max_gen": "3", "pcie_max_width": "16", "power_limit": "250000", "persistence": "1", "compute_mode": "0",
+		"pcie_gen": "1", "pcie_width": "16", "pcie_max_gen": "3", "pcie_max_width": "16", "power_limit": "250000", "power_cap": "250000", "persistence": "1", "compute_mode": "0",
 		"ecc": "0", "temperature": "34", "slowdown": "92", "throttle": "1", "power": "16200", "clock_sm": "324", "clock_memory": "405", "busy": "0", "memory_busy": "0",
 		"encoder_h264": "100", "encoder_busy": "0", "decoder_busy": "0", "encoder_sessions": "0", "pcie_replays": "0", "events": "8",
 	})
@@ -35,7 +35,7 @@ func M40(n int) Keys {
 func A100(n int) Keys {
 	return GPU(n, Keys{
 		"name": "NVIDIA A100-SXM4-40GB", "serial": fmt.Sprintf("132252100%04d", n), "memory_mib": "40960", "memory_used_mib": "0", "cc": "8.0", "cores": "6912", "max_clock": "1410",
-		"pcie_gen": "4", "pcie_width": "16", "pcie_max_gen": "4", "pcie_max_width": "16", "power_limit": "400000", "persistence": "1", "compute_mode": "0",
+		"pcie_gen": "4", "pcie_width": "16", "pcie_max_gen": "4", "pcie_max_width": "16", "power_limit": "400000", "power_cap": "400000", "application_graphics": "1095", "application_memory": "1215", "locked": "0", "persistence": "1", "compute_mode": "0",
 		"ecc": "1", "ecc_uncorrected": "0", "ecc_corrected": "0", "remap": "0", "temperature": "31", "slowdown": "95", "throttle": "0", "power": "52000", "energy": "123456789",
 		"clock_sm": "1095", "clock_memory": "1215", "busy": "7", "memory_busy": "3", "decoder_busy": "0", "pcie_sent": "12", "pcie_received": "34", "pcie_replays": "0",
 		"events": "65439", "recovery": "0", "mig": "0",

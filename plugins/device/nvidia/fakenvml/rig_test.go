@@ -90,7 +90,7 @@ func (h *host) write(name, text string) {
 // config starts the plugin as an agent does.
 func (h *host) config() client.Config {
 	command := []string{
-		bench.Program(), "-sysfs-root", h.tree.Root, "-dev-root", h.dev, "-proc-root", h.proc, "-kmsg", "",
+		bench.Program(), "-sysfs-root", h.tree.Root, "-dev-root", h.dev, "-proc-root", h.proc, "-kmsg", "", "-smi", bench.SMI(),
 		"-look-interval", "50ms", "-tend-interval", "50ms", "-settle", "1ns", "-event-hold", "1h",
 	}
 	return client.Config{

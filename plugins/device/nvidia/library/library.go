@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
@@ -19,7 +20,8 @@ import (
 type Config struct {
 	// NVML is the library; default libnvidia-ml.so.1 as the dynamic linker finds it.
 	NVML nvml.Interface
-	// CallTimeout bounds the calls about one GPU in one look; default 2 s.
+	// CallTimeout bounds the calls about one GPU in one look; default 1.5 s: an agent takes a plugin
+	// that is silent for 2.5 s for hung as a whole.
 	CallTimeout time.Duration
 }
 
@@ -28,10 +30,14 @@ type Library struct {
 	nvml    nvml.Interface
 	timeout time.Duration
 
+	gate  sync.RWMutex // read by whoever uses the driver; see Apart
+	apart atomic.Bool  // the driver is let go of, or about to be
+
 	mu       sync.Mutex // guards what follows
 	ready    bool
+	host     nvidia.Host     // of the last look
 	symbols  map[string]bool // functions that were looked up
-	lanes    map[string]lane
+	lanes    map[string]*lane
 	levels   map[[2]string]int  // of pairs of GPUs: they cannot change while the host runs
 	sampled  map[string]uint64  // time stamp of the newest utilization sample, by GPU
 	last     map[int]nvidia.GPU // what was last read at each number
@@ -46,16 +52,20 @@ func New(cfg Config) *Library {
 		cfg.NVML = nvml.New()
 	}
 	if cfg.CallTimeout <= 0 {
-		cfg.CallTimeout = 2 * time.Second
+		cfg.CallTimeout = 1500 * time.Millisecond
 	}
 	return &Library{
-		nvml: cfg.NVML, timeout: cfg.CallTimeout, symbols: make(map[string]bool), lanes: make(map[string]lane),
+		nvml: cfg.NVML, timeout: cfg.CallTimeout, symbols: make(map[string]bool), lanes: make(map[string]*lane),
 		levels: make(map[[2]string]int), sampled: make(map[string]uint64), last: make(map[int]nvidia.GPU), changing: make(map[int]int),
 	}
 }
 
 // lane lets one call at a time through.
-type lane chan struct{}
+type lane struct {
+	free chan struct{} // has room while none is under way
+	// since is when the one under way began, zero for none; the library's mu guards it.
+	since time.Time
+}
 
 // in runs f in a lane and waits for it. When f does not return in time the lane stays taken, and f
 // is not waited for: what it writes may be read only after nil.
@@ -66,22 +76,23 @@ func (l *Library) in(ctx context.Context, name string, f func()) error {
 func (l *Library) within(ctx context.Context, timeout time.Duration, name string, f func()) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	l.mu.Lock()
-	free := l.lanes[name]
-	if free == nil {
-		free = make(lane, 1)
-		l.lanes[name] = free
+	way, hangs := l.lane(name)
+	if hangs {
+		return nvidia.ErrNotAnswering // who hangs costs each look no more than this
 	}
-	l.mu.Unlock()
 	select {
-	case free <- struct{}{}:
+	case way.free <- struct{}{}:
 	case <-ctx.Done():
 		return nvidia.ErrNotAnswering
 	}
+	l.stamp(way, time.Now())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer func() { <-free }()
+		defer func() {
+			l.stamp(way, time.Time{})
+			<-way.free
+		}()
 		f()
 	}()
 	select {
@@ -90,6 +101,24 @@ func (l *Library) within(ctx context.Context, timeout time.Duration, name string
 	case <-ctx.Done():
 		return nvidia.ErrNotAnswering
 	}
+}
+
+// lane returns a lane, and whether the call in it has outstayed its time.
+func (l *Library) lane(name string) (way *lane, hangs bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	way = l.lanes[name]
+	if way == nil {
+		way = &lane{free: make(chan struct{}, 1)}
+		l.lanes[name] = way
+	}
+	return way, !way.since.IsZero() && time.Since(way.since) >= l.timeout
+}
+
+func (l *Library) stamp(way *lane, since time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	way.since = since
 }
 
 // changeTimeout bounds a change of a GPU: making an instance takes seconds.
@@ -200,36 +229,58 @@ func absent(ret nvml.Return) error {
 	return &nvidia.AbsentError{Reason: reason}
 }
 
-// handles returns the GPUs' handles, and an error for each that cannot be had. It runs in the
-// system's lane.
-func (l *Library) handles() ([]nvml.Device, []nvml.Return, error) {
+// count returns how many GPUs there are. It runs in the system's lane.
+func (l *Library) count() (int, error) {
 	if err := l.start(); err != nil {
-		return nil, nil, err
+		return 0, err
 	}
 	n, ret := l.nvml.DeviceGetCount()
 	if ret != nvml.SUCCESS {
 		l.reset()
-		return nil, nil, absent(ret)
+		return 0, absent(ret)
 	}
-	devices, faults := make([]nvml.Device, n), make([]nvml.Return, n)
-	for i := range n {
-		devices[i], faults[i] = l.nvml.DeviceGetHandleByIndex(i)
-	}
-	return devices, faults, nil
+	return n, nil
 }
 
-// listing is what handles returned.
+// silent stands for the result of a call that has not come back.
+const silent = nvml.ERROR_TIMEOUT
+
+// listing are the GPUs' handles, and an error for each that cannot be had.
 type listing struct {
 	devices []nvml.Device
 	faults  []nvml.Return
-	err     error
 }
 
+// list asks for each handle in the GPU's own lane: that of a GPU that hangs does not come, and the
+// others do.
 func (l *Library) list(ctx context.Context) (listing, error) {
-	got := new(listing)
-	err := l.in(ctx, systemLane, func() { got.devices, got.faults, got.err = l.handles() })
-	if err != nil {
+	counted := new(struct {
+		n   int
+		err error
+	})
+	if err := l.in(ctx, systemLane, func() { counted.n, counted.err = l.count() }); err != nil {
 		return listing{}, err
 	}
-	return *got, got.err
+	if counted.err != nil {
+		return listing{}, counted.err
+	}
+	got := listing{devices: make([]nvml.Device, counted.n), faults: make([]nvml.Return, counted.n)}
+	var all sync.WaitGroup
+	for i := range counted.n {
+		all.Go(func() {
+			handle := new(both[nvml.Device, nvml.Return])
+			if l.in(ctx, gpuLane(i), func() { handle.first, handle.second = l.nvml.DeviceGetHandleByIndex(i) }) != nil {
+				got.faults[i] = silent
+				return
+			}
+			got.devices[i], got.faults[i] = handle.first, handle.second
+		})
+	}
+	all.Wait()
+	return got, nil
+}
+
+// same reports whether a later listing has the same GPUs. One that has fallen silent is still there.
+func (g listing) same(later listing) bool {
+	return slices.EqualFunc(g.faults, later.faults, func(before, now nvml.Return) bool { return before == now || now == silent })
 }

@@ -5,6 +5,7 @@ package library
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
@@ -12,8 +13,24 @@ import (
 	"caravan/plugins/device/nvidia"
 )
 
-// Look reads all GPUs, side by side.
+// Look reads all GPUs, side by side. While the driver is let go of it returns what was read last.
 func (l *Library) Look(ctx context.Context) (nvidia.Host, error) {
+	if !l.enter() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.host, nil
+	}
+	defer l.gate.RUnlock()
+	host, err := l.look(ctx)
+	if err == nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.host = host
+	}
+	return host, err
+}
+
+func (l *Library) look(ctx context.Context) (nvidia.Host, error) {
 	got, err := l.list(ctx)
 	if err != nil {
 		return nvidia.Host{}, err
@@ -25,8 +42,8 @@ func (l *Library) Look(ctx context.Context) (nvidia.Host, error) {
 	readings := make([]*reading, len(got.devices))
 	var all sync.WaitGroup
 	for i, device := range got.devices {
-		readings[i] = &reading{lib: l, failure: got.faults[i]}
 		if got.faults[i] != nvml.SUCCESS {
+			readings[i] = l.without(i, got.faults[i])
 			continue
 		}
 		all.Go(func() { readings[i] = l.read(ctx, i, device) })
@@ -88,10 +105,7 @@ func (l *Library) read(ctx context.Context, i int, device nvml.Device) *reading 
 	lane := gpuLane(i)
 	identity := &reading{lib: l, device: device, failure: nvml.SUCCESS}
 	if l.in(ctx, lane, func() { identity.identify(i) }) != nil {
-		if g, changing := l.beforeChange(i); changing {
-			return &reading{gpu: g, failure: nvml.SUCCESS}
-		}
-		return &reading{silent: true}
+		return l.without(i, silent)
 	}
 	if identity.gpu.UUID == "" {
 		return identity
@@ -106,6 +120,14 @@ func (l *Library) read(ctx context.Context, i int, device nvml.Device) *reading 
 	l.last[i] = full.gpu
 	l.mu.Unlock()
 	return full
+}
+
+// without is what can be told of a GPU that cannot be asked.
+func (l *Library) without(i int, why nvml.Return) *reading {
+	if g, changing := l.beforeChange(i); changing && why == silent {
+		return &reading{gpu: g, failure: nvml.SUCCESS}
+	}
+	return &reading{failure: why, silent: why == silent}
 }
 
 // get calls a function of the library if it is there and remembers a failure that is about the GPU
@@ -194,6 +216,7 @@ func (r *reading) details() {
 		}
 	}
 	r.modes()
+	r.clocks()
 	r.nvlinks()
 	r.mig()
 	r.illness()
@@ -227,11 +250,33 @@ func (r *reading) modes() {
 		g.Persistence = onOff(mode)
 	}
 	if mode, ok := get(r, "nvmlDeviceGetComputeMode", d.GetComputeMode); ok {
-		words := map[nvml.ComputeMode]string{
-			nvml.COMPUTEMODE_DEFAULT: "default", nvml.COMPUTEMODE_PROHIBITED: "prohibited",
-			nvml.COMPUTEMODE_EXCLUSIVE_PROCESS: "exclusive-process", nvml.COMPUTEMODE_EXCLUSIVE_THREAD: "exclusive-thread",
+		if i := slices.Index(computeModes(), mode); i >= 0 {
+			g.Compute = computeWords()[i]
 		}
-		g.ComputeMode = words[mode]
+	}
+	if limit, ok := get(r, "nvmlDeviceGetPowerManagementLimit", d.GetPowerManagementLimit); ok {
+		g.PowerMilli = int64(limit)
+	}
+	if mode, ok := get(r, "nvmlDeviceGetMigMode", pair(d.GetMigMode)); ok {
+		g.Divided = onOff(nvml.EnableState(mode.second)) //nolint:gosec // 0 or 1
+	}
+}
+
+// computeModes have the words computeWords.
+func computeModes() []nvml.ComputeMode {
+	return []nvml.ComputeMode{nvml.COMPUTEMODE_DEFAULT, nvml.COMPUTEMODE_PROHIBITED, nvml.COMPUTEMODE_EXCLUSIVE_PROCESS, nvml.COMPUTEMODE_EXCLUSIVE_THREAD}
+}
+
+func computeWords() []string {
+	return []string{"default", "prohibited", "exclusive-process", "exclusive-thread"}
+}
+
+// clocks reads the clocks that tasks are given.
+func (r *reading) clocks() {
+	for to, clock := range map[*int64]nvml.ClockType{&r.gpu.GraphicsMHz: nvml.CLOCK_GRAPHICS, &r.gpu.MemoryMHz: nvml.CLOCK_MEM} {
+		if now, ok := get(r, "nvmlDeviceGetApplicationsClock", func() (uint32, nvml.Return) { return r.device.GetApplicationsClock(clock) }); ok {
+			*to = int64(now)
+		}
 	}
 }
 

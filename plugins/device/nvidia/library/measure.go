@@ -14,6 +14,10 @@ import (
 
 // Measure takes one sample of every GPU that answers, and of its instances.
 func (l *Library) Measure(ctx context.Context) ([]nvidia.Measurement, error) {
+	if !l.enter() {
+		return nil, errApart
+	}
+	defer l.gate.RUnlock()
 	got, err := l.list(ctx)
 	if err != nil {
 		return nil, err

@@ -115,6 +115,10 @@ func (r *reading) instances(profile nvml.GpuInstanceProfileInfo, devices map[int
 
 // change runs f with a GPU in its lane. The functions that it needs must be there.
 func (l *Library) change(ctx context.Context, uuid string, f func(nvml.Device) error, symbols ...string) error {
+	if err := poll(ctx, errApart.Error(), l.enter); err != nil {
+		return err
+	}
+	defer l.gate.RUnlock()
 	got, err := l.list(ctx)
 	if err != nil {
 		return err
@@ -124,15 +128,15 @@ func (l *Library) change(ctx context.Context, uuid string, f func(nvml.Device) e
 			return fmt.Errorf("the driver is too old: its library has no %s", symbol)
 		}
 	}
-	for i, device := range got.devices {
+	for _, i := range l.likely(uuid, len(got.devices)) {
 		if got.faults[i] != nvml.SUCCESS {
 			continue
 		}
 		result := new(error)
 		found := new(bool)
 		err := l.altering(ctx, i, func() {
-			if id, ret := device.GetUUID(); ret == nvml.SUCCESS && id == uuid {
-				*found, *result = true, f(device)
+			if id, ret := got.devices[i].GetUUID(); ret == nvml.SUCCESS && id == uuid {
+				*found, *result = true, f(got.devices[i])
 			}
 		})
 		if err != nil {
@@ -145,11 +149,29 @@ func (l *Library) change(ctx context.Context, uuid string, f func(nvml.Device) e
 	return fmt.Errorf("GPU %s does not answer", uuid)
 }
 
+// likely are the numbers of all GPUs, the one that a GPU had last first: another that hangs is not
+// asked.
+func (l *Library) likely(uuid string, n int) []int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var order []int
+	for i := range n {
+		if l.last[i].UUID == uuid {
+			order = append([]int{i}, order...)
+		} else {
+			order = append(order, i)
+		}
+	}
+	return order
+}
+
 // check turns a result into an error.
 func check(what string, ret nvml.Return) error {
 	switch ret { //nolint:exhaustive // the others have no advice of their own
 	case nvml.SUCCESS:
 		return nil
+	case nvml.ERROR_FUNCTION_NOT_FOUND:
+		return fmt.Errorf("%s: the driver is too old", what)
 	case nvml.ERROR_NO_PERMISSION:
 		return fmt.Errorf("%s: the driver denies it (run the agent as root)", what)
 	case nvml.ERROR_IN_USE:
@@ -180,12 +202,17 @@ func (l *Library) SetMIG(ctx context.Context, uuid string, on bool) error {
 		mode = nvml.DEVICE_MIG_ENABLE
 	}
 	return l.change(ctx, uuid, func(d nvml.Device) error {
-		activation, ret := d.SetMigMode(mode)
-		if ret == nvml.SUCCESS && activation != nvml.SUCCESS && activation != nvml.ERROR_RESET_REQUIRED && activation != nvml.ERROR_IN_USE {
-			ret = activation
-		}
-		return check("set the MIG mode", ret)
+		return check("set the MIG mode", setMIG(d, mode))
 	}, "nvmlDeviceSetMigMode")
+}
+
+// setMIG sets the mode; that it waits for a reset is no failure.
+func setMIG(d nvml.Device, mode int) nvml.Return {
+	activation, ret := d.SetMigMode(mode)
+	if ret == nvml.SUCCESS && activation != nvml.SUCCESS && activation != nvml.ERROR_RESET_REQUIRED && activation != nvml.ERROR_IN_USE {
+		return activation
+	}
+	return ret
 }
 
 // CreateInstance makes a GPU instance and, in it, a compute instance of all its slices.

@@ -29,22 +29,26 @@ var errNoEvents = errors.New("no GPU tells of events (the kernel's log and the s
 
 // Watch tells of events. It returns when the set of GPUs has changed, so that it is called again.
 func (l *Library) Watch(ctx context.Context, tell func(nvidia.Event)) error {
-	got, err := l.list(ctx)
-	if err != nil {
+	if err := poll(ctx, errApart.Error(), l.enter); err != nil {
 		return err
 	}
-	for _, symbol := range []string{"nvmlEventSetCreate", "nvmlEventSetFree", "nvmlEventSetWait_v2", "nvmlDeviceRegisterEvents", "nvmlDeviceGetSupportedEventTypes"} {
-		if !l.can(symbol) {
-			return errNoEvents
-		}
+	got, err := l.list(ctx)
+	if err == nil && !l.tellsEvents() {
+		err = errNoEvents
 	}
-	set, ret := l.nvml.EventSetCreate()
-	if ret != nvml.SUCCESS {
-		return fmt.Errorf("create a set of events: error %d of the driver", int(ret))
+	if err != nil {
+		l.gate.RUnlock()
+		return err
 	}
 	// A wait may never return, and the set must not be freed under it.
 	end := make(chan error, 1)
 	go func() {
+		defer l.gate.RUnlock()
+		set, ret := l.nvml.EventSetCreate()
+		if ret != nvml.SUCCESS {
+			end <- fmt.Errorf("create a set of events: error %d of the driver", int(ret))
+			return
+		}
 		defer func() { _ = set.Free() }() // the driver has no use for it either way
 		end <- l.waitForEvents(ctx, set, got, tell)
 	}()
@@ -56,32 +60,49 @@ func (l *Library) Watch(ctx context.Context, tell func(nvidia.Event)) error {
 	}
 }
 
-// waitForEvents registers all GPUs and waits until something ends it.
+// tellsEvents reports whether the library has what events need.
+func (l *Library) tellsEvents() bool {
+	for _, symbol := range []string{"nvmlEventSetCreate", "nvmlEventSetFree", "nvmlEventSetWait_v2", "nvmlDeviceRegisterEvents", "nvmlDeviceGetSupportedEventTypes"} {
+		if !l.can(symbol) {
+			return false
+		}
+	}
+	return true
+}
+
+// waitForEvents registers all GPUs that answer and waits until something ends it.
 func (l *Library) waitForEvents(ctx context.Context, set nvml.EventSet, got listing, tell func(nvidia.Event)) error {
 	registered := 0
 	for i, d := range got.devices {
 		if got.faults[i] != nvml.SUCCESS {
 			continue
 		}
-		if supported, ret := d.GetSupportedEventTypes(); ret == nvml.SUCCESS && supported&wanted != 0 {
-			if d.RegisterEvents(supported&wanted, set) == nvml.SUCCESS {
-				registered++
-			}
+		took := new(bool)
+		err := l.in(ctx, gpuLane(i), func() {
+			supported, ret := d.GetSupportedEventTypes()
+			*took = ret == nvml.SUCCESS && supported&wanted != 0 && d.RegisterEvents(supported&wanted, set) == nvml.SUCCESS
+		})
+		switch {
+		case err != nil:
+			got.faults[i] = silent // it is tried again when it answers
+		case *took:
+			registered++
 		}
 	}
 	if registered == 0 {
 		return errNoEvents
 	}
-	for ctx.Err() == nil {
+	tell(nvidia.Event{}) // what happened before is not told
+	for ctx.Err() == nil && !l.apart.Load() {
 		data, ret := set.Wait(waitMilli)
 		switch ret { //nolint:exhaustive // every other is an error
 		case nvml.SUCCESS:
-			if uuid, ret := data.Device.GetUUID(); ret == nvml.SUCCESS {
+			if uuid := l.whose(ctx, got, data.Device); uuid != "" {
 				tell(event(uuid, data))
 			}
 		case nvml.ERROR_TIMEOUT:
 			now, err := l.list(ctx)
-			if err != nil || len(now.devices) != len(got.devices) || !slices.Equal(now.faults, got.faults) {
+			if err != nil || !got.same(now) {
 				tell(nvidia.Event{}) // GPUs came or went
 				return err
 			}
@@ -91,6 +112,23 @@ func (l *Library) waitForEvents(ctx context.Context, set nvml.EventSet, got list
 		}
 	}
 	return nil
+}
+
+// whose returns the GPU of an event, "" for one that nobody knows. One that was read before is not
+// asked again: a GPU in trouble may not answer.
+func (l *Library) whose(ctx context.Context, got listing, device nvml.Device) string {
+	i := slices.Index(got.devices, device)
+	l.mu.Lock()
+	uuid := l.last[i].UUID
+	l.mu.Unlock()
+	if uuid != "" || i < 0 {
+		return uuid
+	}
+	asked := new(string)
+	if l.in(ctx, gpuLane(i), func() { *asked, _ = device.GetUUID() }) != nil {
+		return ""
+	}
+	return *asked
 }
 
 // event says what an event amounts to. A change of MIG has no code: it is worth a look alone.

@@ -21,8 +21,6 @@ func (s *Server) device(i int, g *GPU) *mock.Device {
 		GetMemoryInfo_v2Func:          is(s, g, nvml.Memory_v2{Total: g.Config.MemoryMB << 20}),
 		GetMemoryInfoFunc:             is(s, g, nvml.Memory{Total: g.Config.MemoryMB << 20}),
 		GetEnforcedPowerLimitFunc:     is(s, g, uint32(400000)),
-		GetPersistenceModeFunc:        is(s, g, nvml.FEATURE_ENABLED),
-		GetComputeModeFunc:            of(s, g, func() nvml.ComputeMode { return g.mode }),
 		GetCurrPcieLinkGenerationFunc: is(s, g, 4), GetMaxPcieLinkGenerationFunc: is(s, g, 4),
 		GetCurrPcieLinkWidthFunc: is(s, g, 16), GetMaxPcieLinkWidthFunc: is(s, g, 16),
 		GetRetiredPagesPendingStatusFunc: no[nvml.EnableState],
@@ -37,6 +35,7 @@ func (s *Server) device(i int, g *GPU) *mock.Device {
 		GetMaxMigDeviceCountFunc: is(s, g, 7),
 	}
 	s.figures(d, g)
+	s.modes(d, g)
 	s.migFunctions(d, g)
 	return d
 }
@@ -75,10 +74,4 @@ func (s *Server) figures(d *mock.Device, g *GPU) {
 		return no[[]nvml.ProcessUtilizationSample]()
 	}
 	d.RegisterEventsFunc = func(uint64, nvml.EventSet) nvml.Return { return s.enter(g) }
-	d.SetComputeModeFunc = func(mode nvml.ComputeMode) nvml.Return {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		g.mode = mode
-		return nvml.SUCCESS
-	}
 }

@@ -23,6 +23,9 @@ type GPU struct {
 	Hang chan struct{}
 	// MIG says that it is in MIG mode.
 	MIG bool
+	// Set are modes, Refusal what setting one answers; 0 for that it is done.
+	Set     Set
+	Refusal nvml.Return
 	// Processes use it.
 	Processes []nvml.ProcessInfo
 	// Pending says that a row is to be remapped.
@@ -46,6 +49,7 @@ type Server struct {
 	gpus    []*GPU
 	lacking map[string]bool
 	events  chan nvml.EventData
+	ready   bool
 	devices []*mock.Device
 }
 
@@ -93,10 +97,27 @@ func (s *Server) ComputeMode(gpu int) nvml.ComputeMode {
 	return s.gpus[gpu].mode
 }
 
+// initialize makes a function that notes whether the library is in use.
+func (s *Server) initialize(ready bool) func() nvml.Return {
+	return func() nvml.Return {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.ready = ready
+		return nvml.SUCCESS
+	}
+}
+
+// Ready reports whether the library is initialized.
+func (s *Server) Ready() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ready
+}
+
 func ok() nvml.Return { return nvml.SUCCESS }
 
 func (s *Server) fill() {
-	s.InitFunc, s.ShutdownFunc = ok, ok
+	s.InitFunc, s.ShutdownFunc = s.initialize(true), s.initialize(false)
 	s.ExtensionsFunc = func() nvml.ExtendedInterface { return s }
 	s.LookupSymbolFunc = func(symbol string) error {
 		if s.lacking[symbol] {

@@ -14,12 +14,17 @@ nvmlReturn_t nvmlInit_v2(void)
 	if (number(&value, "init"))
 		return (nvmlReturn_t)value;
 	initialized = 1;
+	change("open.%d=1\n", getpid());
 	return NVML_SUCCESS;
 }
 
 nvmlReturn_t nvmlShutdown(void)
 {
-	return initialized ? NVML_SUCCESS : NVML_ERROR_UNINITIALIZED;
+	if (!initialized)
+		return NVML_ERROR_UNINITIALIZED;
+	initialized = 0;
+	change("open.%d=\n", getpid());
+	return NVML_SUCCESS;
 }
 
 const char *nvmlErrorString(nvmlReturn_t result)
@@ -64,19 +69,25 @@ nvmlReturn_t nvmlDeviceGetCount_v2(unsigned int *count)
 		*count = (unsigned int)value;
 		return NVML_SUCCESS;
 	}
-	for (*count = 0; *count < MAX_GPUS && text(uuid, sizeof uuid, "gpu.%u.uuid", *count);)
-		++*count;
+	*count = 0;
+	for (unsigned int n = 0; n < MAX_GPUS && text(uuid, sizeof uuid, "gpu.%u.uuid", n); n++)
+		*count += !number(&value, "gpu.%u.absent", n);
 	return NVML_SUCCESS;
 }
 
 nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned int index, nvmlDevice_t *device)
 {
 	long long value;
-	if (index >= MAX_GPUS)
+	unsigned int n;
+	// GPUs behind one that is absent move up.
+	for (n = 0; n < MAX_GPUS; n++)
+		if (!number(&value, "gpu.%u.absent", n) && !index--)
+			break;
+	if (n == MAX_GPUS)
 		return NVML_ERROR_INVALID_ARGUMENT;
-	if (number(&value, "gpu.%u.handle", index))
+	if (number(&value, "gpu.%u.handle", n))
 		return (nvmlReturn_t)value;
-	*device = device_at((int)index, 0);
+	*device = device_at((int)n, 0);
 	return NVML_SUCCESS;
 }
 
@@ -176,14 +187,6 @@ FIGURE(nvmlDeviceGetNumGpuCores, unsigned int, "cores")
 FIGURE(nvmlDeviceGetTotalEnergyConsumption, unsigned long long, "energy")
 FIGURE(nvmlDeviceGetCurrentClocksEventReasons, unsigned long long, "throttle")
 #endif
-
-nvmlReturn_t nvmlDeviceSetComputeMode(nvmlDevice_t d, nvmlComputeMode_t mode)
-{
-	nvmlReturn_t r = enter(d, __func__);
-	if (r == NVML_SUCCESS)
-		change("gpu.%d.compute_mode=%d\n", d.handle->gpu, (int)mode);
-	return r;
-}
 
 nvmlReturn_t nvmlDeviceGetMaxClockInfo(nvmlDevice_t d, nvmlClockType_t type, unsigned int *clock)
 {
