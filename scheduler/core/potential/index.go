@@ -43,7 +43,7 @@ type cell struct {
 	// value is of the state, worth of its devices, see Potential.worth.
 	value, worth int64
 	idle         int64 // of its stock, as is whole
-	whole uint8
+	whole        uint8
 	// valued is the generation that value and worth belong to, 0 for none.
 	valued uint32
 	// fit is how much of the largest node's cores and memory is left, least is tightest.
