@@ -37,7 +37,9 @@ func (m *Manager) limits(shares []*pb.DeviceShare, told []*pluginv1.Limit) []dri
 		}{
 			{"compute", "compute_thousandths", int64(s.Thousandths)},
 			{"memory", "memory_mib", s.MemoryMib},
-			{encoder, "encoder_sessions", int64(s.EncoderSessions)}, {encoder, "encode_milli", int64(s.EncodeMilli)}, {encoder, "decode_milli", int64(s.DecodeMilli)},
+			{encoder, "encoder_sessions", int64(s.EncoderSessions)},
+			{encoder, "encode_milli", int64(s.EncodeMilli)},
+			{encoder, "decode_milli", int64(s.DecodeMilli)},
 		} {
 			l := driver.Limit{Name: bound.name, Value: strconv.FormatInt(bound.value, 10), Device: s.DeviceId}
 			if said := toldOf(told, s.DeviceId, bound.resource); said != nil {

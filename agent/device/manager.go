@@ -17,6 +17,7 @@ import (
 	"caravan/agent/driver"
 	"caravan/agent/images"
 	pb "caravan/api/caravanv1"
+	"caravan/plugins/sdk/pluginv1"
 	"caravan/scheduler/model"
 )
 
@@ -116,6 +117,8 @@ type holding struct {
 	tenant string
 	shares []*pb.DeviceShare
 	since  model.Time
+	// edits are what its plugins said comes with the devices, by plugin; replaced, never changed.
+	edits map[string]*pluginv1.Edits
 }
 
 // host is the id under which the host itself has its record.

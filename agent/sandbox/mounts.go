@@ -33,7 +33,9 @@ func arrange(cfg Config) error {
 	defer closeAll(kept)
 	tmp, errTmp := detachTmp(cfg.Tmp)
 	defer closeAll(tmp)
-	if err := errors.Join(errShare, errKeep, errTmp); err != nil {
+	bound, errBind := detachBinds(cfg.Binds)
+	defer closeAll(bound)
+	if err := errors.Join(errShare, errKeep, errTmp, errBind); err != nil {
 		return err
 	}
 	if cfg.ReadOnly {
@@ -55,6 +57,11 @@ func arrange(cfg Config) error {
 	}
 	if err := attachAll(kept); err != nil {
 		return err
+	}
+	for i, b := range cfg.Binds {
+		if err := bind(bound[i], b, cfg); err != nil {
+			return err
+		}
 	}
 	for _, dir := range cfg.Hide {
 		if err := setReadOnly(dir, false); err != nil {

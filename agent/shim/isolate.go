@@ -39,6 +39,9 @@ func (s specFile) sandbox() sandbox.Config {
 		Keep:       []string{filepath.Join(s.Dir, WorkDir), tmp},
 		OwnDevices: s.DeviceWall,
 	}
+	for _, m := range s.Mounts {
+		cfg.Binds = append(cfg.Binds, sandbox.Bind{From: filepath.Clean(m.HostPath), To: filepath.Clean(m.TaskPath), ReadOnly: m.ReadOnly()})
+	}
 	for _, d := range s.Devices {
 		if d.Path == "" || d.Major < 0 || d.Minor < 0 {
 			continue // a rule for the control group: it names no single device

@@ -21,6 +21,8 @@ const (
 	CodeReset = "reset-failed"
 	// CodeProlog and CodeEpilog: the operator's program has failed.
 	CodeProlog, CodeEpilog = "prolog-failed", "epilog-failed"
+	// CodeHook: what a plugin has run before or after a task has failed.
+	CodeHook = "device-hook-failed"
 	// CodeOperator stands in histories for an operator's word.
 	CodeOperator = "operator"
 )

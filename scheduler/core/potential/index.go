@@ -40,10 +40,11 @@ type Index struct {
 type cell struct {
 	state State
 	nodes []int32 // heap, least first; empty for a dead cell
-	value int64
-	idle  int64 // of its stock, as is whole
-	whole uint8
-	// valued is the generation that value belongs to, 0 for none.
+	// value is of the state, worth of its devices, see Potential.worth.
+	value, worth int64
+	idle         int64 // of its stock, as is whole
+	whole        uint8
+	// valued is the generation that value and worth belong to, 0 for none.
 	valued uint32
 	// fit is how much of the largest node's cores and memory is left, least is tightest.
 	fit int64
@@ -225,7 +226,8 @@ func (x *Index) renew() {
 // valueOf returns the value of a cell's state.
 func (x *Index) valueOf(c *cell) int64 {
 	if c.valued != x.generation {
-		c.value, c.valued = x.potential.Value(c.state), x.generation
+		k := c.state.stock(x.potential.model(&c.state))
+		c.value, c.worth, c.valued = x.potential.valueOf(k), x.potential.worth(&k), x.generation
 	}
 	return c.value
 }

@@ -199,9 +199,7 @@ func (x *Index) serves(class int, o *order, shape int32) bool {
 	return o.serves[shape] == yes
 }
 
-// admit enters the choices that a class has in a cell, with a bound of their drop from below: what is
-// left can never be worth more than its idle devices. (A request that holds more or less device memory
-// than its share changes what is idle by more or less than it asks for.)
+// admit enters the choices that a class has in a cell, with a bound of their drop from below.
 func (x *Index) admit(class int, o *order, at int32) {
 	c := &x.cells[at]
 	if len(c.nodes) == 0 || c.state.Off {
@@ -212,20 +210,26 @@ func (x *Index) admit(class int, o *order, at int32) {
 		return
 	}
 	e := entry{cell: at, node: c.nodes[0]}
-	e.drop, e.exact = x.bound(c, &o.request)
 	for _, choice := range choices {
+		e.drop, e.exact = x.bound(c, &o.request, choice)
 		e.choice, e.tail = choice, x.tail(c, &o.request, choice)
 		o.lane(c, choice).insert(e)
 	}
 	x.entries += len(choices)
 }
 
-// bound returns a drop that the request costs at least, and whether it is the exact one.
-func (x *Index) bound(c *cell, r *Request) (drop int32, exact bool) {
-	if r.Devices == 0 || r.DeviceMemoryMiB > 0 {
+// bound returns a drop that a choice costs at least, and whether it is the exact one: what is left can never
+// have more value than its devices are worth.
+func (x *Index) bound(c *cell, r *Request, choice uint8) (drop int32, exact bool) {
+	if r.Devices == 0 {
 		return 0, c.idle == 0
 	}
-	value, left := x.valueOf(c), max(0, c.idle-r.Demand())
+	value, left := x.valueOf(c), c.worth-r.Demand()
+	if r.fraction() {
+		m, w := x.potential.model(&c.state), x.potential.streamOf(c.state.Model).worth
+		free, memory := c.state.Free[choice], c.state.Memory[choice]
+		left = c.worth - int64(w[m.usable(free, memory)]) + int64(w[m.usable(free-uint16(r.Milli), memory-int32(r.memory(m)))])
+	}
 	return int32(max(0, value-left) / x.potential.cfg.Quantum), left == 0 || value == 0
 }
 
