@@ -41,12 +41,12 @@ test: build
 	$(GO) vet -vettool=$(BIN)/caravan-vet ./...
 	CARAVAN_BIN=$(BIN)/caravan CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 30m ./...
 
-## e2e-full: what is too heavy for every push: many kills, PyTorch (552 MB), network namespaces (root)
+## e2e-full: what is too heavy for every push: many kills, PyTorch (552 MB), network namespaces (root), the examples' tools (800 MB)
 .PHONY: e2e-full
 e2e-full: build
-	@tools/install ip torch
+	@tools/install ip torch numpy bwa samtools cdo convert melt lmp icoFoam
 	CARAVAN_BIN=$(BIN)/caravan CARAVAN_KILLS=100 $(GO) test -count=1 -timeout 30m ./e2e/fencing
-	CARAVAN_BIN=$(BIN)/caravan $(GO) test -tags full -timeout 40m -v ./e2e/workloads/ddp
+	CARAVAN_BIN=$(BIN)/caravan $(GO) test -tags full -timeout 40m -v ./e2e/workloads/ddp ./e2e/examples
 
 ## scenarios: run the scenario tests; ARGS=-rewrite regenerates what they expect (then read the diff)
 .PHONY: scenarios

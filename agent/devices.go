@@ -71,6 +71,7 @@ func (d *devices) info() *pb.NodeInfo {
 	slices.SortFunc(info.Devices, func(a, b *pb.Device) int { return strings.Compare(a.Id, b.Id) })
 	info.DeviceLinks = d.Links(info.Devices)
 	d.as.recognise(info)
+	d.as.figures(info)
 	info.Health = d.Host()
 	return info
 }

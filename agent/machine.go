@@ -63,6 +63,34 @@ func (m machine) recognise(info *pb.NodeInfo) {
 	info.Attributes[attributeTypeFrom] = text(from)
 }
 
+// figures adds what the catalogue knows of the devices' models and no driver tells, such as how fast they
+// are: a job asks for `fp64_tflops: ">=1"` whatever plugin offers the device. What a plugin tells stays;
+// a part of a device has its part.
+func (m machine) figures(info *pb.NodeInfo) {
+	if m.catalogue == nil {
+		return
+	}
+	for _, d := range info.Devices {
+		part, err := m.catalogue.Part(d.Model)
+		if err != nil {
+			continue
+		}
+		// Thousandths of a TFLOPS are GFLOPS.
+		for name, milli := range map[string]int64{
+			"fp32_tflops": part.FP32GFLOPS, "fp64_tflops": part.FP64GFLOPS, "cores": part.Cores * 1000,
+			"logic_elements": part.LogicElements * 1000, "dsp": part.DSP * 1000,
+		} {
+			if _, told := d.Attributes[name]; told || milli == 0 {
+				continue
+			}
+			if d.Attributes == nil {
+				d.Attributes = make(map[string]*pb.AttributeValue)
+			}
+			d.Attributes[name] = &pb.AttributeValue{Value: &pb.AttributeValue_Milli{Milli: milli * int64(d.Thousandths) / family.Whole}}
+		}
+	}
+}
+
 func ofFamily(types []family.Type, name string) []family.Type {
 	var out []family.Type
 	for _, t := range types {

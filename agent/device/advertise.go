@@ -52,9 +52,15 @@ func (m *Manager) advertised(d *pluginv1.Device, p *plugin) *pb.Device {
 	for name, a := range d.Attributes {
 		out.Attributes[name] = attribute(a)
 	}
+	if _, told := out.Attributes[sharingAttribute]; !told && d.Kind == "gpu" {
+		out.Attributes[sharingAttribute] = text(sharing(d))
+	}
 	h := &m.record(d.Id).Health
 	if d.Region != nil {
 		m.advertiseRegion(out, d, h)
+	}
+	if squatters := m.squatters[d.Id]; len(squatters) > 0 {
+		out.Attributes["squatters"] = text(squatterWords(squatters))
 	}
 	out.Attributes["health"] = text(max(h.State, model.Healthy).String())
 	out.Healthy = h.InService()
@@ -69,6 +75,18 @@ func (m *Manager) advertised(d *pluginv1.Device, p *plugin) *pb.Device {
 		out.Healthy, out.HealthReason = false, why
 	}
 	return out
+}
+
+// sharingAttribute is how jobs ask for a way of sharing a GPU.
+const sharingAttribute = "sharing"
+
+// sharing is how a device is shared of which its plugin does not say how: whoever has a part of it takes
+// turns with the others.
+func sharing(d *pluginv1.Device) string {
+	if d.ShareThousandths < d.Thousandths {
+		return "time_slice"
+	}
+	return "exclusive"
 }
 
 // told is a record as the servers are told it.

@@ -40,6 +40,7 @@ func (m *Manager) Reserve(ctx context.Context, allocation, tenant string, shares
 		edits, err := p.reserve(ctx, &pluginv1.ReserveRequest{AllocationId: allocation, Tenant: tenant, Shares: parts[p]})
 		if err == nil {
 			told = append(told, edits.GetLimits()...)
+			m.given(allocation, p, edits)
 			err = addEdits(&grant, edits)
 		}
 		if err != nil {

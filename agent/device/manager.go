@@ -17,6 +17,7 @@ import (
 	"caravan/agent/driver"
 	"caravan/agent/images"
 	pb "caravan/api/caravanv1"
+	"caravan/plugins/sdk/pluginv1"
 	"caravan/scheduler/model"
 )
 
@@ -74,6 +75,8 @@ type Config struct {
 	TimesFile string
 	// StatsInterval is the time between two samples of the devices; default 10 s.
 	StatsInterval time.Duration
+	// ProcRoot is where processes are looked up; default /proc.
+	ProcRoot string
 	// Logger takes the manager's and the plugins' messages; default none.
 	Logger hclog.Logger
 }
@@ -104,6 +107,9 @@ type Manager struct {
 	programs programs
 	samples  map[string]sample     // by device
 	charges  map[[2]string]*charge // by allocation and device
+	// strangers are the processes of nobody in the last sample, squatters those of the last two, by
+	// device.
+	strangers, squatters map[string][]user
 }
 
 // holding is what an allocation holds.
@@ -111,6 +117,8 @@ type holding struct {
 	tenant string
 	shares []*pb.DeviceShare
 	since  model.Time
+	// edits are what its plugins said comes with the devices, by plugin; replaced, never changed.
+	edits map[string]*pluginv1.Edits
 }
 
 // host is the id under which the host itself has its record.
@@ -134,6 +142,7 @@ func New(cfg Config) (*Manager, error) {
 	}
 	m.programs = programs{busy: make(map[string]chan struct{}), failed: make(map[string]bool), times: make(map[string]int64)}
 	m.samples, m.charges = make(map[string]sample), make(map[[2]string]*charge)
+	m.strangers, m.squatters = make(map[string][]user), make(map[string][]user)
 	m.readTimes()
 	for _, p := range cfg.Plugins {
 		if p.Name == "" || slices.ContainsFunc(m.plugins, func(q *plugin) bool { return q.Name == p.Name }) {
@@ -167,6 +176,9 @@ func (c Config) withDefaults() (Config, error) {
 		if *d <= 0 {
 			*d = value
 		}
+	}
+	if c.ProcRoot == "" {
+		c.ProcRoot = "/proc"
 	}
 	if c.Changed == nil {
 		c.Changed = func() {}

@@ -133,21 +133,21 @@ func TestTheOperatorsProgramsJudgeDeviceOrHost(t *testing.T) {
 		return hook.Program{Command: []string{"/bin/sh", "-c", script}, Timeout: time.Minute}
 	}
 	b, _ := newBench(t, dir, func(c *Config) {
-		c.Prolog, c.Epilog = no(`test "$BAD" != yes || { echo it rattles; exit 1; }`), no(`test "$WORSE" != yes`)
+		c.Prolog, c.Epilog = no(`test "$CARAVAN_BAD" != yes || { echo it rattles; exit 1; }`), no(`test "$CARAVAN_WORSE" != yes`)
 	})
 	b.hold("job-1", 0)
-	if err := b.Prolog(b.ctx, "job-1", []string{"BAD=no"}); err != nil {
+	if err := b.Prolog(b.ctx, "job-1", []string{"CARAVAN_BAD=no"}); err != nil {
 		t.Error(err)
 	}
 	var fault *driver.Fault
-	if err := b.Prolog(b.ctx, "job-1", []string{"BAD=yes"}); !errors.As(err, &fault) || fault.Reason != driver.ReasonDeviceFault || !strings.Contains(fault.Detail, "it rattles") {
+	if err := b.Prolog(b.ctx, "job-1", []string{"CARAVAN_BAD=yes"}); !errors.As(err, &fault) || fault.Reason != driver.ReasonDeviceFault || !strings.Contains(fault.Detail, "it rattles") {
 		t.Errorf("%v", err)
 	}
 	b.awaitOut(id(0))
 	if _, err := b.Reserve(b.ctx, "job-2", "", nil); err != nil {
 		t.Fatal(err)
 	}
-	b.Finish(b.ctx, "job-2", []string{"WORSE=yes"}, false)
+	b.Finish(b.ctx, "job-2", []string{"CARAVAN_WORSE=yes"}, false)
 	if h := b.Host(); !strings.Contains(h.GetReason(), "suspect: epilog-failed") {
 		t.Errorf("the host is %v", h)
 	}

@@ -135,9 +135,12 @@ func (p *plugin) attend(ctx context.Context, c *client.Client, ready <-chan stru
 // task has it.
 func (p *plugin) repeat(ctx context.Context, c *client.Client) error {
 	for _, held := range p.manager.holdings(p) {
-		_, err := c.Reserve(ctx, held)
+		edits, err := c.Reserve(ctx, held)
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if err == nil {
+			p.manager.given(held.AllocationId, p, edits)
 		}
 		if err != nil {
 			p.manager.cfg.Logger.Error("a plugin refuses what a running task holds", "plugin", p.Name, "allocation", held.AllocationId, "error", err)

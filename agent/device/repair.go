@@ -15,6 +15,7 @@ import (
 	"caravan/agent/device/hook"
 	"caravan/agent/driver"
 	pb "caravan/api/caravanv1"
+	"caravan/plugins/sdk"
 	"caravan/plugins/sdk/pluginv1"
 )
 
@@ -124,13 +125,14 @@ func (m *Manager) test(ctx context.Context, id string) error {
 		"CARAVAN_DEVICES="+id, "CARAVAN_DEVICE_NODES="+strings.Join(nodes, ","), "CARAVAN_DEVICE_KIND="+d.Kind, "CARAVAN_DEVICE_MODEL="+d.Model))
 }
 
-// Prolog runs the operator's program before a task, with the task's variables. An error is a
-// *driver.Fault: the host or its devices are not fit, and the job has nothing to do with it.
+// Prolog runs what is to be run before a task: the hooks of its devices, and the operator's program,
+// with those of the task's variables that its job has not made. An error is a *driver.Fault: the host
+// or its devices are not fit, and the job has nothing to do with it.
 func (m *Manager) Prolog(ctx context.Context, allocation string, env []string) error {
-	if !m.cfg.Prolog.Set() {
-		return nil
+	if err := m.pluginHooks(ctx, sdk.HookCreate, allocation, env); err != nil || !m.cfg.Prolog.Set() {
+		return err
 	}
-	return m.hooked(ctx, m.cfg.Prolog, health.CodeProlog, allocation, env)
+	return m.hooked(ctx, m.cfg.Prolog, health.CodeProlog, allocation, trusted(env, m.editsOf(allocation)))
 }
 
 // hooked runs a program for an allocation. A failure is a fault of its devices, or of the host if
@@ -174,9 +176,12 @@ func (m *Manager) Finish(ctx context.Context, allocation string, env []string, f
 		m.mu.Unlock()
 	}
 	if m.cfg.Epilog.Set() {
-		if err := m.hooked(ctx, m.cfg.Epilog, health.CodeEpilog, allocation, env); err != nil && ctx.Err() == nil {
+		if err := m.hooked(ctx, m.cfg.Epilog, health.CodeEpilog, allocation, trusted(env, m.editsOf(allocation))); err != nil && ctx.Err() == nil {
 			m.cfg.Logger.Warn("the epilog failed", "allocation", allocation, "error", err)
 		}
+	}
+	if err := m.pluginHooks(ctx, sdk.HookStop, allocation, env); err != nil && ctx.Err() == nil {
+		m.cfg.Logger.Warn("a hook of a device failed", "allocation", allocation, "error", err)
 	}
 	for _, id := range h.devices() {
 		m.clean(ctx, id, allocation)

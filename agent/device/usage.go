@@ -30,8 +30,9 @@ type sample struct {
 type charge struct {
 	since    time.Time // when it got the device
 	energyMJ int64
-	memory   int64 // bytes, now
-	peak     int64 // bytes
+	memory   int64            // bytes, now
+	peak     int64            // bytes
+	own      map[string]int64 // what its processes use now; nil where the plugin tells of none
 }
 
 // measure follows a plugin's samples until ctx ends. A plugin that measures nothing, or cannot now, is
@@ -67,9 +68,15 @@ func (p *plugin) measure(ctx context.Context, c *client.Client) error {
 // samples is that of the later one's power. Memory is that of the allocation's processes where the
 // plugin tells processes apart, else it is charged by the share too.
 func (m *Manager) sampled(s *pluginv1.StatsSample, at time.Time) {
+	m.charged(s, m.identify(s.Processes), at)
+	m.tell()
+}
+
+func (m *Manager) charged(s *pluginv1.StatsSample, processes []process, at time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	told, own := memoryOf(s.Processes)
+	told, used, strangers := m.uses(processes)
+	m.squat(s.Devices, strangers)
 	for _, d := range s.Devices {
 		last, again := m.samples[d.DeviceId]
 		m.samples[d.DeviceId] = sample{values: d.Values, at: at}
@@ -84,9 +91,10 @@ func (m *Manager) sampled(s *pluginv1.StatsSample, at time.Time) {
 				}
 				c := m.charge(allocation, d.DeviceId)
 				part := func(n int64) int64 { return n * int64(share.Thousandths) / int64(known.Thousandths) }
-				c.memory = part(d.Values[memoryValue])
+				c.memory, c.own = part(d.Values[memoryValue]), nil
 				if told[d.DeviceId] {
-					c.memory = own[[2]string{allocation, d.DeviceId}]
+					c.own = used[owned{allocation, d.DeviceId}]
+					c.memory = c.own[memoryValue]
 				}
 				c.peak = max(c.peak, c.memory)
 				if again {
@@ -95,19 +103,6 @@ func (m *Manager) sampled(s *pluginv1.StatsSample, at time.Time) {
 			}
 		}
 	}
-}
-
-// memoryOf adds up what processes use, by allocation and device, and says of which devices there are
-// processes at all.
-func memoryOf(all []*pluginv1.ProcessStats) (told map[string]bool, used map[[2]string]int64) {
-	told, used = make(map[string]bool), make(map[[2]string]int64)
-	for _, p := range all {
-		told[p.DeviceId] = true
-		if p.AllocationId != "" {
-			used[[2]string{p.AllocationId, p.DeviceId}] += p.Values[memoryValue]
-		}
-	}
-	return told, used
 }
 
 // energy returns the millijoules of a device between its last sample and now, not before since.
@@ -172,6 +167,10 @@ func (m *Manager) shareOf(share *pb.DeviceShare, values map[string]int64, c *cha
 			}
 		case energyValue:
 			continue // of the device since it was made ready
+		default:
+			if mine, ok := c.own[name]; ok {
+				n = mine
+			}
 		}
 		out[name] = n
 	}

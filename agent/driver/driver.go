@@ -71,8 +71,6 @@ type Capabilities struct {
 	Devices bool `json:"devices"`
 	// Sandbox says that tasks can be shut off from the host; see Isolation.
 	Sandbox bool `json:"sandbox"`
-	// Root says that tasks have a file system of their own, to which devices can add.
-	Root bool `json:"root"`
 }
 
 // ExecRequest is a command to run inside a running task.

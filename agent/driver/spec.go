@@ -16,6 +16,7 @@ const (
 	MaxOutputs  = 256
 	MaxSegments = 1000
 	MaxDevices  = 4096
+	MaxMounts   = 256
 )
 
 // AllocSpec is all a driver needs to run one allocation: spec.json in its directory.
@@ -46,7 +47,10 @@ type AllocSpec struct {
 	// Devices are the device nodes that the task may open beside the standard ones, where the
 	// driver can wall off the others; see Capabilities.
 	Devices []DeviceNode `json:"devices,omitempty"`
-	Logs    LogPolicy    `json:"logs"`
+	// Mounts are what the task finds of the host in other places, or only to read. They need a
+	// sandbox; see Mount.
+	Mounts []Mount   `json:"mounts,omitempty"`
+	Logs   LogPolicy `json:"logs"`
 
 	// AtMostOnce ends the command with StopSignal when the node's lease ends, with its agent
 	// or without: it may be started elsewhere soon after.
@@ -93,7 +97,7 @@ type Container struct {
 	Entrypoint []string `json:"entrypoint,omitempty"`
 	// Yield names the variables of Env in which the image's values come first.
 	Yield []string `json:"yield,omitempty"`
-	// Mounts are what of the host is found inside; those without "rw" in their options are read-only.
+	// Mounts are what of the host is found inside, as the job wants it.
 	Mounts []Mount `json:"mounts,omitempty"`
 }
 
@@ -101,7 +105,7 @@ type Container struct {
 type Root struct {
 	// FileSystems make it up, in order, each on top of the one before.
 	FileSystems []FileSystem `json:"file_systems"`
-	// Mounts bring what is the host's; those without "rw" in their options are read-only.
+	// Mounts bring what is the host's and the job asked for.
 	Mounts []Mount `json:"mounts,omitempty"`
 }
 
@@ -229,6 +233,8 @@ func (s AllocSpec) Validate() error {
 		return fmt.Errorf("allocation %s: %d environment variables, at most %d", s.ID, len(s.Env), MaxEnv)
 	case len(s.Devices) > MaxDevices:
 		return fmt.Errorf("allocation %s: %d device nodes, at most %d", s.ID, len(s.Devices), MaxDevices)
+	case len(s.Mounts) > MaxMounts:
+		return fmt.Errorf("allocation %s: %d mounts, at most %d", s.ID, len(s.Mounts), MaxMounts)
 	case len(s.Outputs) > MaxOutputs:
 		return fmt.Errorf("allocation %s: %d outputs, at most %d (use a glob)", s.ID, len(s.Outputs), MaxOutputs)
 	case s.Logs.Segments < 0 || s.Logs.Segments > MaxSegments || s.Logs.SegmentBytes < 0:
@@ -305,9 +311,14 @@ type Grant struct {
 	Limits []Limit
 }
 
-// Mount brings a file or directory of the host to a task.
+// Mount brings a file or directory of the host to a task. Where both paths are the same and nothing
+// hides it, the task has it anyway. Of the options, "ro" keeps the task from writing; others are those
+// of bind mounts, and need nothing done.
 type Mount struct {
 	HostPath string   `json:"host_path"`
 	TaskPath string   `json:"task_path"`
 	Options  []string `json:"options,omitempty"`
 }
+
+// ReadOnly reports whether the task may only read it.
+func (m Mount) ReadOnly() bool { return slices.Contains(m.Options, "ro") }

@@ -43,7 +43,7 @@ var waiting = [...]string{"/bin/sleep", "infinity"}
 
 // commands are what a batch script may call by their names.
 func commands() []string {
-	return []string{"srun", "sbatch", "scontrol"}
+	return []string{"srun", "sbatch", "squeue", "scancel", "sinfo", "sacct", "scontrol"}
 }
 
 // leads reports whether an allocation runs its group's script.

@@ -67,8 +67,8 @@ func containerOf(a *pb.Assignment, c *pb.Container, described map[string]string)
 	}
 	for _, m := range c.Mounts {
 		mount := driver.Mount{HostPath: expand(m.From, described), TaskPath: expand(m.To, described)}
-		if m.Write {
-			mount.Options = []string{"rw"}
+		if !m.Write {
+			mount.Options = []string{"ro"}
 		}
 		out.Mounts = append(out.Mounts, mount)
 	}

@@ -37,7 +37,9 @@ func arrange(cfg Config) error {
 	defer closeAll(kept)
 	tmp, errTmp := detachTmp(cfg.Tmp)
 	defer closeAll(tmp)
-	if err := errors.Join(errShare, errKeep, errTmp); err != nil {
+	bound, errBind := detachBinds(cfg.Binds)
+	defer closeAll(bound)
+	if err := errors.Join(errShare, errKeep, errTmp, errBind); err != nil {
 		return err
 	}
 	if cfg.ReadOnly {
@@ -59,6 +61,11 @@ func arrange(cfg Config) error {
 	}
 	if err := attachAll(kept); err != nil {
 		return err
+	}
+	for i, b := range cfg.Binds {
+		if err := bind(bound[i], b, cfg); err != nil {
+			return err
+		}
 	}
 	for _, dir := range cfg.Hide {
 		if err := setReadOnly(dir, false); err != nil {
@@ -92,8 +99,13 @@ func arrangeRoot(cfg Config) error {
 			return err
 		}
 	}
-	lent, err := cfg.Root.detachBinds(cfg.ReadOnly)
+	lent, err := cfg.Root.lend(cfg.ReadOnly)
 	trees = append(trees, lent...)
+	if err != nil {
+		return err
+	}
+	bound, err := detachBinds(cfg.Binds)
+	defer closeAll(bound)
 	if err != nil {
 		return err
 	}
@@ -102,6 +114,11 @@ func arrangeRoot(cfg Config) error {
 	}
 	if err := attachAll(trees); err != nil {
 		return err
+	}
+	for i, b := range cfg.Binds {
+		if err := bind(bound[i], b, cfg); err != nil {
+			return err
+		}
 	}
 	if err := setReadOnly("/sys", true); err != nil {
 		return err

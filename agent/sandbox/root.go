@@ -17,7 +17,9 @@ type Root struct {
 	At string
 	// Mounts are what it is put together from, in order, each on top of the one before.
 	Mounts []FileSystem
-	// Binds are files and directories of the host that the task finds in it.
+	// Binds are files and directories of the host that the task finds in it. Who names them has no
+	// say in what is the host's: no link is followed to get there, and devices and set-user-ID
+	// programs in them do not work. Places that are missing are made.
 	Binds []Bind
 }
 
@@ -25,12 +27,6 @@ type Root struct {
 type FileSystem struct {
 	Type, Source string
 	Options      []string
-}
-
-// Bind shows a file or directory of the host to the task. To is made if the root lacks it.
-type Bind struct {
-	From, To string
-	Write    bool
 }
 
 func (r *Root) validate() error {
@@ -161,9 +157,9 @@ func shorten(options []string) ([]string, error) {
 	return options, nil
 }
 
-// detachBinds takes copies of what the host lends to the root. Links are followed by the rights of
-// the host's own administrator, hence only for its settings.
-func (r *Root) detachBinds(readOnly bool) (trees []tree, err error) {
+// lend takes copies of what the host lends to the root. Links are followed by the rights of the
+// host's own administrator, hence only for its settings.
+func (r *Root) lend(readOnly bool) (trees []tree, err error) {
 	for _, file := range hostSettings() {
 		target, err := filepath.EvalSymlinks(file)
 		if errors.Is(err, os.ErrNotExist) {
@@ -179,7 +175,7 @@ func (r *Root) detachBinds(readOnly bool) (trees []tree, err error) {
 		trees = append(trees, t)
 	}
 	for _, b := range r.Binds {
-		t, err := detachOne(b.From, b.To, readOnly || !b.Write)
+		t, err := detachOne(b.From, b.To, readOnly || b.ReadOnly)
 		if err != nil {
 			return trees, err
 		}

@@ -24,6 +24,9 @@ type Config struct {
 	// Keep are directories that the task finds in their place. These and Share it may write to,
 	// as far as their permissions let it. No link is followed to get there.
 	Keep []string
+	// Binds are what the task finds of the host elsewhere, or only to read. They cover whatever else
+	// would be there.
+	Binds []Bind
 	// OwnDevices gives the task a /dev with the standard devices and Devices alone.
 	OwnDevices bool
 	Devices    []Device
@@ -44,8 +47,24 @@ type Device struct {
 	Write        bool
 }
 
+// Bind brings a file or directory of the host to a place in the sandbox. What is in that place is
+// covered, and must be there: a sandbox makes nothing in the host's directories. It may be missing
+// where the task has a directory of its own, as below /tmp.
+type Bind struct {
+	From, To string
+	ReadOnly bool
+}
+
 func (c Config) validate() error {
 	paths := slices.Concat(c.Share, c.Hide, c.Keep)
+	for _, b := range c.Binds {
+		paths = append(paths, b.From, b.To)
+		for _, kernel := range []string{"/dev", "/proc", "/sys"} {
+			if b.To == kernel || below(b.To, kernel) {
+				return fmt.Errorf("sandbox: nothing can be put at %s, %s is the kernel's", b.To, kernel)
+			}
+		}
+	}
 	if c.Tmp != "" {
 		paths = append(paths, c.Tmp)
 	}

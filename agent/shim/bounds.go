@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -36,7 +37,7 @@ func (l *Launcher) bound(spec *driver.AllocSpec) error {
 		spec.Resources.ScratchBytes = l.cfg.ScratchBytes
 	}
 	if spec.Isolation == driver.IsolationHost {
-		return nil
+		return mountless(spec.Mounts)
 	}
 	if spec.Resources.Pids == 0 {
 		spec.Resources.Pids = defaultPids()
@@ -85,4 +86,15 @@ func mayRaiseLimits() bool {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3, Pid: int32(os.Getpid())}
 	var sets [2]unix.CapUserData
 	return unix.Capget(&head, &sets[0]) == nil && sets[0].Effective&(1<<unix.CAP_SYS_RESOURCE) != 0
+}
+
+// mountless reports a mount that cannot be had without a sandbox: the task sees the host's files where
+// the host has them.
+func mountless(mounts []driver.Mount) error {
+	for _, m := range mounts {
+		if filepath.Clean(m.HostPath) != filepath.Clean(m.TaskPath) {
+			return fmt.Errorf("a device wants %s at %s, for which the task needs a sandbox (isolation standard or strict)", m.HostPath, m.TaskPath)
+		}
+	}
+	return nil
 }

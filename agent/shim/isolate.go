@@ -3,7 +3,6 @@ package shim
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"caravan/agent/driver"
@@ -40,6 +39,9 @@ func (s specFile) sandbox() sandbox.Config {
 		Keep:       []string{filepath.Join(s.Dir, WorkDir), tmp},
 		OwnDevices: s.DeviceWall,
 	}
+	for _, m := range s.Mounts {
+		cfg.Binds = append(cfg.Binds, sandbox.Bind{From: filepath.Clean(m.HostPath), To: filepath.Clean(m.TaskPath), ReadOnly: m.ReadOnly()})
+	}
 	if s.Root != nil {
 		cfg.OwnDevices, cfg.Root = true, s.root()
 		if s.WorkDir != "" {
@@ -64,7 +66,7 @@ func (s specFile) root() *sandbox.Root {
 		r.Mounts = append(r.Mounts, sandbox.FileSystem{Type: f.Type, Source: f.Source, Options: f.Options})
 	}
 	for _, m := range s.Root.Mounts {
-		r.Binds = append(r.Binds, sandbox.Bind{From: filepath.Clean(m.HostPath), To: filepath.Clean(m.TaskPath), Write: slices.Contains(m.Options, "rw")})
+		r.Binds = append(r.Binds, sandbox.Bind{From: filepath.Clean(m.HostPath), To: filepath.Clean(m.TaskPath), ReadOnly: m.ReadOnly()})
 	}
 	return r
 }

@@ -53,12 +53,30 @@ type specFile struct {
 	Share []string `json:"share,omitempty"`
 }
 
+// taskPrefix begins the name of a task's control group.
+const taskPrefix = "task-"
+
+// TaskOfGroup returns the allocation whose task's control group a process is in, by the path of the
+// process's group as /proc/PID/cgroup has it; false for a group of nobody's.
+func TaskOfGroup(group string) (allocation string, ok bool) {
+	for element := range strings.SplitSeq(group, "/") {
+		rest, task := strings.CutPrefix(element, taskPrefix)
+		if end := strings.LastIndexByte(rest, '-'); task && end > 0 && len(rest)-end-1 == 2*hashBytes {
+			return rest[:end], true
+		}
+	}
+	return "", false
+}
+
+// hashBytes are those of the directory's hash that a group's name has.
+const hashBytes = 4
+
 // taskGroup is the task's control group. It follows from the spec alone, so that it can be
 // found when the shim died before it could write it down. The directory's hash keeps apart the
 // allocations of two clusters on one host that share an id and a parent.
 func (s specFile) taskGroup() string {
 	sum := sha256.Sum256([]byte(filepath.Clean(s.Dir)))
-	return filepath.Join(s.CgroupParent, "task-"+s.ID+"-"+hex.EncodeToString(sum[:4]))
+	return filepath.Join(s.CgroupParent, taskPrefix+s.ID+"-"+hex.EncodeToString(sum[:hashBytes]))
 }
 
 // shimGroup is where all shims of a host live, away from the agent's group.

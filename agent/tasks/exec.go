@@ -127,7 +127,11 @@ func (e *execution) output(r io.Reader, wrap func([]byte) *pb.ExecResponse) {
 // input copies what the caller types to the command.
 func (e *execution) input() {
 	stdin := e.session.Stdin()
-	defer stdin.Close()
+	defer func() {
+		if stdin != nil {
+			stdin.Close()
+		}
+	}()
 	for {
 		m, err := e.stream.Recv()
 		if err != nil {
@@ -135,13 +139,18 @@ func (e *execution) input() {
 		}
 		switch m := m.Message.(type) {
 		case *pb.ExecRequest_Stdin:
-			// A command that does not read its input any more is no error of ours.
+			if stdin == nil {
+				continue
+			}
+			// A command that does not read its input any more may still take signals.
 			if _, err := stdin.Write(m.Stdin); err != nil {
-				return
+				stdin.Close()
+				stdin = nil
 			}
 		case *pb.ExecRequest_StdinClosed:
-			if m.StdinClosed {
-				return
+			if m.StdinClosed && stdin != nil {
+				stdin.Close()
+				stdin = nil
 			}
 		case *pb.ExecRequest_Signal:
 			_ = e.session.Signal(syscall.Signal(m.Signal)) // a command that has ended takes none

@@ -438,7 +438,10 @@ type AllocationExplanation struct {
 	// The group's variants in the order in which they are preferred.
 	Variants []*RankedVariant `protobuf:"bytes,14,rep,name=variants,proto3" json:"variants,omitempty"`
 	// What this answer leaves out.
-	Notes         []string `protobuf:"bytes,15,rep,name=notes,proto3" json:"notes,omitempty"`
+	Notes []string `protobuf:"bytes,15,rep,name=notes,proto3" json:"notes,omitempty"`
+	// What it was given, what keeps each limit, and what it uses, as its agent sees it; unset where nothing
+	// real runs and where the agent does not answer.
+	Given         *TaskUsage `protobuf:"bytes,16,opt,name=given,proto3" json:"given,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -574,6 +577,13 @@ func (x *AllocationExplanation) GetVariants() []*RankedVariant {
 func (x *AllocationExplanation) GetNotes() []string {
 	if x != nil {
 		return x.Notes
+	}
+	return nil
+}
+
+func (x *AllocationExplanation) GetGiven() *TaskUsage {
+	if x != nil {
+		return x.Given
 	}
 	return nil
 }
@@ -817,7 +827,7 @@ const file_caravan_v1_why_proto_rawDesc = "" +
 	"\rinstance_type\x18\x04 \x01(\tR\finstanceType\x12\x14\n" +
 	"\x05tasks\x18\x05 \x01(\x03R\x05tasks\x12/\n" +
 	"\x14price_micro_per_hour\x18\x06 \x01(\x03R\x11priceMicroPerHour\x12\x1c\n" +
-	"\tsimulated\x18\a \x01(\bR\tsimulated\"\xed\x03\n" +
+	"\tsimulated\x18\a \x01(\bR\tsimulated\"\x9a\x04\n" +
 	"\x15AllocationExplanation\x12#\n" +
 	"\rallocation_id\x18\x01 \x01(\tR\fallocationId\x12\x15\n" +
 	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x12\x14\n" +
@@ -834,7 +844,8 @@ const file_caravan_v1_why_proto_rawDesc = "" +
 	"\x06chosen\x18\f \x01(\v2\x16.caravan.v1.RankedNodeR\x06chosen\x12*\n" +
 	"\x04next\x18\r \x03(\v2\x16.caravan.v1.RankedNodeR\x04next\x125\n" +
 	"\bvariants\x18\x0e \x03(\v2\x19.caravan.v1.RankedVariantR\bvariants\x12\x14\n" +
-	"\x05notes\x18\x0f \x03(\tR\x05notes\"\xc7\x02\n" +
+	"\x05notes\x18\x0f \x03(\tR\x05notes\x12+\n" +
+	"\x05given\x18\x10 \x01(\v2\x15.caravan.v1.TaskUsageR\x05given\"\xc7\x02\n" +
 	"\n" +
 	"RankedNode\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12#\n" +
@@ -878,6 +889,7 @@ var file_caravan_v1_why_proto_goTypes = []any{
 	(*RankedNode)(nil),            // 6: caravan.v1.RankedNode
 	(*RankedVariant)(nil),         // 7: caravan.v1.RankedVariant
 	(AllocationState)(0),          // 8: caravan.v1.AllocationState
+	(*TaskUsage)(nil),             // 9: caravan.v1.TaskUsage
 }
 var file_caravan_v1_why_proto_depIdxs = []int32{
 	1, // 0: caravan.v1.Explanation.groups:type_name -> caravan.v1.GroupVerdict
@@ -887,11 +899,12 @@ var file_caravan_v1_why_proto_depIdxs = []int32{
 	6, // 4: caravan.v1.AllocationExplanation.chosen:type_name -> caravan.v1.RankedNode
 	6, // 5: caravan.v1.AllocationExplanation.next:type_name -> caravan.v1.RankedNode
 	7, // 6: caravan.v1.AllocationExplanation.variants:type_name -> caravan.v1.RankedVariant
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	9, // 7: caravan.v1.AllocationExplanation.given:type_name -> caravan.v1.TaskUsage
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_why_proto_init() }

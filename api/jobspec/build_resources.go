@@ -46,6 +46,7 @@ func (b *builder) device(v *value, f fields, path string) *caravanv1.DeviceReque
 		found, _ := as[[]term](f.get(name))
 		terms = append(terms, found...)
 	}
+	terms = append(terms, b.sharing(d, f.get(sharing))...)
 	if memory, ok := as[int64](f.get("memory")); ok {
 		d.MemoryMib = memory
 		b.put(path+".memory_mib", f.get("memory"))
@@ -65,6 +66,30 @@ func (b *builder) device(v *value, f fields, path string) *caravanv1.DeviceReque
 	d.Constraints = b.where(b.putTerms(terms, v, path+".constraints"), f.get("where"), path+".constraints")
 	b.engines(d, f, path)
 	return d
+}
+
+// sharing turns a way of sharing into a condition on the device.
+func (b *builder) sharing(d *caravanv1.DeviceRequest, v *value) []term {
+	way, ok := as[string](v)
+	part := d.GetThousandths() < wholeDevice
+	switch {
+	case !ok:
+		return nil
+	case d.GetKind() == "fpga":
+		b.report(v.key, v.path, "an fpga is not shared", "ask for a gpu, or remove it")
+		return nil
+	case way == exclusively && part:
+		b.report(v.at, v.path, "a part of a device is never exclusive", "write gpu: 1, or name a way of sharing: mps, time_slice or mig")
+		return nil
+	case way == exclusively:
+		return nil
+	case !part:
+		b.report(v.at, v.path, fmt.Sprintf("a whole device is not shared by %s", way), "ask for a part, as in gpu: 0.25, or write sharing: exclusive")
+		return nil
+	}
+	return []term{{at: v.at, constraint: &caravanv1.Constraint{
+		Attribute: sharing, Operator: caravanv1.Operator_OPERATOR_IN, Values: []*caravanv1.AttributeValue{{Value: &caravanv1.AttributeValue_Text{Text: way}}},
+	}}}
 }
 
 // engines sets what a device has beside its share and memory.

@@ -166,7 +166,9 @@ func (w *writer) device(d *caravanv1.DeviceRequest) {
 	}) {
 		short = short[1:] // memory: is taken, or would be read as a size that is held
 	}
-	isShort := func(c *caravanv1.Constraint) bool { return slices.Contains(short, c.GetAttribute()) }
+	isShort := func(c *caravanv1.Constraint) bool {
+		return slices.Contains(short, c.GetAttribute()) || isWay(c) && d.GetThousandths() < wholeDevice
+	}
 	var rest []*caravanv1.Constraint
 	for _, attribute := range conditionsByAttribute(plainConditions(d.GetConstraints())) {
 		if isShort(attribute[0]) {
@@ -185,6 +187,12 @@ func (w *writer) device(d *caravanv1.DeviceRequest) {
 	if decode := d.GetDecodeMilli(); decode != 0 {
 		w.plain("decode", formatMilli(int64(decode)))
 	}
+}
+
+// isWay says whether a condition is what the field sharing is short for.
+func isWay(c *caravanv1.Constraint) bool {
+	return c.GetAttribute() == sharing && c.GetOperator() == caravanv1.Operator_OPERATOR_IN && len(c.GetValues()) == 1 &&
+		c.GetValues()[0].GetText() != exclusively && slices.Contains(ways(), c.GetValues()[0].GetText())
 }
 
 // isComparison says whether a condition is written with a sign.

@@ -92,6 +92,14 @@ func apartObject() *object {
 	}
 }
 
+// sharing is the field, and the attribute of a device, that says how it is shared.
+const sharing = "sharing"
+
+// exclusively is the way that asks for no attribute: whole devices are nobody else's anywhere.
+const exclusively = "exclusive"
+
+func ways() choice { return choice{"mps", "time_slice", "mig", exclusively} }
+
 // engineFields ask for what a device has beside its share and memory.
 func engineFields() []field {
 	return []field{
@@ -114,6 +122,12 @@ func engineFields() []field {
 			name: "decode", is: engineShare{}, unset: "0", example: "0.5",
 			doc:       "For a gpu: part of its video decoding capacity, 1 being what one decoder does.",
 			elsewhere: []string{"milli_decode", "decoding", "nvdec"},
+		},
+		{
+			name: sharing, is: ways(), example: "mps",
+			doc:       "For a gpu: the only way in which a part of one may be had. mps: an MPS daemon bounds threads and memory; time_slice: tasks take turns, and nothing is enforced; mig: an instance of its own. exclusive: no part, but whole devices. What is enforced is shown by status and explain.",
+			unset:     "any way",
+			elsewhere: []string{"share_mode", "sharing_mode", "sharing_strategy", "shared"},
 		},
 	}
 }

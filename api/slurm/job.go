@@ -311,3 +311,6 @@ func features(list string) string {
 	flush()
 	return b.String()
 }
+
+// QueueName is the name of the queue that a partition stands for.
+func QueueName(partition string) string { return plainName(partition) }

@@ -40,6 +40,7 @@ type agentFlags struct {
 	images, cpuBinding               string
 	noDeviceWall                     bool
 	containers                       string
+	hostRoot                         string
 	selfTest, prolog, epilog         string
 	hookTimeout, selfTestTimeout     time.Duration
 }
@@ -85,6 +86,7 @@ Tasks outlive the agent: after a restart, or a kill -9, it finds them again.
 	fl.StringVar(&f.cpuBinding, "cpu-binding", string(cpus.Near), "off: tasks run on any processor; near: next to their devices; exact: whole cores are a task's own as well")
 	fl.StringArrayVar(&f.openDevices, "open-device", nil, "device node that every task may open, e.g. /dev/fuse; repeat for several")
 	fl.StringVar(&f.containers, "containers", "", "program that keeps images of containers, with its arguments; none for none (default: caravan-container, if it lies beside caravan)")
+	fl.StringVar(&f.hostRoot, "host-root", "", "where the host's /proc, /sys and /etc are, for an agent in a container; plugins have -sysfs-root and -dev-root")
 	fl.BoolVar(&f.noDeviceWall, "no-device-wall", false, "let tasks open every device of the host")
 	return cmd
 }
@@ -133,7 +135,7 @@ func (f *agentFlags) run(ctx context.Context, s *session) error {
 		Catalogue: catalogue, InstanceType: instanceType, Family: f.family, Zone: f.zone, Rack: f.rack, PriceMicroPerHour: int64(math.Round(f.price * 1e6)),
 		DevicePlugins: plugins, HealthPolicy: policy, OpenDevices: f.openDevices, NoDeviceWall: f.noDeviceWall,
 		SelfTest: program(f.selfTest, f.selfTestTimeout), Prolog: program(f.prolog, f.hookTimeout), Epilog: program(f.epilog, f.hookTimeout),
-		ImagesDir: f.images, CPUBinding: binding, Containers: containers,
+		ImagesDir: f.images, CPUBinding: binding, Containers: containers, HostRoot: f.hostRoot,
 		CgroupParent: f.cgroupParent, Version: version.Version, Logger: log,
 		Ready: func(n agent.Node) {
 			if err := f.announce(n.Address); err != nil {
@@ -188,5 +190,5 @@ func readPolicy(file string) (*health.Policy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("health policy: %w", err)
 	}
-	return health.Parse(raw)
+	return health.Parse(file, raw)
 }

@@ -23,7 +23,11 @@ func newSlurmCmds(s *session) []*cobra.Command {
 	for name, short := range map[string]string{
 		"sbatch":   "Submit a batch script, as Slurm's sbatch does",
 		"srun":     "Run a command as a job, or as a step within a batch script",
-		"scontrol": "Read and write lists of host names, as Slurm's scontrol does",
+		"squeue":   "List jobs, as Slurm's squeue does",
+		"scancel":  "Stop or signal jobs, as Slurm's scancel does",
+		"sinfo":    "List nodes and queues, as Slurm's sinfo does",
+		"sacct":    "List what jobs used, as Slurm's sacct does",
+		"scontrol": "Show and change jobs and nodes, as Slurm's scontrol does",
 	} {
 		cmds = append(cmds, &cobra.Command{
 			Use: name, Short: short, DisableFlagParsing: true,

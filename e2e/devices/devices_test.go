@@ -1,6 +1,7 @@
-// Package devices runs jobs on a real cluster whose hosts pretend the devices of three instance
-// families, and checks that work lands on the right card, sees that card alone, and finds the image that
-// it asked for.
+// Package devices runs jobs on real clusters whose hosts pretend the devices of instance families: with
+// the plugin that pretends any, and with those for AMD, NVIDIA and FPGAs on made-up kernels and a made-up
+// driver library. It checks what hosts are taken for, that work lands on the right card, sees that card
+// alone, at the default isolation and without any, and finds the image that it asked for.
 package devices
 
 import (
@@ -10,12 +11,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"caravan/agent/cgroup"
 	"caravan/api/jobspec"
 
 	pb "caravan/api/caravanv1"
@@ -41,26 +44,61 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// fleet is a server and the hosts a1 (GN4: two M40), a2 (GN5: two P100) and a3 (F1: two Arria 10).
+// fleet is a server and hosts with made-up devices.
 type fleet struct {
-	t     *testing.T
-	ctx   context.Context
-	c     *harness.Cluster
-	jobs  pb.JobServiceClient
-	nodes string // directory with a device node for each device
-	state string // what the regions of a3 run
+	t         *testing.T
+	ctx       context.Context
+	c         *harness.Cluster
+	isolation string
+	jobs      pb.JobServiceClient
+	nodes     string // directory below /dev with a node for each device
+	copies    string // another directory with the same, which tasks are shown
+	state     string // what the regions of a3 run
 }
 
-func newFleet(t *testing.T) *fleet {
+// devDir makes a directory below /dev, where the nodes of devices belong, that is gone after the test.
+func devDir(t *testing.T) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	t.Cleanup(cancel)
-	f := &fleet{t: t, ctx: ctx, nodes: t.TempDir(), state: t.TempDir()}
-	for i, name := range []string{"sim-m40-0", "sim-m40-1", "sim-p100-0", "sim-p100-1", "sim-a10gx1150-0", "sim-a10gx1150-1"} {
-		// No driver has these numbers: whoever may open the node is told that there is no such device.
-		if err := unix.Mknod(filepath.Join(f.nodes, name), unix.S_IFCHR|0o666, int(unix.Mkdev(240, uint32(40+i)))); err != nil { //nolint:gosec // small numbers
-			t.Fatal(err)
+	dir, err := os.MkdirTemp("/dev", "caravan-e2e-")
+	if err == nil {
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
 		}
+	})
+	return dir
+}
+
+// major is a number that no driver has: whoever may open the node is told that there is no such device.
+const major = 240
+
+func mknod(t *testing.T, path string, minor uint32) {
+	t.Helper()
+	err := os.MkdirAll(filepath.Dir(path), 0o755)
+	if err == nil {
+		err = unix.Mknod(path, unix.S_IFCHR|0o666, int(unix.Mkdev(major, minor))) //nolint:gosec // small numbers
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// levels are how far tasks are shut off from their hosts.
+func levels() []string { return []string{"host", "standard"} }
+
+// newFleet starts the hosts a1 (GN4: two M40), a2 (GN5: two P100) and a3 (F1: two Arria 10) of the
+// simulation, with further arguments for its plugins.
+func newFleet(t *testing.T, isolation string, more ...string) *fleet {
+	t.Helper()
+	f := &fleet{t: t, isolation: isolation, nodes: devDir(t), copies: t.TempDir(), state: t.TempDir()}
+	for i, name := range []string{"sim-m40-0", "sim-m40-1", "sim-p100-0", "sim-p100-1", "sim-a10gx1150-0", "sim-a10gx1150-1"} {
+		mknod(t, filepath.Join(f.nodes, name), uint32(40+i)) //nolint:gosec // small numbers
+		mknod(t, filepath.Join(f.copies, name), uint32(40+i))
 	}
 	images := t.TempDir()
 	if err := os.WriteFile(filepath.Join(images, "images.yaml"), []byte("- {name: aes, id: afu-aes}\n"), 0o600); err != nil {
@@ -69,29 +107,44 @@ func newFleet(t *testing.T) *fleet {
 	plugin := func(machine, more string) []string {
 		return []string{"--device-plugin", "sim -machine " + machine + " -nodes " + f.nodes + more}
 	}
-	var err error
-	f.c, err = harness.Start(ctx, harness.Options{
-		Bin: bin, Dir: t.TempDir(), Servers: 1, Agents: 3,
-		ServerFlags: []string{"--catalogue", "../../examples/operator/catalogue.yaml"},
-		// The made-up nodes lie in a directory that a sandbox would hide: what is shown here is the wall.
-		AgentFlags: []string{"--cgroup-parent", "/caravan-test-e2e-devices", "--isolation", "host"},
+	extra := strings.Join(append([]string{""}, more...), " ")
+	f.start(harness.Options{
+		Agents: 3, ServerFlags: []string{"--catalogue", "../../examples/operator/catalogue.yaml"},
+		AgentFlags: []string{"--share", f.copies, "--share", f.state},
 		FlagsOfAgent: func(i int) []string {
 			return [][]string{
-				append(plugin("gn4", ""), "--instance-type", "gn4.14xlarge"), plugin("gn5-c4g1.2xlarge", ""),
-				append(plugin("f1", " -program-time 50ms -state "+f.state), "--images", images),
+				append(plugin("gn4", extra), "--instance-type", "gn4.14xlarge"), plugin("gn5-c4g1.2xlarge", extra),
+				append(plugin("f1", extra+" -program-time 50ms -state "+f.state), "--images", images),
 			}[i]
 		},
 	})
-	if err != nil {
-		t.Fatal(err)
+	return f
+}
+
+// start starts one server and the agents.
+func (f *fleet) start(o harness.Options) {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), 3*time.Minute)
+	f.t.Cleanup(cancel)
+	f.ctx = ctx
+	o.Bin, o.Dir, o.Servers = bin, f.t.TempDir(), 1
+	group := "/caravan-test-e2e-devices-" + f.isolation
+	f.t.Cleanup(func() {
+		if g, err := cgroup.Open(group); err == nil {
+			_ = g.Destroy() // its tasks have ended; an empty group that stays harms nobody
+		}
+	})
+	o.AgentFlags = append(o.AgentFlags, "--cgroup-parent", group, "--isolation", f.isolation)
+	var err error
+	if f.c, err = harness.Start(ctx, o); err != nil {
+		f.t.Fatal(err)
 	}
-	t.Cleanup(f.c.Stop)
+	f.t.Cleanup(f.c.Stop)
 	conn, err := f.c.Conn(f.c.Servers[0])
 	if err != nil {
-		t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	f.jobs = pb.NewJobServiceClient(conn)
-	return f
 }
 
 // run runs a job to its end and returns its only task and what it wrote.
@@ -141,27 +194,35 @@ func (f *fleet) run(file string) (*pb.Task, string) {
 	}
 }
 
-// look tries to open every node and shows the environment.
+// look tries to open every node of a directory and shows the environment.
 func (f *fleet) look() string {
-	return "for n in " + f.nodes + "/*; do (exec 3<>$n) 2>&1 | sed 's,.*/,,' || true; done; env | grep -e DEVICES -e FPGA | sort"
+	return "for n in $(ls " + f.copies + "); do for d in " + f.nodes + " " + f.copies + "; do (exec 3<$d/$n) 2>&1 || true; done; done" +
+		"; ls " + f.nodes + " | sed s/^/sees:/; env | grep -e DEVICES -e FPGA | sort"
 }
 
-// opens checks what a task was told about each node: its own alone may be opened.
+// opens checks what a task was told about each node: its own alone may be opened, by whatever path, and in
+// a sandbox its own alone are in /dev.
 func (f *fleet) opens(out string, own ...string) {
 	f.t.Helper()
-	entries, err := os.ReadDir(f.nodes)
+	entries, err := os.ReadDir(f.copies)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	for _, e := range entries {
-		want := "Operation not permitted"
-		for _, o := range own {
-			if o == e.Name() {
-				want = "No such device"
+		byCopy, byNode, sees := "Operation not permitted", "Operation not permitted", true
+		if f.isolation != "host" {
+			byNode, sees = "No such file", false
+		}
+		if slices.Contains(own, e.Name()) {
+			byCopy, byNode, sees = "No such device", "No such device", true
+		}
+		for dir, want := range map[string]string{f.copies: byCopy, f.nodes: byNode} {
+			if !strings.Contains(out, dir+"/"+e.Name()+": "+want) {
+				f.t.Errorf("opening %s in %s: want %q in\n%s", e.Name(), dir, want, out)
 			}
 		}
-		if !strings.Contains(out, e.Name()+": "+want) {
-			f.t.Errorf("opening %s: want %q in\n%s", e.Name(), want, out)
+		if got := strings.Contains(out, "sees:"+e.Name()+"\n"); got != sees {
+			f.t.Errorf("it sees %s: %v in\n%s", e.Name(), got, out)
 		}
 	}
 }
@@ -189,7 +250,12 @@ func job(name, device, script string) string {
 }
 
 func TestWorkLandsOnTheRightCardAndSeesItAlone(t *testing.T) {
-	f := newFleet(t)
+	for _, level := range levels() {
+		t.Run(level, func(t *testing.T) { landsRight(t, newFleet(t, level)) })
+	}
+}
+
+func landsRight(t *testing.T, f *fleet) {
 	task, out := f.run(job("lattice", `{gpu: 1, fp64_tflops: ">=1"}`, f.look()))
 	if task.Last.Node != "a2" {
 		t.Errorf("double precision ran on %s", task.Last.Node)
@@ -213,7 +279,7 @@ func TestWorkLandsOnTheRightCardAndSeesItAlone(t *testing.T) {
 }
 
 func TestATaskFindsItsImageAndAnOperatorLoadsOne(t *testing.T) {
-	f := newFleet(t)
+	f := newFleet(t, "standard")
 	task, out := f.run(job("crypt", "{fpga: 1, image: aes}", "cat "+f.state+"/$CARAVAN_DEVICES.afu_id"))
 	if task.Last.Node != "a3" || strings.TrimSpace(out) != "afu-aes" {
 		t.Errorf("it ran on %s and found %q", task.Last.Node, out)

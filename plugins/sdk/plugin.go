@@ -27,6 +27,12 @@ type Holder interface {
 	Drop(ctx context.Context, allocation string) error
 }
 
+// Tenanted is a plugin whose edits depend on whose a task is, too.
+type Tenanted interface {
+	// EditsFor takes the place of Edits. Equal shares of one tenant have equal edits.
+	EditsFor(ctx context.Context, tenant string, shares []*pluginv1.Share) (*pluginv1.Edits, error)
+}
+
 // Meter is a plugin that can measure its devices.
 type Meter interface {
 	// Stats takes one sample of all devices.

@@ -186,7 +186,7 @@ func (s *Server) handOut(ctx context.Context, req *pluginv1.ReserveRequest) (*pl
 		}
 		return status.Errorf(codes.Internal, "plugin %s cannot hand out %d devices: %v", s.cfg.Name, len(req.Shares), err)
 	}
-	edits, err := s.cfg.Plugin.Edits(ctx, req.Shares)
+	edits, err := s.edits(ctx, req)
 	if err == nil {
 		err = CheckEdits(edits)
 	}
@@ -203,6 +203,13 @@ func (s *Server) handOut(ctx context.Context, req *pluginv1.ReserveRequest) (*pl
 		}
 	}
 	return edits, nil
+}
+
+func (s *Server) edits(ctx context.Context, req *pluginv1.ReserveRequest) (*pluginv1.Edits, error) {
+	if t, ok := s.cfg.Plugin.(Tenanted); ok {
+		return t.EditsFor(ctx, req.Tenant, req.Shares)
+	}
+	return s.cfg.Plugin.Edits(ctx, req.Shares)
 }
 
 // Release takes an allocation's shares back.

@@ -2,12 +2,15 @@ package core_test
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"caravan/scheduler/core"
 	"caravan/scheduler/model"
 	"caravan/scheduler/resource"
+	"caravan/scheduler/sim/packing"
 )
 
 // mixedNodes are n nodes of four shapes, empty.
@@ -51,24 +54,31 @@ func churn(b *testing.B, n, decisions int, groups []string, counts ...int) {
 	c.in.Limits.MaxPlacements = 1 << 40
 	all := specs(groups, counts...)
 	c.fill(b, w, 95, specs(ordinary, 1, 2, 8))
+	var used time.Duration
 	cycle := func() (placed int64) {
 		c.end(decisions)
 		c.submit(decisions, all)
+		from := packing.ThreadCPUTime()
 		b.StartTimer()
 		plan, _ := w.Solve(c.in)
 		b.StopTimer()
+		used += packing.ThreadCPUTime() - from
 		c.apply(b, plan)
 		return plan.Placed()
 	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	var placed int64
 	for range 3 {
 		cycle()
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
+	used = 0
 	for range b.N {
 		placed += cycle()
 	}
+	b.ReportMetric(float64(used.Nanoseconds())/float64(placed), "cpu-ns/placement")
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(placed), "ns/placement")
 	b.ReportMetric(float64(placed)/float64(b.N), "placements")
 }
@@ -85,6 +95,15 @@ func BenchmarkMixed(b *testing.B) {
 func BenchmarkEqual(b *testing.B) {
 	for _, n := range []int{1000, 10_000, 100_000} {
 		b.Run(fmt.Sprintf("nodes=%d", n), func(b *testing.B) { churn(b, n, min(10_000, 2*n), ordinary[3:4], 1000) })
+	}
+}
+
+// BenchmarkTenth is a tenth as many decisions as there are nodes: in fleets of
+// all sizes equally many nodes for a decision have changed, and are taken from.
+func BenchmarkTenth(b *testing.B) {
+	for _, n := range []int{1000, 10_000, 100_000} {
+		b.Run(fmt.Sprintf("equal/nodes=%d", n), func(b *testing.B) { churn(b, n, n/10, ordinary[3:4], 1000) })
+		b.Run(fmt.Sprintf("mixed/nodes=%d", n), func(b *testing.B) { churn(b, n, n/10, ordinary, 1, 2, 8) })
 	}
 }
 

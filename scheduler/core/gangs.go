@@ -115,27 +115,15 @@ func wholeGang(n int64) string { return fmt.Sprintf("; the gang needs room for a
 // is false when it had room but would have exceeded a limit. The rules that
 // closed nodes to it are for the trace.
 func (c *cycle) tryGang(w *work, o *option) (placed, within bool, closed *explain.Bars) {
-	start, mark := c.placer.Fleet().Checkpoint(), 0
-	if c.book != nil {
-		mark = c.book.Checkpoint()
-	}
-	spots, closed, ok := c.members(w, o)
+	local := c.counts.Local(w.spec.Limits)
+	spots, closed, ok := c.members(w, o, local)
 	if !ok {
-		return false, true, closed
+		return false, !local || len(spots) == 0, closed
 	}
-	within = true
-	for i := range spots {
-		within = c.count(w, &spots[i], 1) && within
-	}
-	if !within {
+	if !local {
 		for i := range spots {
-			c.count(w, &spots[i], -1)
+			c.count(w, &spots[i], 1)
 		}
-		c.placer.Fleet().Rollback(start)
-		if c.book != nil {
-			c.book.Rollback(mark)
-		}
-		return false, false, nil
 	}
 	c.ledger.Charge(w.job.Spec.Queue, o.class, w.trace.Ready)
 	next := 0
@@ -147,10 +135,10 @@ func (c *cycle) tryGang(w *work, o *option) (placed, within bool, closed *explai
 }
 
 // members takes room for all members of a gang, where its images are loaded if
-// there is room for all, or leaves all as it was.
-func (c *cycle) members(w *work, o *option) (spots []pack.Spot, closed *explain.Bars, ok bool) {
-	if w.rules != nil {
-		return c.tryRuled(w, o)
+// there is room for all, or leaves all as it was and returns those that had room.
+func (c *cycle) members(w *work, o *option, local bool) (spots []pack.Spot, closed *explain.Bars, ok bool) {
+	if w.rules != nil || local {
+		return c.oneByOne(w, o, local)
 	}
 	place := gang.Place
 	if w.spec.PerNode {
@@ -193,7 +181,7 @@ func (c *cycle) offenders() []gang.Offender {
 // count books times an allocation on the operator's limits, and reports whether
 // all is within them.
 func (c *cycle) count(w *work, spot *pack.Spot, times int64) bool {
-	return c.counts.Take(w.spec.Limits, c.placer.Fleet().At(spot.Node).Node.Name, spot.Devices, times)
+	return c.counts.Take(w.spec.Limits, c.placer.Fleet().Name(spot.Node), spot.Devices, times)
 }
 
 // maxRunning describes the group's own bound.

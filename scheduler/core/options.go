@@ -41,17 +41,22 @@ func (c *cycle) tier(w *work, variants []int, bound int, extra wants) [][]option
 			continue
 		}
 		o := option{variant: v, spec: &w.spec.Variants[v]}
-		group, variant := c.asked(w, v, extra)
-		o.class = c.class(group, variant)
-		if loaded, ok := request.Loaded(variant); ok {
-			o.loaded = c.placer.Intern(group, loaded)
-		}
+		c.ask(w, &o, extra)
 		c.held = append(c.held, o)
 	}
 	if len(c.held) > from {
 		c.tiers = append(c.tiers, c.held[from:len(c.held):len(c.held)])
 	}
 	return c.tiers
+}
+
+// ask finds the classes of an option as it is wanted now.
+func (c *cycle) ask(w *work, o *option, extra wants) {
+	group, variant := c.asked(w, o.variant, extra)
+	o.class, o.loaded = c.class(group, variant), nil
+	if loaded, ok := request.Loaded(variant); ok {
+		o.loaded = c.placer.Intern(group, loaded)
+	}
 }
 
 // flat lists the options of all tiers.

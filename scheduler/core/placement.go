@@ -7,6 +7,7 @@ import (
 	"caravan/scheduler/core/explain"
 	"caravan/scheduler/core/pack"
 	"caravan/scheduler/core/place"
+	"caravan/scheduler/core/quota"
 	"caravan/scheduler/core/request"
 	"caravan/scheduler/core/variant"
 	"caravan/scheduler/model"
@@ -81,9 +82,17 @@ func ExplainPlacement(in Input, q Placed) PlacementTrace {
 	placer.Begin(place.Input{Nodes: without(in.Nodes, q), Jobs: []*model.Job{asking}, Mix: in.Mix})
 	f := placer.Fleet()
 	out := PlacementTrace{Nodes: int64(f.Len())}
+	// What the job keeps away from, and where a limit is used up by others, is no choice.
+	c := &cycle{now: in.Now, placer: placer, counts: quota.NewLimits(in.Counted)}
+	w := &work{job: q.Job, group: q.Group, spec: group}
+	if q.Held != nil {
+		c.counts.Take(group.Limits, q.Node, q.Held.Devices, -1)
+	}
+	extra := c.wantsOf(w)
 	for _, tier := range variant.Tiers(group, in.PriceWeight) {
 		for _, v := range tier {
-			ranked := rank(placer, group, &group.Variants[v])
+			asked, as := c.asked(w, v, extra)
+			ranked := rank(placer, asked, as)
 			out.Variants = append(out.Variants, RankedVariant{Variant: v, Speed: variant.Speed(&group.Variants[v]), Fits: int64(len(ranked))})
 			if v == q.Variant {
 				out.compare(ranked, q)
@@ -91,7 +100,7 @@ func ExplainPlacement(in Input, q Placed) PlacementTrace {
 		}
 	}
 	if out.Rank == 0 {
-		class := placer.Intern(group, &group.Variants[q.Variant])
+		class := placer.Intern(c.asked(w, q.Variant, extra))
 		out.Lacks = "the node is gone"
 		for i := range f.Len() {
 			if f.At(i).Node.Name == q.Node {

@@ -7,6 +7,8 @@ import (
 	"caravan/scheduler/core/explain"
 	"caravan/scheduler/core/neighbour"
 	"caravan/scheduler/core/pack"
+	"caravan/scheduler/core/place"
+	"caravan/scheduler/core/request"
 	"caravan/scheduler/model"
 )
 
@@ -108,27 +110,74 @@ func (c *cycle) bars(w *work, inVain int64) *explain.Bars {
 	return b
 }
 
-// tryRuled places a gang under rules about neighbours, one member after the
-// other, or leaves all as it was. It prefers no rack or zone: the rules say how
-// the members are to lie.
-func (c *cycle) tryRuled(w *work, o *option) (spots []pack.Spot, bars *explain.Bars, ok bool) {
-	if w.spec.PerNode {
-		w.held = make(map[int]bool, w.trace.Ready)
+// oneByOne places a gang under rules about neighbours or limits that are counted
+// locally, one member after the other, or leaves all as it was and returns the
+// members that had room. It prefers no rack or zone: rules say how the members
+// are to lie. Limits are booked.
+func (c *cycle) oneByOne(w *work, o *option, local bool) (spots []pack.Spot, bars *explain.Bars, ok bool) {
+	start, mark := c.placer.Fleet().Checkpoint(), 0
+	if c.book != nil {
+		mark = c.book.Checkpoint()
 	}
-	start, mark := c.placer.Fleet().Checkpoint(), c.book.Checkpoint()
+	member := *o
 	for range w.trace.Ready {
-		found, ok := c.spot(w, o)
-		if !ok {
-			bars = c.bars(w, int64(len(spots)))
-			c.placer.Fleet().Rollback(start)
-			c.book.Rollback(mark)
-			return nil, bars, false
+		if local || w.spec.PerNode {
+			c.ask(w, &member, c.wantsMore(w, spots))
 		}
-		spots = append(spots, c.placer.Take(o.class, found))
-		w.rules.Add(c.placer.Fleet().At(found.Node).Node)
-		if w.spec.PerNode {
-			w.held[found.Node] = true
+		found, ok := c.member(w, &member)
+		within := true
+		if ok {
+			spots = append(spots, c.placer.Take(member.class, found))
+			within = !local || c.count(w, &spots[len(spots)-1], 1)
+		}
+		if !ok || !within {
+			bars = c.bars(w, int64(len(spots)))
+			for i := range spots {
+				if local {
+					c.count(w, &spots[i], -1)
+				}
+			}
+			c.placer.Fleet().Rollback(start)
+			if c.book != nil {
+				c.book.Rollback(mark)
+			}
+			return spots, bars, false
+		}
+		if w.rules != nil {
+			w.rules.Add(c.placer.Fleet().At(found.Node).Node)
 		}
 	}
 	return spots, nil, true
+}
+
+// wantsMore returns what the next member of a gang asks for: a node or a device
+// may be full by a limit now, and members may have to lie on nodes of their own.
+func (c *cycle) wantsMore(w *work, spots []pack.Spot) wants {
+	out := c.wantsOf(w)
+	if w.spec.PerNode {
+		for i := range spots {
+			out.nodes = append(out.nodes, c.placer.Fleet().At(spots[i].Node).Node.Name)
+		}
+		slices.Sort(out.nodes)
+		out.nodes = slices.Compact(out.nodes)
+	}
+	return out
+}
+
+// member is spot for one of a gang, which may be taken back: what has no room now
+// may have some later in the cycle.
+func (c *cycle) member(w *work, o *option) (place.Found, bool) {
+	for _, class := range []*request.Class{o.loaded, o.class} {
+		if class == nil {
+			continue
+		}
+		if w.rules != nil {
+			if at, ok := c.placer.BestAmong(class, c.open(w)); ok {
+				return at, true
+			}
+		} else if at, ok := c.placer.Best(class); ok {
+			return at, true
+		}
+	}
+	return place.Found{}, false
 }

@@ -214,6 +214,12 @@ type work struct {
 	at    int // position of the trace
 	// rules are about the group's neighbours; nil for none.
 	rules *neighbour.View
+	// tiers are the options of a group that is no gang, local says that its limits
+	// are counted on nodes or devices, and code and limit why it was left.
+	tiers [][]option
+	local bool
+	code  Code
+	limit quota.Limit
 	// made are the allocations that were placed.
 	made int64
 	// held are the nodes, by position, that members of the gang were put on

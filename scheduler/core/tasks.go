@@ -11,49 +11,73 @@ import (
 // tasks places the ready tasks of a group that is no gang, one allocation after
 // the other, as long as there is room and no limit binds.
 func (c *cycle) tasks(w *work) {
-	tiers := c.options(w)
+	w.tiers = c.options(w)
 	if c.book != nil {
-		w.rules = c.rules(w, flat(tiers))
+		w.rules = c.rules(w, flat(w.tiers))
 	}
-	local := c.counts.Local(w.spec.Limits)
-	code, limit := CodePlaced, quota.Limit{}
-	for unit := range order.Tasks(w.spec, &w.job.Groups[w.group], w.ready) {
-		if c.exhausted() {
-			code = CodeBudget
-			c.resume(w.job)
-			break
-		}
-		if w.left() == 0 {
-			code = CodeMaxRunning
-			break
-		}
-		if room, _ := c.counts.Room(w.spec.Limits); room == 0 {
-			code = CodeLimit
-			break
-		}
-		var o *option
-		var at place.Found
-		if o, at, limit = c.pick(w, tiers); o == nil {
-			code = CodeNoRoom
-			break
-		}
-		spot := c.placer.Take(o.class, at)
-		if w.rules != nil {
-			w.rules.Add(c.placer.Fleet().At(spot.Node).Node)
-		}
-		c.ledger.Charge(w.job.Spec.Queue, o.class, 1)
-		c.count(w, &spot, 1)
-		c.record(w, o, unit, spot)
-		chosen := o.variant // before the options are made anew
-		if local {
-			tiers = c.options(w) // the node or the device may be full by a limit now
-		}
-		if w.spec.SameVariant && len(w.spec.Variants) > 1 && (local || w.made == 1) {
-			tiers = only(tiers, chosen)
+	w.local = c.counts.Local(w.spec.Limits)
+	w.code = CodePlaced
+	if order.Plain(w.spec, &w.job.Groups[w.group]) {
+		c.straight(w)
+	} else {
+		for unit := range order.Tasks(w.spec, &w.job.Groups[w.group], w.ready) {
+			if !c.task(w, unit) {
+				break
+			}
 		}
 	}
 	c.trim(w)
-	c.settle(w, tiers, code, limit)
+	c.settle(w)
+}
+
+// straight places one task after the other in the order of their ordinals.
+func (c *cycle) straight(w *work) {
+	for _, v := range w.ready.Intervals() {
+		for ordinal := v.Lo; ordinal < v.Hi; ordinal++ {
+			if !c.task(w, order.Unit{Ordinal: ordinal}) {
+				return
+			}
+		}
+	}
+}
+
+// task places what one allocation takes. It reports false, and notes why, when
+// that and all that follows has to wait.
+func (c *cycle) task(w *work, unit order.Unit) bool {
+	if c.exhausted() {
+		w.code = CodeBudget
+		c.resume(w.job)
+		return false
+	}
+	if w.left() == 0 {
+		w.code = CodeMaxRunning
+		return false
+	}
+	if room, _ := c.counts.Room(w.spec.Limits); room == 0 {
+		w.code = CodeLimit
+		return false
+	}
+	var o *option
+	var at place.Found
+	if o, at, w.limit = c.pick(w, w.tiers); o == nil {
+		w.code = CodeNoRoom
+		return false
+	}
+	spot := c.placer.Take(o.class, at)
+	if w.rules != nil {
+		w.rules.Add(c.placer.Fleet().At(spot.Node).Node)
+	}
+	c.ledger.Charge(w.job.Spec.Queue, o.class, 1)
+	c.count(w, &spot, 1)
+	c.record(w, o, unit, spot)
+	chosen := o.variant // before the options are made anew
+	if w.local {
+		w.tiers = c.options(w) // the node or the device may be full by a limit now
+	}
+	if w.spec.SameVariant && len(w.spec.Variants) > 1 && (w.local || w.made == 1) {
+		w.tiers = only(w.tiers, chosen)
+	}
+	return true
 }
 
 // only returns the option of one variant.
@@ -67,8 +91,8 @@ func only(tiers [][]option, variant int) [][]option {
 }
 
 // settle writes the verdict on a group of single tasks.
-func (c *cycle) settle(w *work, tiers [][]option, code Code, limit quota.Limit) {
-	t := w.trace
+func (c *cycle) settle(w *work) {
+	t, code, limit := w.trace, w.code, w.limit
 	switch {
 	case code == CodeNoRoom && limit != quota.Limit{}:
 		t.Code, t.Limit = CodeQueueLimit, limit.String()
@@ -76,7 +100,7 @@ func (c *cycle) settle(w *work, tiers [][]option, code Code, limit quota.Limit) 
 		t.Code, t.Limit = CodeLimit, c.counts.Where(w.spec.Limits)+", and elsewhere is no room"
 	case code == CodeNoRoom:
 		t.Code = CodeNoRoom
-		c.unexplain(w, flat(tiers), explain.Need{Tasks: 1}, c.bars(w, 0))
+		c.unexplain(w, flat(w.tiers), explain.Need{Tasks: 1}, c.bars(w, 0))
 	case code == CodeBudget:
 		t.Code = CodeBudget
 	case code == CodeMaxRunning:
@@ -104,7 +128,7 @@ func (c *cycle) record(w *work, o *option, unit order.Unit, spot pack.Spot) {
 	}
 	placements := &c.plan.Sets[*set-1].Placements
 	*placements = append(*placements, Placement{
-		Ordinal: unit.Ordinal, Node: c.placer.Fleet().At(spot.Node).Node.Name, Devices: spot.Devices, Chunk: unit.Chunk,
+		Ordinal: unit.Ordinal, Node: c.placer.Fleet().Name(spot.Node), Devices: spot.Devices, Chunk: unit.Chunk,
 	})
 	c.placed++
 	w.made++

@@ -122,9 +122,9 @@ func TestCPUWorkStaysOffDeviceHosts(t *testing.T) {
 			g := &j.Spec.Groups[s.Group]
 			v := &g.Variants[s.Variant]
 			for _, p := range s.Placements {
-				// A gang may go to device hosts to stay together.
+				// A gang may go to device hosts to stay together, and a limit may have closed the others.
 				at := in.Nodes[slices.IndexFunc(in.Nodes, func(v core.NodeView) bool { return v.Node.Name == p.Node })].Node
-				if len(v.Resources.Devices) == 0 && len(at.Devices) > 0 && !s.Gang {
+				if len(v.Resources.Devices) == 0 && len(at.Devices) > 0 && !s.Gang && len(g.Limits) == 0 {
 					requireNoOther(t, b, g, v, p.Node)
 				}
 				b.take(t, j, s, p)

@@ -74,15 +74,6 @@ func DeviceIndex(n *model.Node, id string) int {
 
 // Take subtracts an amount, wholly or not at all. The error says what is short.
 func (f *Free) Take(n *model.Node, a Amount) error {
-	return f.take(n, a, func(i int) int { return DeviceIndex(n, a.Devices[i].Device) })
-}
-
-// TakeAt is Take for a caller that knows where the devices of the amount stand on the node.
-func (f *Free) TakeAt(n *model.Node, a Amount, positions []int32) error {
-	return f.take(n, a, func(i int) int { return int(positions[i]) })
-}
-
-func (f *Free) take(n *model.Node, a Amount, position func(share int) int) error {
 	switch {
 	case f.Exclusive:
 		return fmt.Errorf("node %s: a task has it to itself", n.Name)
@@ -98,7 +89,7 @@ func (f *Free) take(n *model.Node, a Amount, position func(share int) int) error
 		return fmt.Errorf("node %s: %s disk wanted, %s free", n.Name, model.FormatMiB(a.DiskMiB), model.FormatMiB(f.DiskMiB))
 	}
 	for i, s := range a.Devices {
-		if err := f.takeDevice(n, s, position(i)); err != nil {
+		if err := f.takeDevice(n, s, DeviceIndex(n, s.Device)); err != nil {
 			for _, done := range a.Devices[:i] {
 				f.giveDevice(n, done)
 			}

@@ -34,7 +34,17 @@ func (s *jobs) ExplainAllocation(ctx context.Context, r *pb.ExplainAllocationReq
 	if err != nil {
 		return nil, err
 	}
-	return s.leader.ExplainAllocation(snap, a, next)
+	e, err := s.leader.ExplainAllocation(snap, a, next)
+	if err == nil && isReal(snap, a) {
+		e.Given = s.usage(ctx, a)
+	}
+	return e, err
+}
+
+// isReal reports whether an allocation's agent gives it anything.
+func isReal(snap *state.Snapshot, a *model.Allocation) bool {
+	j, ok := snap.Job(a.Job)
+	return ok && j.Spec.Groups[a.Group].Variants[a.Variant].Driver != model.DriverSim
 }
 
 // findAllocation accepts an allocation's id, JOB.GROUP.ORDINAL.ATTEMPT, or that

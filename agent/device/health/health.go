@@ -13,12 +13,16 @@ const (
 	CodeGone = "device-gone"
 	// CodeNotClean: something of a task that has ended is left on the device.
 	CodeNotClean = "device-not-clean"
+	// CodeSquatter: a process uses the device that is of no task that holds it.
+	CodeSquatter = "device-squatter"
 	// CodeTest: the test after a repair has failed.
 	CodeTest = "self-test-failed"
 	// CodeReset: a reset has failed.
 	CodeReset = "reset-failed"
 	// CodeProlog and CodeEpilog: the operator's program has failed.
 	CodeProlog, CodeEpilog = "prolog-failed", "epilog-failed"
+	// CodeHook: what a plugin has run before or after a task has failed.
+	CodeHook = "device-hook-failed"
 	// CodeOperator stands in histories for an operator's word.
 	CodeOperator = "operator"
 )
@@ -155,6 +159,9 @@ func (r Record) raised(p *Policy, e Raised) (Record, []Effect) {
 		}
 		return r, nil
 	case Note:
+		if rule.tell {
+			r = r.note(e.Code, e.At, false)
+		}
 		return r, nil
 	}
 	r.Calm = e.At

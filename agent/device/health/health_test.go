@@ -28,7 +28,7 @@ func TestScenarios(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			if d.Cmd == "policy" {
-				if _, err := Parse([]byte(d.Input)); err != nil {
+				if _, err := Parse("my.yaml", []byte(d.Input)); err != nil {
 					return err.Error()
 				}
 				return "ok"
@@ -153,9 +153,12 @@ func TestAnOperatorsPolicyReplacesTheRows(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, err := Parse([]byte(text))
+	p, err := Parse(file, []byte(text))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if lines, err := p.Differences(); err != nil || len(lines) != 1 || lines[0] != "pcie-narrow: note, was suspect" {
+		t.Errorf("it differs in %q, %v", lines, err)
 	}
 	if r, _ := Apply(p, Record{}, Raised{Code: "pcie-narrow"}); r.State > model.Healthy {
 		t.Errorf("%v", r.Describe())

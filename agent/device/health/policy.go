@@ -1,9 +1,11 @@
 package health
 
 import (
+	"bytes"
 	_ "embed" // the default policy
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -62,6 +64,7 @@ type rule struct {
 	scope    Scope
 	finish   bool
 	reset    bool
+	tell     bool
 }
 
 type rawPolicy struct {
@@ -84,6 +87,7 @@ type rawSignal struct {
 	Scope   string `yaml:"scope"`
 	Running string `yaml:"running"`
 	Reset   bool   `yaml:"reset"`
+	Tell    bool   `yaml:"tell"`
 	Repeat  int    `yaml:"repeat"`
 	Within  string `yaml:"within"`
 	Then    string `yaml:"then"`
@@ -91,7 +95,7 @@ type rawSignal struct {
 }
 
 // Default returns the embedded policy.
-func Default() (*Policy, error) { return Parse(defaultPolicy) }
+func Default() (*Policy, error) { return Parse("policy.yaml", defaultPolicy) }
 
 // WithTest returns the policy of an agent that has a test for repaired devices.
 func (p *Policy) WithTest() *Policy {
@@ -103,17 +107,33 @@ func (p *Policy) WithTest() *Policy {
 // maxRepeat bounds how often a signal has to be seen; more is not remembered.
 const maxRepeat = maxPast
 
-// reader reads a policy and gathers what is wrong with it.
-type reader struct{ faults []error }
+// reader reads a policy and gathers what is wrong with it, each with its line.
+type reader struct {
+	file   string
+	text   []byte
+	faults []error
+}
 
-func (f *reader) fault(format string, args ...any) {
-	f.faults = append(f.faults, fmt.Errorf(format, args...))
+// fault notes what is wrong with a top-level field, or with the row of a code.
+func (f *reader) fault(where, format string, args ...any) {
+	f.faults = append(f.faults, fmt.Errorf("%s:%d: %s: "+format, append([]any{f.file, f.line(where), where}, args...)...))
+}
+
+// line is where a field or the row of a code begins, counted from 1.
+func (f *reader) line(where string) int {
+	name, _, _ := strings.Cut(where, ":")
+	quoted := regexp.QuoteMeta(name)
+	at := regexp.MustCompile(`(?m)^` + quoted + `\s*:|\bcode\s*:\s*["']?` + quoted + `["']?\s*(,|\}|#|$)`).FindIndex(f.text)
+	if at == nil {
+		return 1
+	}
+	return 1 + bytes.Count(f.text[:at[0]], []byte("\n"))
 }
 
 func (f *reader) action(where, text string) Action {
 	a, ok := actionWords[text]
 	if !ok {
-		f.fault("%s: %q must be note, restart, suspect, quarantine or rma", where, text)
+		f.fault(where, "%q must be note, restart, suspect, quarantine or rma", text)
 	}
 	return a
 }
@@ -121,50 +141,54 @@ func (f *reader) action(where, text string) Action {
 func (f *reader) span(where, text string) model.Duration {
 	d, err := time.ParseDuration(text)
 	if err != nil || d <= 0 {
-		f.fault("%s: %q must be a time such as 10m", where, text)
+		f.fault(where, "%q must be a time such as 10m", text)
 	}
 	return model.Duration(d.Milliseconds())
 }
 
-// Parse reads a policy. Errors name what is wrong.
-func Parse(text []byte) (*Policy, error) {
+// placed is how the YAML reader says where it is.
+var placed = regexp.MustCompile(`^\[(\d+):(\d+)\] `)
+
+// Parse reads a policy. Errors begin with the file's name, as it is given, and the line.
+func Parse(file string, text []byte) (*Policy, error) {
 	var raw rawPolicy
 	if err := yaml.UnmarshalWithOptions(text, &raw, yaml.Strict()); err != nil {
-		return nil, fmt.Errorf("health policy: %w", err)
+		said := err.Error()
+		if m := placed.FindStringSubmatch(said); m != nil {
+			said = fmt.Sprintf("%s:%s: %s", m[1], m[2], said[len(m[0]):])
+		}
+		return nil, fmt.Errorf("%s:%s", file, said)
 	}
 	p := &Policy{rules: make(map[string]rule)}
-	var f reader
+	f := reader{file: file, text: text}
 	p.unlisted = f.action("unlisted", raw.Unlisted)
 	p.calm, p.repair, p.probation = f.span("calm", raw.Calm), f.span("repair", raw.Repair), f.span("probation", raw.Probation)
 	p.wear, p.wearWithin = raw.Wear.Quarantines, f.span("wear: within", raw.Wear.Within)
 	if p.wear < 2 || p.wear > maxRepeat {
-		f.fault("wear: quarantines is %d, must be 2 to %d", p.wear, maxRepeat)
+		f.fault("wear: quarantines", "it is %d, must be 2 to %d", p.wear, maxRepeat)
 	}
 	for _, s := range raw.Signals {
 		if _, double := p.rules[s.Code]; double || s.Code == "" || s.Why == "" || strings.Contains(s.Code, "@") || len(s.Code) > model.MaxFaultCode {
-			f.fault("signal %q: each has one row, with a why, and a code of letters, digits and '-'", s.Code)
+			f.fault(s.Code, "each signal has one row, with a why, and a code of letters, digits and '-'")
 		}
 		p.rules[s.Code] = f.rule(s)
 	}
-	if err := errors.Join(f.faults...); err != nil {
-		return nil, fmt.Errorf("health policy: %w", err)
-	}
-	return p, nil
+	return p, errors.Join(f.faults...)
 }
 
 func (f *reader) rule(s rawSignal) rule {
-	r := rule{do: f.action(s.Code+": do", s.Do), reset: s.Reset, finish: s.Running == "finish"}
+	r := rule{do: f.action(s.Code+": do", s.Do), reset: s.Reset, tell: s.Tell, finish: s.Running == "finish"}
 	var ok bool
 	if r.scope, ok = scopeWords[s.Scope]; !ok {
-		f.fault("%s: scope %q must be device, island or host", s.Code, s.Scope)
+		f.fault(s.Code, "scope %q must be device, island or host", s.Scope)
 	}
 	if s.Running != "" && s.Running != "finish" && s.Running != "evict" {
-		f.fault("%s: running %q must be finish or evict", s.Code, s.Running)
+		f.fault(s.Code, "running %q must be finish or evict", s.Running)
 	}
 	if s.Repeat != 0 || s.Within != "" || s.Then != "" {
 		r.then, r.repeat, r.within = f.action(s.Code+": then", s.Then), s.Repeat, f.span(s.Code+": within", s.Within)
 		if r.repeat < 2 || r.repeat > maxRepeat {
-			f.fault("%s: repeat is %d, must be 2 to %d", s.Code, r.repeat, maxRepeat)
+			f.fault(s.Code, "repeat is %d, must be 2 to %d", r.repeat, maxRepeat)
 		}
 	}
 	return r

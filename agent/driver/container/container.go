@@ -48,12 +48,8 @@ func (d *Driver) Name() string { return Name }
 // after all the same.
 func (d *Driver) Runtime(ctx context.Context) (store.Runtime, error) { return d.cfg.Store.Check(ctx) }
 
-// Capabilities are those of processes, and a root of the task's own.
-func (d *Driver) Capabilities() driver.Capabilities {
-	can := d.cfg.Processes.Capabilities()
-	can.Root = true
-	return can
-}
+// Capabilities are those of processes.
+func (d *Driver) Capabilities() driver.Capabilities { return d.cfg.Processes.Capabilities() }
 
 // Prepare fetches the image and makes the allocation's file system. It fails with a *driver.Refusal
 // where the job is to blame, and with a *driver.Fault where the runtime is.

@@ -260,12 +260,13 @@ func (g gpu) attributes() map[string]*pluginv1.Attribute {
 	_, _, gen, width := g.Link()
 	number("pcie_gen", gen)
 	number("pcie_width", width)
-	part := int64(max(g.parts, 1))
-	number("cores", g.cores/part)
-	number("watts", g.watts/part)
+	_, thousandths := g.size()
+	share := func(n int64) int64 { return n * int64(thousandths) / sdk.Whole }
+	number("cores", share(g.cores))
+	number("watts", share(g.watts))
 	for name, gflops := range map[string]int64{"fp32_tflops": g.fp32GFLOPS, "fp64_tflops": g.fp64GFLOPS} {
 		if gflops > 0 { // thousandths of a TFLOPS are GFLOPS
-			a[name] = &pluginv1.Attribute{Value: &pluginv1.Attribute_Milli{Milli: gflops / part}}
+			a[name] = &pluginv1.Attribute{Value: &pluginv1.Attribute_Milli{Milli: share(gflops)}}
 		}
 	}
 	number("compute_units", g.kfd.computeUnits)

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
-	"caravan/plugins/device/internal/sysfstest"
+	"caravan/plugins/device/sysfstest"
 	"caravan/plugins/sdk"
 	"caravan/plugins/sdk/pluginv1"
 )

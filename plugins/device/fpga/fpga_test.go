@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"caravan/plugins/device/internal/sysfstest"
+	"caravan/plugins/device/sysfstest"
 	"caravan/plugins/sdk"
 	"caravan/plugins/sdk/client"
 	"caravan/plugins/sdk/conformance"

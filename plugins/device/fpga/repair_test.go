@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"caravan/plugins/device/internal/sysfstest"
+	"caravan/plugins/device/sysfstest"
 	"caravan/plugins/sdk/pluginv1"
 )
 

@@ -52,9 +52,14 @@ func (p *Plugin) find(device string) (part, error) {
 	return part{}, status.Errorf(codes.NotFound, "GPU %s is gone", device)
 }
 
-// Edits gives a task the nodes of its GPUs and their names, for CUDA and for container runtimes, by
+// Edits are those of a task of nobody known.
+func (p *Plugin) Edits(ctx context.Context, shares []*pluginv1.Share) (*pluginv1.Edits, error) {
+	return p.EditsFor(ctx, "", shares)
+}
+
+// EditsFor gives a task the nodes of its GPUs and their names, for CUDA and for container runtimes, by
 // UUID: numbers differ between a host and a container.
-func (p *Plugin) Edits(_ context.Context, shares []*pluginv1.Share) (*pluginv1.Edits, error) {
+func (p *Plugin) EditsFor(_ context.Context, tenant string, shares []*pluginv1.Share) (*pluginv1.Edits, error) {
 	e := &pluginv1.Edits{}
 	var uuids, nodes []string
 	for _, name := range commonNodes {
@@ -94,7 +99,7 @@ func (p *Plugin) Edits(_ context.Context, shares []*pluginv1.Share) (*pluginv1.E
 	}
 	all := strings.Join(uuids, ",")
 	e.Env = []string{"CUDA_DEVICE_ORDER=PCI_BUS_ID", "CUDA_VISIBLE_DEVICES=" + all, "NVIDIA_VISIBLE_DEVICES=" + all}
-	if err := p.editsOfMPS(e, shares); err != nil {
+	if err := p.editsOfMPS(e, tenant, shares); err != nil {
 		return nil, err
 	}
 	slices.Sort(e.Env)
@@ -151,7 +156,7 @@ func (p *Plugin) limits(of part, s *pluginv1.Share) []*pluginv1.Limit {
 		return nil
 	}
 	compute, memory := "", ""
-	if p.cfg.Sharing == MPS && of.gpu.ComputeCapability >= mpsLimits {
+	if p.sharing(of.gpu) == MPS && of.gpu.ComputeCapability >= mpsLimits {
 		compute = "mps"
 		if s.MemoryMib > 0 {
 			memory = "mps"

@@ -111,9 +111,6 @@ func (p *Plugin) onBus() int {
 func (p *Plugin) devices(host Host, g GPU) []*pluginv1.Device {
 	signals := append(g.signals(), p.ledger.signals(g.UUID)...)
 	p.mu.Lock()
-	if n := p.squatters[g.UUID]; n > 0 {
-		signals = append(signals, &pluginv1.Signal{Code: codeSquatter, Count: int64(n), Detail: "processes use it that no task of this agent is"})
-	}
 	if p.switches != "" && len(g.NVLinks) > 0 {
 		signals = append(signals, &pluginv1.Signal{Code: codeSwitch, Detail: "a switch of its NVLinks reported SXid " + p.switches})
 	}
@@ -121,7 +118,7 @@ func (p *Plugin) devices(host Host, g GPU) []*pluginv1.Device {
 	sortSignals(signals)
 	whole := &pluginv1.Device{
 		Id: deviceID(g.UUID), Kind: "gpu", Vendor: "nvidia", Model: model(g.Name), MemoryMib: g.MemoryMiB,
-		Thousandths: sdk.Whole, ShareThousandths: p.leastShare(), Attributes: p.attributes(host, g), Health: sdk.Seen(signals...),
+		Thousandths: sdk.Whole, ShareThousandths: p.leastShare(g), Attributes: p.attributes(host, g), Health: sdk.Seen(signals...),
 		Identity: deviceID(g.UUID),
 	}
 	if !g.divided() {
@@ -136,6 +133,7 @@ func (p *Plugin) devices(host Host, g GPU) []*pluginv1.Device {
 		part.Id, part.Identity, part.PartOf, part.MemoryMib = deviceID(i.UUID), deviceID(i.UUID), whole.Id, i.MemoryMiB
 		part.Thousandths = int32(min(max(i.Slices, 1), migSlices)) * sdk.Whole / migSlices //nolint:gosec // at most 7
 		part.ShareThousandths = part.Thousandths
+		part.Attributes["sharing"] = sdk.Text("mig")
 		part.Attributes["card"] = sdk.Text(g.UUID)
 		part.Attributes["mig_profile"] = sdk.Text(g.MIG.profile(i))
 		parts = append(parts, part)
@@ -148,8 +146,8 @@ func (p *Plugin) devices(host Host, g GPU) []*pluginv1.Device {
 const migSlices = 7
 
 // leastShare is the least part of a GPU that can be handed out.
-func (p *Plugin) leastShare() int32 {
-	switch p.cfg.Sharing {
+func (p *Plugin) leastShare(g GPU) int32 {
+	switch p.sharing(g) {
 	case Exclusive:
 		return sdk.Whole
 	case MPS:
@@ -203,6 +201,7 @@ func (p *Plugin) attributes(host Host, g GPU) map[string]*pluginv1.Attribute {
 	text("driver", host.Driver)
 	text("cuda", host.CUDA)
 	text("ecc", g.ECC)
+	text("sharing", p.sharing(g).word())
 	milli("compute_capability", g.ComputeCapability*10)
 	milli("cores", g.Cores*1000)
 	milli("watts", g.PowerLimitMilli)
@@ -212,6 +211,7 @@ func (p *Plugin) attributes(host Host, g GPU) map[string]*pluginv1.Attribute {
 	for codec := range g.Encoder {
 		a["encoder_"+codec] = sdk.Text("true")
 	}
+	media(g, a)
 	if active := activeLinks(g); active > 0 {
 		a["nvlinks"] = sdk.Number(active)
 	}

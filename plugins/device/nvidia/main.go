@@ -22,13 +22,13 @@ func (r *repeated) Set(value string) error {
 }
 
 // flags are those of the plugin's command line.
-func flags(cfg *Config, layout *repeated) *flag.FlagSet {
+func flags(cfg *Config, layout, sharing *repeated) *flag.FlagSet {
 	f := flag.NewFlagSet("caravan-nvidia", flag.ContinueOnError)
 	f.StringVar(&cfg.SysfsRoot, "sysfs-root", "/sys", "where sysfs is mounted")
 	f.StringVar(&cfg.DevRoot, "dev-root", "/dev", "where device nodes are")
 	f.StringVar(&cfg.ProcRoot, "proc-root", "/proc", "where proc is mounted")
 	f.StringVar(&cfg.Kernel, "kmsg", "/dev/kmsg", "the kernel's log; empty for none")
-	f.StringVar((*string)(&cfg.Sharing), "share", string(TimeSlice), "how GPUs are shared: none, time-slice or mps")
+	f.Var(sharing, "share", "how GPUs are shared: none, time-slice (default) or mps; `GPU=MODE` for one, by UUID or PCI address; repeat for several")
 	f.StringVar(&cfg.MPSControl, "mps-control", "nvidia-cuda-mps-control", "the MPS control daemon")
 	f.StringVar(&cfg.MPSDir, "mps-dir", "/run/caravan/mps", "where the pipes of MPS daemons are")
 	f.StringVar(&cfg.SMI, "smi", "nvidia-smi", "the program that resets GPUs")
@@ -56,8 +56,8 @@ func Main(ctx context.Context, library Library, args []string, stdout io.Writer)
 		}
 		return Check(ctx, cfg, *asJSON, stdout)
 	}
-	var layout repeated
-	f := flags(&cfg, &layout)
+	var layout, sharing repeated
+	f := flags(&cfg, &layout, &sharing)
 	interval := f.Duration(lookInterval, 0, "time between two looks at the driver (default 5s)")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -67,6 +67,9 @@ func Main(ctx context.Context, library Library, args []string, stdout io.Writer)
 	}
 	var err error
 	if cfg.Layout, err = ParseLayout(layout); err != nil {
+		return err
+	}
+	if cfg.Sharing, cfg.SharingOf, err = ParseSharing(sharing); err != nil {
 		return err
 	}
 	p, err := New(cfg)

@@ -53,3 +53,25 @@ func TestTheLedgerIsBounded(t *testing.T) {
 		t.Errorf("%d codes are remembered, at most %d", n, maxCodes)
 	}
 }
+
+func TestVideoEnginesAreOffered(t *testing.T) {
+	encoder := map[string]int64{"h264": 100}
+	for name, tc := range map[string]struct {
+		gpu  GPU
+		want [3]int64
+	}{
+		"Tesla M40":      {GPU{Name: "Tesla M40", Encoder: encoder}, [3]int64{32, 2, 1}},
+		"A100":           {GPU{Name: "NVIDIA A100-SXM4-40GB"}, [3]int64{0, 0, 5}},
+		"an instance":    {GPU{Name: "NVIDIA A100-SXM4-40GB", MIG: &MIG{Enabled: true}}, [3]int64{}},
+		"a GeForce":      {GPU{Name: "NVIDIA GeForce RTX 3090", Encoder: encoder}, [3]int64{8, 1, 1}},
+		"an unknown one": {GPU{Name: "NVIDIA X1"}, [3]int64{0, 0, 1}},
+	} {
+		a := make(map[string]*pluginv1.Attribute)
+		media(tc.gpu, a)
+		for i, attribute := range []string{"encoder_sessions", "encode", "decode"} {
+			if got := a[attribute].GetMilli() / 1000; got != tc.want[i] {
+				t.Errorf("%s offers %s %d, want %d", name, attribute, got, tc.want[i])
+			}
+		}
+	}
+}

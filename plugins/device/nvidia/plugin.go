@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"caravan/plugins/device/internal/sysfs"
 	"caravan/plugins/sdk"
@@ -33,6 +31,48 @@ const (
 	MPS Sharing = "mps"
 )
 
+// word is the attribute by which jobs ask for a way of sharing.
+func (s Sharing) word() string {
+	switch s {
+	case TimeSlice:
+		return "time_slice"
+	case Exclusive:
+		return "exclusive"
+	default:
+		return string(s)
+	}
+}
+
+// ParseSharing reads entries MODE, for all GPUs, and GPU=MODE for one by UUID or PCI address.
+func ParseSharing(entries []string) (all Sharing, of map[string]Sharing, err error) {
+	of = make(map[string]Sharing)
+	for _, entry := range entries {
+		gpu, mode, one := strings.Cut(entry, "=")
+		if !one {
+			mode = gpu
+		}
+		if !slices.Contains([]Sharing{Exclusive, TimeSlice, MPS}, Sharing(mode)) || one && gpu == "" {
+			return "", nil, fmt.Errorf("sharing %q: must be %s, %s or %s, or one of them for a GPU as in GPU-5f0c...=%s", entry, Exclusive, TimeSlice, MPS, MPS)
+		}
+		if one {
+			of[gpu] = Sharing(mode)
+		} else {
+			all = Sharing(mode)
+		}
+	}
+	return all, of, nil
+}
+
+// sharing is how a GPU is shared while it is not divided.
+func (p *Plugin) sharing(g GPU) Sharing {
+	for _, key := range []string{g.UUID, g.PCI} {
+		if s, ok := p.cfg.SharingOf[key]; ok {
+			return s
+		}
+	}
+	return p.cfg.Sharing
+}
+
 // Config describes the plugin. The zero value of a field means its default.
 type Config struct {
 	// Library is the driver's. Required.
@@ -43,6 +83,8 @@ type Config struct {
 	Kernel string
 	// Sharing of GPUs; default TimeSlice.
 	Sharing Sharing
+	// SharingOf are GPUs, by UUID or PCI address, that are shared in another way; default none.
+	SharingOf map[string]Sharing
 	// MPSControl is the program of MPS control daemons, MPSDir where their pipes are; default
 	// nvidia-cuda-mps-control of PATH, and /run/caravan/mps, which is gone after a boot as they are.
 	MPSControl, MPSDir string
@@ -82,7 +124,6 @@ type Plugin struct {
 	mu        sync.Mutex // guards what follows
 	known     map[string]GPU
 	holders   map[string][]string // devices by allocation
-	squatters map[string]int      // processes by device
 	unused    map[string]int64    // memory that devices use when nobody does, by UUID
 	resetting map[string]bool     // GPUs that are being reset, by UUID
 	before    map[string]GPU      // GPUs before their present tasks, by UUID
@@ -96,7 +137,9 @@ var (
 	_ sdk.Meter    = (*Plugin)(nil)
 	_ sdk.Waker    = (*Plugin)(nil)
 	_ sdk.Resetter = (*Plugin)(nil)
+	_ sdk.Reacher  = (*Plugin)(nil)
 	_ sdk.Cleaner  = (*Plugin)(nil)
+	_ sdk.Tenanted = (*Plugin)(nil)
 )
 
 // New checks the configuration. Nothing is asked of the driver yet.
@@ -121,8 +164,8 @@ func New(cfg Config) (*Plugin, error) {
 	if cfg.Sharing == "" {
 		cfg.Sharing = TimeSlice
 	}
-	if !slices.Contains([]Sharing{Exclusive, TimeSlice, MPS}, cfg.Sharing) {
-		return nil, fmt.Errorf("sharing %q: must be %s, %s or %s", cfg.Sharing, Exclusive, TimeSlice, MPS)
+	if _, _, err := ParseSharing([]string{string(cfg.Sharing)}); err != nil {
+		return nil, err
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -133,7 +176,7 @@ func New(cfg Config) (*Plugin, error) {
 	return &Plugin{
 		cfg: cfg, root: sysfs.Root(cfg.SysfsRoot), ledger: newLedger(cfg.EventHold, cfg.Now),
 		daemons: newDaemons(cfg), started: cfg.Now(), changed: make(chan struct{}, 1),
-		known: make(map[string]GPU), holders: make(map[string][]string), squatters: make(map[string]int),
+		known: make(map[string]GPU), holders: make(map[string][]string),
 		unused: make(map[string]int64), before: make(map[string]GPU), resetting: make(map[string]bool),
 	}, nil
 }
@@ -247,7 +290,7 @@ func (p *Plugin) tend(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 2*p.cfg.LookTimeout)
 	defer cancel()
 	var trouble []string
-	for _, task := range []func(context.Context) error{p.findSquatters, p.divide, p.sweep} {
+	for _, task := range []func(context.Context) error{p.seeIdle, p.divide, p.sweep} {
 		if err := task(ctx); err != nil && ctx.Err() == nil {
 			trouble = append(trouble, err.Error())
 		}
@@ -263,7 +306,7 @@ func (p *Plugin) tend(ctx context.Context) {
 
 // sweep ends daemons that a plugin before this one has left and nobody uses.
 func (p *Plugin) sweep(ctx context.Context) error {
-	if p.cfg.Sharing != MPS || !p.settled() {
+	if !p.settled() {
 		return nil
 	}
 	return p.daemons.sweep(ctx, "")
@@ -274,22 +317,18 @@ func (p *Plugin) Hold(ctx context.Context, allocation, tenant string, shares []*
 	p.dividing.Lock()
 	defer p.dividing.Unlock()
 	var devices []string
-	shared := ""
+	var shared *client
 	for _, s := range shares {
-		of, err := p.find(s.DeviceId)
-		if err != nil {
+		if _, err := p.find(s.DeviceId); err != nil {
 			return err // it was divided anew since the last look
-		}
-		if p.isReset(of.gpu.UUID) {
-			return status.Errorf(codes.Unavailable, "GPU %s is being reset", of.gpu.UUID)
 		}
 		devices = append(devices, s.DeviceId)
 		if uuid, ok := p.viaMPS(s); ok {
-			shared = uuid
+			shared = &client{daemon: daemon{uuid, tenant}, percent: percent(s), memoryMiB: s.MemoryMib}
 		}
 	}
-	if shared != "" {
-		if err := p.daemons.hold(ctx, shared, allocation, tenant); err != nil {
+	if shared != nil {
+		if err := p.daemons.hold(ctx, allocation, *shared); err != nil {
 			return err
 		}
 	}

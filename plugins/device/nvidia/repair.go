@@ -32,7 +32,22 @@ func (p *Plugin) Reset(ctx context.Context, device string) error {
 	return p.divideAgain(ctx, g)
 }
 
-// beginReset keeps an idle GPU, and all parts of it, from being handed out and divided.
+// Reaches returns the other instances of a device's GPU.
+func (p *Plugin) Reaches(device string) []string {
+	of, err := p.find(device)
+	if err != nil || of.instance == nil {
+		return nil
+	}
+	var others []string
+	for _, i := range of.gpu.MIG.Instances {
+		if id := deviceID(i.UUID); i.UUID != "" && id != device {
+			others = append(others, id)
+		}
+	}
+	return others
+}
+
+// beginReset keeps an idle GPU from being divided.
 func (p *Plugin) beginReset(ctx context.Context, device string) (GPU, error) {
 	p.dividing.Lock()
 	defer p.dividing.Unlock()
@@ -146,7 +161,7 @@ func (p *Plugin) Clean(ctx context.Context, device string) (*pluginv1.CleanRespo
 		for _, u := range p.uses([]Measurement{m}) {
 			switch {
 			case u.DeviceId != device:
-			case isServer(u.Command):
+			case p.serves(u):
 				used -= u.Values[memoryUsed] // it ends when the device is released
 			default:
 				left.Pids = append(left.Pids, u.Pid)
@@ -184,8 +199,15 @@ func (p *Plugin) idleMemory(of part) int64 {
 	return maxIdleMiB << 20
 }
 
-// noteIdle remembers the least memory that a device used while nobody did.
-func (p *Plugin) noteIdle(measured []Measurement) {
+// seeIdle remembers the least memory that a device used while nobody did.
+func (p *Plugin) seeIdle(ctx context.Context) error {
+	if !p.settled() {
+		return nil
+	}
+	measured, err := p.cfg.Library.Measure(ctx)
+	if err != nil {
+		return nil //nolint:nilerr // the inventory says it
+	}
 	busy := p.held()
 	for _, u := range p.uses(measured) {
 		busy[u.DeviceId] = true
@@ -199,6 +221,7 @@ func (p *Plugin) noteIdle(measured []Measurement) {
 			p.unused[m.UUID] = used
 		}
 	}
+	return nil
 }
 
 // noteModes remembers the modes of GPUs that an allocation is the first to hold. p.mu is held.

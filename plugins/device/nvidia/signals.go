@@ -23,7 +23,6 @@ const (
 	codeHot            = "over-temperature"
 	codeNarrow         = "pcie-narrow"
 	codeNVLinkDown     = "nvlink-down"
-	codeSquatter       = "gpu-squatter"
 	codeSwitch         = "sxid-fatal"
 	codeRecoveryPrefix = "gpu-recovery-"
 )

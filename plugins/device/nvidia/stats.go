@@ -11,7 +11,7 @@ import (
 	"caravan/plugins/sdk/pluginv1"
 )
 
-// Stats measures the GPUs and charges each process's use to the allocation that it belongs to.
+// Stats measures the GPUs and what each process uses of them; whose task it is, the agent knows.
 func (p *Plugin) Stats(ctx context.Context) (*pluginv1.StatsSample, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.LookTimeout)
 	defer cancel()
@@ -27,7 +27,8 @@ func (p *Plugin) Stats(ctx context.Context) (*pluginv1.StatsSample, error) {
 		}
 	}
 	for _, u := range p.uses(measured) {
-		if devices[u.DeviceId] {
+		// Servers of MPS are no task's, and no stranger's: their clients are told one by one.
+		if devices[u.DeviceId] && !p.serves(u) {
 			sample.Processes = append(sample.Processes, u)
 		}
 	}
@@ -66,9 +67,7 @@ func (p *Plugin) uses(measured []Measurement) []*pluginv1.ProcessStats {
 					}
 				}
 			}
-			var groups []string
-			u.Command, groups = p.describe(process.PID)
-			u.AllocationId, u.Cgroup = p.allocation(u.DeviceId, groups)
+			u.Command, u.Cgroup = p.describe(process.PID)
 			all = append(all, u)
 		}
 	}
@@ -81,66 +80,21 @@ func (p *Plugin) uses(measured []Measurement) []*pluginv1.ProcessStats {
 	return all
 }
 
-// describe returns a process's program and control groups; cgroups(7): lines of
-// number:controllers:path, one for each hierarchy.
-func (p *Plugin) describe(pid int) (command string, cgroups []string) {
+// describe returns a process's program and its control group; cgroups(7): lines of
+// number:controllers:path, one for each hierarchy, of which the longest path tells most.
+func (p *Plugin) describe(pid int) (command, cgroup string) {
 	dir := filepath.Join(p.cfg.ProcRoot, strconv.Itoa(pid))
 	comm, _ := os.ReadFile(filepath.Join(dir, "comm")) // it may have ended
 	groups, _ := os.ReadFile(filepath.Join(dir, "cgroup"))
 	for line := range strings.Lines(strings.ToValidUTF8(string(groups), "?")) {
-		if parts := strings.SplitN(strings.TrimSpace(line), ":", 3); len(parts) == 3 {
-			cgroups = append(cgroups, parts[2])
+		if parts := strings.SplitN(strings.TrimSpace(line), ":", 3); len(parts) == 3 && len(parts[2]) > len(cgroup) {
+			cgroup = parts[2]
 		}
 	}
-	return strings.ToValidUTF8(strings.TrimSpace(string(comm)), "?"), cgroups
+	return strings.ToValidUTF8(strings.TrimSpace(string(comm)), "?"), cgroup
 }
 
-// allocation is the one that holds a device and in whose control group a process is: the agent
-// names groups by their allocations. Without one, the longest group is the most telling.
-func (p *Plugin) allocation(device string, cgroups []string) (id, cgroup string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, group := range cgroups {
-		for element := range strings.SplitSeq(group, "/") {
-			if slices.Contains(p.holders[element], device) {
-				return element, group
-			}
-		}
-		if len(group) > len(cgroup) {
-			cgroup = group
-		}
-	}
-	return "", cgroup
-}
-
-// findSquatters counts the processes that use a GPU without an allocation that holds it.
-func (p *Plugin) findSquatters(ctx context.Context) error {
-	if !p.settled() {
-		return nil
-	}
-	measured, err := p.cfg.Library.Measure(ctx)
-	if err != nil {
-		return nil //nolint:nilerr // the inventory says it
-	}
-	p.noteIdle(measured)
-	found := make(map[string]int)
-	for _, m := range measured {
-		for _, u := range p.uses([]Measurement{m}) {
-			served := isServer(u.Command) && p.daemons.used(m.UUID)
-			if u.AllocationId == "" && u.Cgroup != "" && !served {
-				found[m.UUID]++
-			}
-		}
-	}
-	p.mu.Lock()
-	same := len(found) == len(p.squatters)
-	for gpu, n := range found {
-		same = same && p.squatters[gpu] == n
-	}
-	p.squatters = found
-	p.mu.Unlock()
-	if !same {
-		p.wake()
-	}
-	return nil
+// serves reports whether a process is a server of an MPS daemon of ours.
+func (p *Plugin) serves(u *pluginv1.ProcessStats) bool {
+	return isServer(u.Command) && p.daemons.used(u.DeviceId)
 }

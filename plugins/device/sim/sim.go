@@ -64,6 +64,8 @@ type Fault struct {
 type Config struct {
 	// Machine is a family or a type of the catalogue, as in gn4 or ecs.ga1.xlarge. Required.
 	Machine string
+	// Catalogue is an operator's file with further families; "" for none.
+	Catalogue string
 	// Faults is the file of faults; "" for none. It need not exist.
 	Faults string
 	// State is a directory for images; "" forgets them.
@@ -73,6 +75,9 @@ type Config struct {
 	// Nodes is a directory where a device may have a node of its id, which is then handed out;
 	// "" for none.
 	Nodes string
+	// Mounts and Hooks come with each device, as they would with a vendor's.
+	Mounts []*pluginv1.Mount
+	Hooks  []*pluginv1.Hook
 	// ProgramTime is how long programming takes.
 	ProgramTime time.Duration
 }
@@ -97,6 +102,12 @@ var (
 // New looks the machine up.
 func New(cfg Config) (*Plugin, error) {
 	catalogue, err := family.Load()
+	if err == nil && cfg.Catalogue != "" {
+		var src []byte
+		if src, err = os.ReadFile(cfg.Catalogue); err == nil {
+			catalogue, err = catalogue.Extend(cfg.Catalogue, src)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -125,6 +136,9 @@ func Main(args []string) error {
 	flags.StringVar(&cfg.State, "state", "", "directory that remembers images")
 	flags.IntVar(&cfg.Island, "island", 0, "how many devices in a row are directly linked")
 	flags.StringVar(&cfg.Nodes, "nodes", "", "directory with device nodes named by device")
+	flags.Func("mount", "HOST:TASK[:OPTION,...], what a task with devices finds elsewhere; may be repeated", cfg.addMount)
+	flags.Func("hook", "createRuntime=PROGRAM or poststop=PROGRAM, run around tasks with devices; may be repeated", cfg.addHook)
+	flags.StringVar(&cfg.Catalogue, "catalogue", "", "operator's file that adds families, or \"\"")
 	flags.DurationVar(&cfg.ProgramTime, "program-time", 500*time.Millisecond, "how long programming takes")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -223,7 +237,7 @@ func (p *Plugin) Inventory(ctx context.Context) (*pluginv1.Inventory, error) {
 
 // Edits gives a task the names of its devices, and their nodes where there are any.
 func (p *Plugin) Edits(_ context.Context, shares []*pluginv1.Share) (*pluginv1.Edits, error) {
-	e := &pluginv1.Edits{}
+	e := &pluginv1.Edits{Mounts: p.cfg.Mounts, Hooks: p.cfg.Hooks}
 	var names []string
 	for _, s := range shares {
 		names = append(names, s.DeviceId)

@@ -1,7 +1,8 @@
-// Package fleet is the working copy of the nodes' books during a cycle. A node's books are copied when
-// first touched, every change is recorded, and a rollback undoes the changes made since a checkpoint, so
-// that a gang can be tried and given up. Whoever keeps an order of the nodes repairs it from the list of
-// changes instead of looking at every node again.
+// Package fleet is the working copy of the nodes' books during a cycle. Every change is recorded, and a
+// rollback undoes the changes made since a checkpoint, so that a gang can be tried and given up. Whoever
+// keeps an order of the nodes repairs it from the list of changes instead of looking at every node again.
+// A node's books are copied and brought up to date when somebody looks at them: who knows what is left
+// without a look, such as an index of states, takes without fetching them from memory.
 //
 // A Fleet may be loaded with the nodes of one cycle after the other: nodes and books that are the very
 // same values as before, which nobody may change, are not looked at again.
@@ -11,6 +12,7 @@ package fleet
 
 import (
 	"fmt"
+	"slices"
 
 	"caravan/scheduler/model"
 	"caravan/scheduler/resource"
@@ -23,7 +25,7 @@ type View struct {
 	Free *resource.Free
 }
 
-// Node is a node with its books as of now.
+// Node is a node with its books as of the moment when At returned it.
 type Node struct {
 	Node *model.Node
 	// Name is the node's, at hand without a look at its record.
@@ -33,19 +35,25 @@ type Node struct {
 	// Usable is false for a node that takes no work: drained, lost, or with
 	// books that do not match its devices.
 	Usable bool
+	// ready and devices are of Node: whether it takes work, and how many devices it has.
+	ready   bool
+	devices int32
+	// pending is 1 + the position of the last of ops that Free does not have yet, 0 for none.
+	pending int32
 	// base is the books as loaded; own is the copy that changes are made on,
 	// in use while Free is the same. The copies of all nodes are made at once.
 	base, own *resource.Free
-	// ready and devices are of Node: whether it takes work, and its devices.
-	ready   bool
-	devices int32
 }
 
 // Fleet is the nodes by position, in the order of their names.
 type Fleet struct {
-	nodes   []Node
+	nodes []Node
+	// views is what nodes were loaded from: compared with, it tells what is new.
+	views   []View
 	ops     []op
 	changed []int32
+	// touched are the nodes taken from since the load, at least once each.
+	touched []int32
 	racks   []Domain
 	zones   []Domain
 	// MaxCPUMilli and MaxMemoryMiB are the largest node's, at least 1: the
@@ -55,7 +63,9 @@ type Fleet struct {
 }
 
 type op struct {
-	node   int32
+	node int32
+	// before is 1 + the position of the node's pending op before this one, 0 for none.
+	before int32
 	amount resource.Amount
 }
 
@@ -91,10 +101,11 @@ func (f *Fleet) Load(views []View) News {
 	f.ops = f.ops[:0]
 	var news News
 	for i := range views {
-		n, v := &f.nodes[i], &views[i]
-		if n.Node == v.Node && n.base == v.Free && n.Free == n.base {
+		v := &views[i]
+		if *v == f.views[i] {
 			continue
 		}
+		n := &f.nodes[i]
 		if n.Node != v.Node {
 			if n.Name != v.Node.Name {
 				f.renew(views)
@@ -103,9 +114,16 @@ func (f *Fleet) Load(views []View) News {
 			news.Nodes = append(news.Nodes, int32(i))
 			n.judge(v.Node)
 		}
+		f.views[i] = *v
 		n.load(v)
 		f.changed = append(f.changed, int32(i))
 	}
+	for _, i := range f.touched {
+		n := &f.nodes[i]
+		n.pending, n.Free = 0, n.base
+	}
+	f.changed = append(f.changed, f.touched...)
+	f.touched = f.touched[:0]
 	if len(news.Nodes) > 0 {
 		f.racks, f.zones = nil, nil
 		f.measure()
@@ -116,18 +134,18 @@ func (f *Fleet) Load(views []View) News {
 // judge notes what a node's own record says of its use.
 func (n *Node) judge(node *model.Node) {
 	n.ready = sorted(node) && node.Schedulable()
-	n.devices = int32(len(node.Devices))
+	n.devices = int32(len(node.Devices)) //nolint:gosec // of the devices of one host
 	n.Name = node.Name
 }
 
 // load takes over the books of a node that was judged.
 func (n *Node) load(v *View) {
-	n.Node, n.Free, n.base = v.Node, v.Free, v.Free
+	n.Node, n.Free, n.base, n.pending = v.Node, v.Free, v.Free, 0
 	n.Usable = n.ready && v.Free != nil && len(v.Free.Devices) == int(n.devices)
 }
 
 func (f *Fleet) renew(views []View) {
-	*f = Fleet{nodes: make([]Node, len(views))}
+	*f = Fleet{nodes: make([]Node, len(views)), views: slices.Clone(views)}
 	own, devices := make([]resource.Free, len(views)), 0
 	for i := range views {
 		devices += len(views[i].Node.Devices)
@@ -164,35 +182,62 @@ func sorted(n *model.Node) bool {
 // Len returns the number of nodes.
 func (f *Fleet) Len() int { return len(f.nodes) }
 
-// At returns the node at a position; the pointer stays valid for the cycle.
-func (f *Fleet) At(i int) *Node { return &f.nodes[i] }
+// Name returns the name of the node at a position, without a look at its books.
+func (f *Fleet) Name(i int) string { return f.nodes[i].Name }
 
-// Take subtracts an amount that was found to fit. An amount that does not fit
-// is a broken invariant of the caller, and panics.
-func (f *Fleet) Take(i int, a resource.Amount) {
-	n := f.touch(i)
-	f.taken(i, a, n.Free.Take(n.Node, a))
-}
-
-// TakeAt is Take for a caller that knows where the devices of the amount stand on the node.
-func (f *Fleet) TakeAt(i int, a resource.Amount, positions []int32) {
-	n := f.touch(i)
-	f.taken(i, a, n.Free.TakeAt(n.Node, a, positions))
-}
-
-func (f *Fleet) touch(i int) *Node {
+// At returns the node at a position. The pointer stays valid for the cycle, what it says of the books
+// until the node is next taken from.
+func (f *Fleet) At(i int) *Node {
 	n := &f.nodes[i]
-	if n.Free == n.base {
-		n.copy()
+	if n.pending != 0 {
+		f.settle(n)
 	}
 	return n
 }
 
-func (f *Fleet) taken(i int, a resource.Amount, err error) {
-	if err != nil {
-		panic(fmt.Sprintf("fleet: a placement was planned that does not fit: %v", err))
+// Fetch looks at the books of some nodes, so that who looks at one after the other next finds them in the
+// processor's caches: looks into memory that do not wait for each other take a fraction of the time. What
+// it returns means nothing, but that it was looked.
+func (f *Fleet) Fetch(nodes []int32) (seen int64) {
+	for _, i := range nodes {
+		if free := f.nodes[i].Free; free != nil {
+			seen += free.CPUMilli
+		}
 	}
-	f.ops = append(f.ops, op{node: int32(i), amount: a})
+	const perLine = 2 // devices in a cache line
+	for _, i := range nodes {
+		if free := f.nodes[i].Free; free != nil {
+			for d := 0; d < len(free.Devices); d += perLine {
+				seen += free.Devices[d].MemoryMiB
+			}
+		}
+	}
+	return seen
+}
+
+// settle brings a node's books up to date.
+func (f *Fleet) settle(n *Node) {
+	if n.Free == n.base {
+		n.copy()
+	}
+	for n.pending != 0 {
+		o := &f.ops[n.pending-1]
+		n.pending = o.before
+		if err := n.Free.Take(n.Node, o.amount); err != nil {
+			panic(fmt.Sprintf("fleet: a placement was planned that does not fit: %v", err))
+		}
+	}
+}
+
+// Take subtracts an amount that was found to fit. An amount that does not fit
+// is a broken invariant of the caller, and panics when the node is looked at.
+func (f *Fleet) Take(i int, a resource.Amount) {
+	n := &f.nodes[i]
+	if n.pending == 0 && n.Free == n.base {
+		f.touched = append(f.touched, int32(i))
+	}
+	f.ops = append(f.ops, op{node: int32(i), before: n.pending, amount: a})
+	n.pending = int32(len(f.ops))
 	f.changed = append(f.changed, int32(i))
 }
 
@@ -210,9 +255,13 @@ func (f *Fleet) Checkpoint() Checkpoint { return Checkpoint(len(f.ops)) }
 // Rollback undoes everything taken since the checkpoint.
 func (f *Fleet) Rollback(c Checkpoint) {
 	for k := len(f.ops) - 1; k >= int(c); k-- {
-		o := f.ops[k]
+		o := &f.ops[k]
 		n := &f.nodes[o.node]
-		n.Free.Give(n.Node, o.amount)
+		if int(n.pending) == k+1 {
+			n.pending = o.before
+		} else {
+			n.Free.Give(n.Node, o.amount)
+		}
 		f.changed = append(f.changed, o.node)
 	}
 	clear(f.ops[c:])

@@ -19,6 +19,13 @@ type Unit struct {
 // Len returns the number of tasks.
 func (u Unit) Len() int64 { return max(1, u.Chunk.Len()) }
 
+// Plain reports whether Tasks would yield the ready tasks one by one by
+// ascending ordinal, as it does for most groups.
+func Plain(g *model.TaskGroup, s *model.GroupStatus) bool {
+	kind, _ := g.OrderOf(s)
+	return kind == model.OrderForward && !g.Indices.Auto && g.Indices.Chunk <= 1 && s.Front.Empty() && s.Back.Empty()
+}
+
 // Tasks yields what the allocations of a group take, in the order in which they
 // start. Every ready task is in one unit at most, and in one unless the caller
 // stops before or they are too scattered for their chunk. Work

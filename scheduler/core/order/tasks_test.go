@@ -61,6 +61,7 @@ func TestEveryReadyTaskIsInOneUnit(t *testing.T) {
 		s.Front, s.Back = draw("front"), draw("back")
 		var seen model.Set
 		past := false
+		var order []int64
 		for u := range Tasks(g, s, ready) {
 			tasks := u.Chunk
 			if tasks.Empty() {
@@ -76,11 +77,15 @@ func TestEveryReadyTaskIsInOneUnit(t *testing.T) {
 				t.Fatalf("unit %s is no part of a chunk of %d", tasks, c)
 			}
 			seen = seen.Union(tasks)
+			order = append(order, u.Ordinal)
 			atFront := !tasks.Intersect(s.Front).Empty()
 			if atFront && past && g.Indices.Chunk <= 1 && !g.Indices.Auto {
 				t.Fatalf("%s is at the front and comes late", tasks)
 			}
 			past = past || !atFront
+		}
+		if all := slices.Collect(ready.All()); Plain(g, s) && !slices.Equal(order, all) {
+			t.Fatalf("plain tasks come as %v, want %v", order, all)
 		}
 		if !seen.Equal(ready) {
 			t.Fatalf("the units hold %s, ready is %s", seen, ready)

@@ -65,7 +65,7 @@ func (n *names) covers(c *request.Class) bool {
 	return true
 }
 
-// site is what a node is, whatever it has left.
+// site is what a node is, as far as requests can tell.
 type site struct {
 	shape int32
 	model uint8
@@ -73,6 +73,10 @@ type site struct {
 	odd bool
 	// linked nodes say how close their devices are.
 	linked bool
+	// devices is how many it has, first the position of the first among those of all nodes.
+	devices, first int32
+	// host is what it has left, beside its identity so that both are fetched at once.
+	host host
 }
 
 // catalogue numbers shapes and device models.
@@ -94,10 +98,11 @@ func newCatalogue(n names) *catalogue {
 // site returns what a node is. known is false when its devices are of a model that was not met before.
 func (k *catalogue) site(n *model.Node, usable bool) (s site, known bool) {
 	known = true
+	s.devices = int32(len(n.Devices)) //nolint:gosec // of one host
 	if len(n.Devices) > 0 {
 		var m int
 		if m, known = k.model(&n.Devices[0]); m >= potential.MaxModels || !k.uniform(n) {
-			return site{odd: true}, known
+			return site{odd: true, devices: s.devices}, known
 		}
 		s.model = uint8(m)
 	}

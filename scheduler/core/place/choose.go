@@ -22,6 +22,7 @@ func (p *Placer) Best(c *request.Class) (f Found, ok bool) {
 	if p.meet(c) {
 		p.sync()
 		if choice, ok := p.states.Best(c.ID); ok {
+			p.look(choice)
 			return Found{Node: choice.Node, choice: choice}, true
 		}
 		if len(nodes) == 0 {
@@ -35,15 +36,46 @@ func (p *Placer) Best(c *request.Class) (f Found, ok bool) {
 	return Found{Node: node, index: x}, ok
 }
 
+// look fetches what is known of the nodes that the next tasks go to, if they are of an array that fills the
+// nodes of one state after the other.
+func (p *Placer) look(choice potential.Choice) {
+	const most = 16
+	state, alike := p.states.Alike(choice)
+	switch {
+	case state != p.run:
+		p.run, p.ahead = state, 0
+	case p.ahead > 0:
+		p.ahead--
+	default:
+		next := alike[:min(most, len(alike))]
+		p.looks += p.left.fetch(next, p.sites)
+		for _, node := range next {
+			p.looks += int64(len(p.fleet.Name(int(node))))
+			if s := &p.sites[node]; s.devices > 0 {
+				p.looks += int64(len(p.ids[s.first]))
+			}
+		}
+		p.ahead = len(next) / 2
+	}
+}
+
 // Take puts a task where Best has found room, nothing having changed since.
 func (p *Placer) Take(c *request.Class, f Found) pack.Spot {
 	p.steps++
 	spot := pack.Spot{Node: f.Node, Devices: p.Devices(c, f)}
-	a := resource.Amount{CPUMilli: c.CPUMilli, MemoryMiB: c.MemoryMiB, DiskMiB: c.DiskMiB, Devices: spot.Devices, Exclusive: c.Exclusive}
-	if f.index != nil {
-		p.fleet.Take(f.Node, a)
-	} else {
-		p.fleet.TakeAt(f.Node, a, p.positions)
+	known := f.index == nil && p.seen == p.fleet.Changes()
+	p.fleet.Take(f.Node, resource.Amount{
+		CPUMilli: c.CPUMilli, MemoryMiB: c.MemoryMiB, DiskMiB: c.DiskMiB, Devices: spot.Devices, Exclusive: c.Exclusive,
+	})
+	if known {
+		// The index finds out by itself, without a look at the books.
+		var memoryMiB int64
+		if len(spot.Devices) > 0 {
+			memoryMiB = spot.Devices[0].MemoryMiB
+		}
+		p.left.take(c, &p.sites[f.Node], p.chosen, memoryMiB)
+		p.states.Take(c.ID, f.choice)
+		p.seen = p.fleet.Changes()
 	}
 	return spot
 }
@@ -57,32 +89,29 @@ func (p *Placer) Device(c *request.Class, f Found) int {
 
 // Devices returns the devices that the task would take, valid until the next cycle begins.
 func (p *Placer) Devices(c *request.Class, f Found) []model.DeviceShare {
+	p.chosen = p.chosen[:0]
 	switch {
 	case f.index != nil:
 		return p.odd.Devices(f.index, f.Node)
 	case len(c.Devices) == 0:
 		return nil
 	}
-	r, n, s := &c.Devices[0], p.fleet.At(f.Node), &p.sites[f.Node]
+	r, s := &c.Devices[0], &p.sites[f.Node]
 	m, memoryMiB := &p.catalogue.offers[s.model], request.Memory(r, p.catalogue.devices[s.model])
-	shares, ids := p.shares.Cut(int(r.Count)), p.ids[p.firstID[f.Node]:]
+	shares, ids := p.shares.Cut(int(r.Count)), p.ids[s.first:]
 	linked := s.linked && !r.Fraction()
-	p.pool = p.pool[:0]
-	for d := range n.Free.Devices {
-		if suits(r, leftOf(&n.Free.Devices[d], m), m, &f.choice) {
-			p.pool = append(p.pool, d)
-			if len(p.pool) == int(r.Count) && !linked {
+	for d, left := range p.left.of(s) {
+		if suits(r, left, m, &f.choice) {
+			p.chosen = append(p.chosen, d)
+			if len(p.chosen) == int(r.Count) && !linked {
 				break
 			}
 		}
 	}
-	chosen := p.pool
 	if linked {
-		chosen = pack.Connected(nil, n.Node, p.pool, int(r.Count))
+		p.chosen = pack.Connected(nil, p.fleet.At(f.Node).Node, p.chosen, int(r.Count))
 	}
-	p.positions = p.positions[:0]
-	for _, d := range chosen {
-		p.positions = append(p.positions, int32(d)) //nolint:gosec // of at most 64 devices
+	for _, d := range p.chosen {
 		shares = append(shares, model.DeviceShare{Device: ids[d], Thousandths: r.Thousandths, MemoryMiB: memoryMiB})
 	}
 	return shares
@@ -90,9 +119,9 @@ func (p *Placer) Devices(c *request.Class, f Found) []model.DeviceShare {
 
 // suits reports whether a device is one of those chosen: wholly free, or for a fraction with just as
 // much left as the one that was chosen.
-func suits(r *model.DeviceRequest, left potential.Left, m *potential.Model, choice *potential.Choice) bool {
+func suits(r *model.DeviceRequest, left device, m *potential.Model, choice *potential.Choice) bool {
 	if !r.Fraction() {
-		return left.Milli >= int64(r.Thousandths) && left.MemoryMiB >= m.MemoryMiB
+		return int32(left.milli) >= r.Thousandths && int64(left.memoryMiB) >= m.MemoryMiB
 	}
-	return left.Milli == choice.Free && left.MemoryMiB == choice.MemoryMiB
+	return int64(left.milli) == choice.Free && int64(left.memoryMiB) == choice.MemoryMiB
 }

@@ -10,7 +10,6 @@ import (
 	"caravan/scheduler/core/potential"
 	"caravan/scheduler/core/request"
 	"caravan/scheduler/model"
-	"caravan/scheduler/resource"
 )
 
 // maxClasses bounds the request classes that are kept from one cycle to the next.
@@ -28,9 +27,14 @@ type Placer struct {
 	wanted    names
 	catalogue *catalogue
 	sites     []site
-	oddNodes  []int32
-	states    *potential.Index
-	mix       tuned
+	left      left
+	looks     int64 // what Fetch returned
+	// run is the state that the last task went to, and ahead how many more of its nodes were fetched.
+	run      int32
+	ahead    int
+	oddNodes []int32
+	states   *potential.Index
+	mix      tuned
 	// seen counts the fleet's changes that the index has taken in.
 	seen              int
 	maxCPU, maxMemory int64
@@ -38,15 +42,11 @@ type Placer struct {
 	odd             *pack.Packer
 	steps, maxSteps int64
 	shares          block.Pool[model.DeviceShare]
-	// positions are those of the devices that Devices returned last.
-	positions []int32
-	// ids are the names of all nodes' devices, a node's from firstID on: so that handing out a device needs
-	// no look at the node's record.
-	ids     []string
-	firstID []int32
-	left    []potential.Left
-	rooms   []int64
-	pool    []int // scratch of Devices
+	// ids are the names of all nodes' devices, a node's from its site's first on: so that handing out a
+	// device needs no look at the node's record.
+	ids    []string
+	rooms  []int64
+	chosen []int // the positions of the devices that Devices returned last, of a node found by state
 }
 
 // known is what is kept of a class.
@@ -152,28 +152,16 @@ func (p *Placer) renew(nodes []int32) bool {
 		if !known || s.odd != p.sites[i].odd || s.model != p.sites[i].model {
 			return false
 		}
-		p.sites[i] = s
-		if !p.named(int(i)) {
+		s.first = p.sites[i].first
+		if s.devices != p.sites[i].devices {
 			return false
+		}
+		p.sites[i] = s
+		for d := range n.Node.Devices {
+			p.ids[int(s.first)+d] = n.Node.Devices[d].ID
 		}
 	}
 	return p.maxCPU == p.fleet.MaxCPUMilli && p.maxMemory == p.fleet.MaxMemoryMiB
-}
-
-// named takes over the names of a node's devices; false when they have become more or fewer.
-func (p *Placer) named(i int) bool {
-	devices, end := p.fleet.At(i).Node.Devices, len(p.ids)
-	if i+1 < len(p.firstID) {
-		end = int(p.firstID[i+1])
-	}
-	ids := p.ids[p.firstID[i]:end]
-	if len(ids) != len(devices) {
-		return false
-	}
-	for d := range devices {
-		ids[d] = devices[d].ID
-	}
-	return true
 }
 
 // build makes the catalogue and the index.
@@ -181,12 +169,12 @@ func (p *Placer) build(wanted names, mix demand.Mix) {
 	p.catalogue = newCatalogue(wanted)
 	p.sites = p.sites[:0]
 	p.oddNodes = p.oddNodes[:0]
-	p.ids, p.firstID = p.ids[:0], p.firstID[:0]
+	p.ids = p.ids[:0]
 	for i := range p.fleet.Len() {
 		n := p.fleet.At(i)
 		s, _ := p.catalogue.site(n.Node, n.Usable)
+		s.first = int32(len(p.ids)) //nolint:gosec // of the devices of a fleet
 		p.sites = append(p.sites, s)
-		p.firstID = append(p.firstID, int32(len(p.ids)))
 		for d := range n.Node.Devices {
 			p.ids = append(p.ids, n.Node.Devices[d].ID)
 		}
@@ -194,6 +182,7 @@ func (p *Placer) build(wanted names, mix demand.Mix) {
 			p.oddNodes = append(p.oddNodes, int32(i))
 		}
 	}
+	p.left.reset(len(p.ids))
 	p.maxCPU, p.maxMemory = p.fleet.MaxCPUMilli, p.fleet.MaxMemoryMiB
 	p.mix = p.resolve(mix)
 	p.states = potential.NewIndex(p.potentialOf(p.mix.values), potential.IndexConfig{
@@ -212,13 +201,24 @@ func (p *Placer) serves(class int, shape int32) bool {
 	return ok
 }
 
+// fetched is how many nodes' books are fetched from memory at once.
+const fetched = 64
+
 // sync takes in what changed since the index was last used.
 func (p *Placer) sync() {
 	if p.seen == p.fleet.Changes() {
 		return
 	}
-	for _, node := range p.fleet.Changed(p.seen) {
-		p.set(int(node))
+	changed := p.fleet.Changed(p.seen)
+	for len(changed) > 0 {
+		some := changed[:min(fetched, len(changed))]
+		if len(some) > 1 {
+			p.looks += p.fleet.Fetch(some) + p.left.fetch(some, p.sites)
+		}
+		for _, node := range some {
+			p.set(int(node))
+		}
+		changed = changed[len(some):]
 	}
 	p.seen = p.fleet.Changes()
 }
@@ -226,29 +226,10 @@ func (p *Placer) sync() {
 // set tells the index what a node has left.
 func (p *Placer) set(i int) {
 	s := &p.sites[i]
-	if s.odd {
+	if s.odd || !p.left.note(p.fleet.At(i), s, p.catalogue.offers) {
 		return
 	}
-	n := p.fleet.At(i)
-	h := potential.Host{Shape: s.shape, Off: !n.Usable || n.Free.Exclusive}
-	p.left = p.left[:0]
-	if !h.Off {
-		h.CPUMilli, h.MemoryMiB, h.DiskMiB = n.Free.CPUMilli, n.Free.MemoryMiB, n.Free.DiskMiB
-		for d := range n.Free.Devices {
-			p.left = append(p.left, leftOf(&n.Free.Devices[d], &p.catalogue.offers[s.model]))
-		}
-	}
-	p.states.Set(i, potential.NewState(h, int(s.model), p.left))
-}
-
-// leftOf returns what can be handed out of a device.
-func leftOf(d *resource.DeviceFree, m *potential.Model) potential.Left {
-	if !d.Healthy {
-		return potential.Left{}
-	}
-	return potential.Left{
-		Milli: min(m.Milli, max(0, int64(d.Thousandths))), MemoryMiB: min(m.MemoryMiB, max(0, d.MemoryMiB)),
-	}
+	p.states.Set(i, p.left.state(s))
 }
 
 // Intern returns the class of a group's variant, the same for equal demands as long as the cycle lasts.

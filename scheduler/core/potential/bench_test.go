@@ -18,15 +18,13 @@ func ordinary() Mix {
 }
 
 // warmIndex returns a fleet of nodes with eight devices in a steady state, nearly full, and a
-// function that places a class there and releases what was placed longest ago on that node's behalf.
+// function that places a class there and, when there is no room, empties the node in turn.
 func warmIndex(t testing.TB, nodes int) (place func(class int), arrivals []int) {
 	t.Helper()
 	mix := ordinary()
 	x := NewIndex(newPotential(t, Config{}, mix), IndexConfig{Nodes: nodes, MaxCPUMilli: 96_000, MaxMemoryMiB: 384 << 10})
 	full := state(96_000, 384<<10, 0, []int64{1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000})
-	states := make([]State, nodes)
-	for i := range states {
-		states[i] = full
+	for i := range nodes {
 		x.Set(i, full)
 	}
 	for class, w := range mix {
@@ -39,19 +37,11 @@ func warmIndex(t testing.TB, nodes int) (place func(class int), arrivals []int) 
 	place = func(class int) {
 		c, ok := x.Best(class)
 		for !ok {
-			// Full: the next node in turn is emptied.
-			states[oldest] = full
 			x.Set(oldest, full)
 			oldest = (oldest + 1) % nodes
 			c, ok = x.Best(class)
 		}
-		r, s := &x.orders[class].request, &states[c.Node]
-		choice := uint8(0)
-		for r.fraction() && int64(s.Free[choice]) != c.Free || r.fraction() && choice+1 < MaxDevices && s.Free[choice+1] == s.Free[choice] {
-			choice++
-		}
-		*s = s.after(r, choice, x.potential.model(s))
-		x.Set(c.Node, *s)
+		x.Take(class, c)
 	}
 	for i := range 40 * nodes {
 		place(arrivals[i%len(arrivals)])
@@ -59,15 +49,27 @@ func warmIndex(t testing.TB, nodes int) (place func(class int), arrivals []int) 
 	return place, arrivals
 }
 
-// BenchmarkPlace is one placement in a nearly full fleet, with the releases that make room for it.
+// oneDevice is a class of ordinary that asks for a whole device.
+const oneDevice = 3
+
+// BenchmarkPlace is one placement in a nearly full fleet, with the releases that make room for it: of
+// classes that take turns, and of an array.
 func BenchmarkPlace(b *testing.B) {
 	for _, nodes := range []int{1_000, 10_000, 100_000} {
-		b.Run(fmt.Sprintf("nodes=%d", nodes), func(b *testing.B) {
-			place, arrivals := warmIndex(b, nodes)
+		place, arrivals := warmIndex(b, nodes)
+		b.Run(fmt.Sprintf("mixed/nodes=%d", nodes), func(b *testing.B) {
 			b.ReportAllocs()
-			b.ResetTimer()
 			for i := range b.N {
 				place(arrivals[i%len(arrivals)])
+			}
+		})
+		for range 20 * nodes {
+			place(oneDevice)
+		}
+		b.Run(fmt.Sprintf("equal/nodes=%d", nodes), func(b *testing.B) {
+			b.ReportAllocs()
+			for range b.N {
+				place(oneDevice)
 			}
 		})
 	}

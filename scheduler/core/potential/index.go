@@ -40,10 +40,11 @@ type Index struct {
 type cell struct {
 	state State
 	nodes []int32 // heap, least first; empty for a dead cell
-	value int64
-	idle  int64 // of its stock, as is whole
-	whole uint8
-	// valued is the generation that value belongs to, 0 for none.
+	// value is of the state, worth of its devices, see Potential.worth.
+	value, worth int64
+	idle         int64 // of its stock, as is whole
+	whole        uint8
+	// valued is the generation that value and worth belong to, 0 for none.
 	valued uint32
 	// fit is how much of the largest node's cores and memory is left, least is tightest.
 	fit int64
@@ -103,8 +104,41 @@ func (x *Index) Set(node int, s State) {
 		}
 		x.leave(int32(node), at)
 	}
-	x.enter(int32(node), s)
+	x.enter(int32(node), x.cell(s))
 	x.prices.changed()
+}
+
+// Take puts a request of the class where Best or Rate has found a choice, the node being as it was then:
+// the same as to Set what is left, without a look at it.
+func (x *Index) Take(class int, c Choice) {
+	from := x.cellOf[c.Node]
+	next := x.next(x.orders[class], from, &c)
+	if next == from {
+		return
+	}
+	x.leave(int32(c.Node), from)
+	x.enter(int32(c.Node), next)
+	x.prices.changed()
+}
+
+// next returns the cell of what a choice leaves of a state. An order remembers it for the entry that comes
+// first: of an array, every task but the first in a state goes by that.
+func (x *Index) next(o *order, from int32, c *Choice) int32 {
+	var e *entry
+	if c.lane > 0 && o.generation == x.generation {
+		if h := o.lanes[c.lane-1].heap; len(h) > 0 && h[0].cell == from && h[0].choice == c.at {
+			e = &h[0]
+		}
+	}
+	if e != nil && e.next > 0 {
+		return e.next - 1
+	}
+	s := &x.cells[from].state
+	next := x.cell(s.after(&o.request, c.at, x.potential.model(s)))
+	if e != nil {
+		e.next = next + 1
+	}
+	return next
 }
 
 // Remove takes a node out: it takes no work until it is set again.
@@ -132,7 +166,8 @@ func (x *Index) count(c *cell, sign int64) {
 	}
 }
 
-func (x *Index) enter(node int32, s State) {
+// cell returns the cell of a state.
+func (x *Index) cell(s State) int32 {
 	at, known := x.ids[s]
 	if !known {
 		at = int32(len(x.cells))
@@ -143,6 +178,10 @@ func (x *Index) enter(node int32, s State) {
 		})
 		x.ids[s] = at
 	}
+	return at
+}
+
+func (x *Index) enter(node, at int32) {
 	c := &x.cells[at]
 	x.count(c, 1)
 	x.cellOf[node] = at
@@ -187,7 +226,8 @@ func (x *Index) renew() {
 // valueOf returns the value of a cell's state.
 func (x *Index) valueOf(c *cell) int64 {
 	if c.valued != x.generation {
-		c.value, c.valued = x.potential.Value(c.state), x.generation
+		k := c.state.stock(x.potential.model(&c.state))
+		c.value, c.worth, c.valued = x.potential.valueOf(k), x.potential.worth(&k), x.generation
 	}
 	return c.value
 }

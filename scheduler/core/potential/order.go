@@ -44,6 +44,7 @@ type entry struct {
 	drop   int32 // in quanta; a bound from below until exact
 	node   int32
 	cell   int32
+	next   int32 // 1 + the cell of what the choice leaves, 0 while nobody has asked
 	choice uint8
 	exact  bool
 }
@@ -83,6 +84,21 @@ type Choice struct {
 	// Free and MemoryMiB are what the device that a fraction takes has left before.
 	Free      int64
 	MemoryMiB int64
+	// at is its position in State.Free, lane 1 + that of the lane which Best found it in.
+	at   uint8
+	lane int16
+}
+
+// choice returns the choice of a device in a cell for a node.
+func (c *cell) choice(node int32, at uint8) Choice {
+	return Choice{Node: int(node), Free: int64(c.state.Free[at]), MemoryMiB: int64(c.state.Memory[at]), at: at}
+}
+
+// Alike returns a number for the state that a choice was found in, and the nodes of that state: who comes
+// first, and the others in an order in which none comes long before its turn.
+func (x *Index) Alike(c Choice) (state int32, nodes []int32) {
+	state = x.cellOf[c.Node]
+	return state, x.cells[state].nodes
 }
 
 // Best returns the node where the class costs least; ok is false when it fits nowhere.
@@ -93,10 +109,11 @@ func (x *Index) Best(class int) (_ Choice, ok bool) {
 		x.prices.refresh()
 	}
 	for {
-		best := x.cheapest(o)
-		if best == nil {
+		at := x.cheapest(o)
+		if at < 0 {
 			return Choice{}, false
 		}
+		best := &o.lanes[at]
 		e := &best.heap[0]
 		c := &x.cells[e.cell]
 		switch {
@@ -110,13 +127,17 @@ func (x *Index) Best(class int) (_ Choice, ok bool) {
 			e.exact = true
 			best.sink(0)
 		default:
-			return Choice{Node: int(e.node), Free: int64(c.state.Free[e.choice]), MemoryMiB: int64(c.state.Memory[e.choice])}, true
+			found := c.choice(e.node, e.choice)
+			found.lane = int16(at) + 1
+			return found, true
 		}
 	}
 }
 
-// cheapest returns the lane whose first entry comes first.
-func (x *Index) cheapest(o *order) (best *lane) {
+// cheapest returns the position of the lane whose first entry comes first, -1 when all are empty.
+func (x *Index) cheapest(o *order) (at int) {
+	var best *lane
+	at = -1
 	for i := range o.lanes {
 		l := &o.lanes[i]
 		if len(l.heap) == 0 {
@@ -127,10 +148,10 @@ func (x *Index) cheapest(o *order) (best *lane) {
 			l.charge = int32(x.prices.charge(&o.request, l.model, int(l.before), int(l.after)) / x.potential.cfg.Quantum)
 		}
 		if best == nil || best.last && !l.last || best.last == l.last && l.heap[0].before(&best.heap[0], l.charge, best.charge) {
-			best = l
+			best, at = l, i
 		}
 	}
-	return best
+	return at
 }
 
 // repair takes in what changed since the order was last used.
@@ -178,9 +199,7 @@ func (x *Index) serves(class int, o *order, shape int32) bool {
 	return o.serves[shape] == yes
 }
 
-// admit enters the choices that a class has in a cell, with a bound of their drop from below: what is
-// left can never be worth more than its idle devices. (A request that holds more or less device memory
-// than its share changes what is idle by more or less than it asks for.)
+// admit enters the choices that a class has in a cell, with a bound of their drop from below.
 func (x *Index) admit(class int, o *order, at int32) {
 	c := &x.cells[at]
 	if len(c.nodes) == 0 || c.state.Off {
@@ -191,20 +210,26 @@ func (x *Index) admit(class int, o *order, at int32) {
 		return
 	}
 	e := entry{cell: at, node: c.nodes[0]}
-	e.drop, e.exact = x.bound(c, &o.request)
 	for _, choice := range choices {
+		e.drop, e.exact = x.bound(c, &o.request, choice)
 		e.choice, e.tail = choice, x.tail(c, &o.request, choice)
 		o.lane(c, choice).insert(e)
 	}
 	x.entries += len(choices)
 }
 
-// bound returns a drop that the request costs at least, and whether it is the exact one.
-func (x *Index) bound(c *cell, r *Request) (drop int32, exact bool) {
-	if r.Devices == 0 || r.DeviceMemoryMiB > 0 {
+// bound returns a drop that a choice costs at least, and whether it is the exact one: what is left can never
+// have more value than its devices are worth.
+func (x *Index) bound(c *cell, r *Request, choice uint8) (drop int32, exact bool) {
+	if r.Devices == 0 {
 		return 0, c.idle == 0
 	}
-	value, left := x.valueOf(c), max(0, c.idle-r.Demand())
+	value, left := x.valueOf(c), c.worth-r.Demand()
+	if r.fraction() {
+		m, w := x.potential.model(&c.state), x.potential.streamOf(c.state.Model).worth
+		free, memory := c.state.Free[choice], c.state.Memory[choice]
+		left = c.worth - int64(w[m.usable(free, memory)]) + int64(w[m.usable(free-uint16(r.Milli), memory-int32(r.memory(m)))])
+	}
 	return int32(max(0, value-left) / x.potential.cfg.Quantum), left == 0 || value == 0
 }
 

@@ -115,15 +115,16 @@ func drawState() *rapid.Generator[State] {
 	})
 }
 
-func TestValueLiesBetweenNothingAndAllThatIsIdle(t *testing.T) {
+func TestValueLiesBetweenNothingAndWhatTheDevicesAreWorth(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p, err := New(Config{Sequences: 4}, models(), drawMix(t))
 		if err != nil {
 			t.Fatal(err)
 		}
 		s := drawState().Draw(t, "state")
-		if v := p.Value(s); v < 0 || v > s.Idle() {
-			t.Fatalf("value %d of a state with %d idle", v, s.Idle())
+		k := s.stock(p.model(&s))
+		if v, worth := p.Value(s), p.worth(&k); v < 0 || v > worth || worth > int64(s.Devices)*Whole {
+			t.Fatalf("value %d of a state whose devices are worth %d", v, worth)
 		}
 	})
 }

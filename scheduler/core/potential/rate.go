@@ -38,7 +38,7 @@ func (x *Index) Rate(class, node int) (_ Choice, best Rank, ok bool) {
 		}
 	}
 	e := &best.entry
-	return Choice{Node: node, Free: int64(c.state.Free[e.choice]), MemoryMiB: int64(c.state.Memory[e.choice])}, best, ok
+	return c.choice(int32(node), e.choice), best, ok
 }
 
 // Rooms writes how many requests of the class each node takes, at most limit, at the node's position,

@@ -216,6 +216,14 @@ type stock struct {
 	model uint8
 }
 
+// usable returns the thousandths of a device that ordinary requests could use.
+func (m *Model) usable(free uint16, memory int32) uint16 {
+	if m.MemoryMiB == 0 {
+		return free
+	}
+	return min(free, uint16(min(Whole, int64(memory)*m.Milli/m.MemoryMiB)))
+}
+
 // stock returns what a state holds for ordinary requests.
 func (s *State) stock(m *Model) stock {
 	k := stock{cpuMilli: s.CPUMilli, memoryMiB: s.MemoryMiB, model: s.Model}
@@ -224,7 +232,7 @@ func (s *State) stock(m *Model) stock {
 		return k
 	}
 	for n, f := range s.Free[:s.Devices] {
-		f = min(f, uint16(min(Whole, int64(s.Memory[n])*m.Milli/m.MemoryMiB)))
+		f = m.usable(f, s.Memory[n])
 		i := n
 		for ; i > 0 && k.free[i-1] < f; i-- {
 			k.free[i] = k.free[i-1]

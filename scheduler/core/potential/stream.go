@@ -14,6 +14,8 @@ type stream struct {
 	// device requests.
 	ends   []int
 	offers [][]offer
+	// worth is what parts of a device are worth to it.
+	worth *worth
 	// wanting names the offers of a block that want devices.
 	wanting          []uint64
 	byCPU, byMemory  []uint64
@@ -25,6 +27,8 @@ type offer struct {
 	cpuMilli, memoryMiB int32
 	milli               uint16 // 0 without devices
 	devices             uint8
+	// worth is what the offer is worth, in thousandths of a device.
+	worth int32
 }
 
 // Widths of the masks' steps. Those of cores and memory are four to each doubling, the first of
@@ -54,7 +58,7 @@ func (p *Potential) stream(model uint8) *stream {
 			return st
 		}
 	}
-	st := &stream{}
+	st := &stream{worth: p.worthOf(model)}
 	for _, sequences := range [...][][]int{p.all, p.devices} {
 		for _, sequence := range sequences {
 			begin := len(st.offers)
@@ -66,6 +70,7 @@ func (p *Potential) stream(model uint8) *stream {
 				if n := len(st.offers); n == begin || len(st.offers[n-1]) == 64 {
 					st.offers = append(st.offers, nil)
 				}
+				o.worth = int32(o.devices) * int32(st.worth[o.milli])
 				last := &st.offers[len(st.offers)-1]
 				*last = append(*last, o)
 			}
@@ -76,8 +81,11 @@ func (p *Potential) stream(model uint8) *stream {
 	return st
 }
 
-// alike reports whether all requests look the same to two models.
+// alike reports whether all requests look the same to two models that offer as much.
 func (p *Potential) alike(a, b uint8) bool {
+	if p.models[a].Milli != p.models[b].Milli {
+		return false
+	}
 	for i := range p.mix {
 		ofA, fitsA := p.offer(&p.mix[i].Request, a)
 		ofB, fitsB := p.offer(&p.mix[i].Request, b)
@@ -93,7 +101,7 @@ func (p *Potential) offer(r *Request, model uint8) (o offer, fits bool) {
 	if r.CPUMilli > limit || r.MemoryMiB > limit {
 		return o, false
 	}
-	o = offer{int32(r.CPUMilli), int32(r.MemoryMiB), uint16(r.Milli), uint8(r.Devices)}
+	o = offer{cpuMilli: int32(r.CPUMilli), memoryMiB: int32(r.MemoryMiB), milli: uint16(r.Milli), devices: uint8(r.Devices)}
 	if r.Devices == 0 {
 		return o, true
 	}
@@ -149,7 +157,6 @@ func (st *stream) fits(b int, left *remains) uint64 {
 type remains struct {
 	cpuMilli, memoryMiB int32
 	whole               int
-	idle                int64
 	split               [MaxDevices]uint16
 	splits              int
 }
@@ -157,7 +164,7 @@ type remains struct {
 func newRemains(s *stock) remains {
 	r := remains{
 		cpuMilli: int32(max(-1, min(s.cpuMilli, limit))), memoryMiB: int32(max(-1, min(s.memoryMiB, limit))),
-		whole: s.whole(), idle: s.idle(),
+		whole: s.whole(),
 	}
 	for _, f := range s.free[r.whole:] {
 		if f == 0 {
@@ -169,9 +176,8 @@ func newRemains(s *stock) remains {
 	return r
 }
 
-// fill offers the blocks of one sequence to a copy of what remains and returns the thousandths it takes.
-func (left remains) fill(st *stream, from, end int) int64 {
-	begin := left.idle
+// fill offers the blocks of one sequence to a copy of what remains and returns what it takes is worth.
+func (left remains) fill(st *stream, from, end int) (taken int64) {
 	for b := from; b < end; b++ {
 		offers, wanting := st.offers[b], st.wanting[b]
 		for may := st.fits(b, &left); may&wanting != 0; {
@@ -180,12 +186,13 @@ func (left remains) fill(st *stream, from, end int) int64 {
 			if o.cpuMilli > left.cpuMilli || o.memoryMiB > left.memoryMiB || o.devices > 0 && !left.take(o) {
 				continue
 			}
+			taken += int64(o.worth)
 			left.cpuMilli -= o.cpuMilli
 			left.memoryMiB -= o.memoryMiB
 			may &= st.fits(b, &left)
 		}
 	}
-	return begin - left.idle
+	return taken
 }
 
 // take gives devices to an offer: to a fraction the split device with the least left that takes it,
@@ -196,7 +203,6 @@ func (left *remains) take(o *offer) bool {
 			return false
 		}
 		left.whole -= int(o.devices)
-		left.idle -= int64(o.devices) * Whole
 		return true
 	}
 	best := -1
@@ -215,6 +221,5 @@ func (left *remains) take(o *offer) bool {
 	default:
 		return false
 	}
-	left.idle -= int64(o.milli)
 	return true
 }

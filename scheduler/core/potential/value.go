@@ -95,14 +95,32 @@ func (p *Potential) dropAt(s *State, before int64, r *Request, choice uint8) int
 	return max(0, before-p.Value(s.after(r, choice, p.model(s))))
 }
 
+// worth returns what the devices of a state are worth when they are filled as well as can be: no value
+// is above it.
+func (p *Potential) worth(s *stock) (sum int64) {
+	w := p.streamOf(s.model).worth
+	for _, f := range s.free {
+		if f == 0 {
+			break
+		}
+		sum += int64(w[f])
+	}
+	return sum
+}
+
+func (p *Potential) streamOf(model uint8) *stream {
+	st := p.streams[model]
+	if st == nil {
+		st = p.stream(model)
+		p.streams[model] = st
+	}
+	return st
+}
+
 // evaluate offers every sequence to the state.
 func (p *Potential) evaluate(s *stock) int64 {
 	p.evaluated++
-	st := p.streams[s.model]
-	if st == nil {
-		st = p.stream(s.model)
-		p.streams[s.model] = st
-	}
+	st := p.streamOf(s.model)
 	left, sums := newRemains(s), [2]int64{}
 	if left.cpuMilli < 0 || left.memoryMiB < 0 {
 		return 0

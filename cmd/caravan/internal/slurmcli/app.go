@@ -34,7 +34,7 @@ const timeout = 30 * time.Second
 
 // Names are the commands there are.
 func Names() []string {
-	return []string{"sbatch", "srun", "scontrol"}
+	return []string{"sbatch", "srun", "squeue", "scancel", "sinfo", "sacct", "scontrol"}
 }
 
 // Known returns the command that a program's name stands for.
@@ -56,7 +56,8 @@ func (c exitCode) Error() string { return "exit code " + strconv.Itoa(int(c)) }
 // Run runs a command and returns its exit code.
 func (a *App) Run(ctx context.Context, name string, args []string) int {
 	run, ok := map[string]func(context.Context, []string) error{
-		"sbatch": a.sbatch, "srun": a.srun, "scontrol": a.scontrol,
+		"sbatch": a.sbatch, "srun": a.srun, "squeue": a.squeue, "scancel": a.scancel,
+		"sinfo": a.sinfo, "sacct": a.sacct, "scontrol": a.scontrol,
 	}[name]
 	if !ok {
 		fmt.Fprintf(a.Err, "there is no command %s\n", name)

@@ -178,6 +178,9 @@ func outcome(ctx context.Context, c *client.Client, job *pb.Job) error {
 			return err
 		}
 		for _, t := range list.Tasks {
+			if g := groupNamed(job, t.Group); g.GetGang() && g.GetBatch() != nil && t.Ordinal != 0 {
+				continue // it only held its node for the script
+			}
 			if n := exitCode(t.Last.GetExit().GetCode()); n > code {
 				code = n
 			}

@@ -27,6 +27,7 @@ func Explain(w io.Writer, s Style, e *pb.AllocationExplanation) {
 	for _, n := range e.Notes {
 		fmt.Fprintf(w, "note: %s\n", n)
 	}
+	given(w, s, e.Given)
 	if e.Rank == 0 && len(e.Next) == 0 {
 		return
 	}

@@ -54,6 +54,18 @@ func deviceUsage(w io.Writer, s Style, usage []*pb.TaskUsage, byID map[string]st
 	t.flush()
 }
 
+// given writes what one allocation was given, and uses.
+func given(w io.Writer, s Style, u *pb.TaskUsage) {
+	if u == nil {
+		return
+	}
+	deviceUsage(w, s, []*pb.TaskUsage{u}, map[string]string{u.AllocationId: u.AllocationId})
+	fmt.Fprintf(w, "\nlimits: %s\n", limitWords(u.Limits))
+	for _, n := range u.Notes {
+		fmt.Fprintf(w, "note: %s\n", n)
+	}
+}
+
 // limitWords lists limits, those that are kept and those that are only booked.
 func limitWords(limits []*pb.UsageLimit) string {
 	words := map[pb.Enforcement][]string{}
@@ -61,6 +73,9 @@ func limitWords(limits []*pb.UsageLimit) string {
 		word := strings.TrimSpace(l.Name + " " + l.Value)
 		if l.DeviceId != "" {
 			word = l.DeviceId + " " + word
+			if l.By != "" {
+				word += " by " + l.By
+			}
 		}
 		words[l.Enforcement] = append(words[l.Enforcement], word)
 	}

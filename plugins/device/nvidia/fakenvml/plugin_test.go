@@ -140,11 +140,8 @@ func TestAnIllGPUIsToldOfAndStaysInTheInventory(t *testing.T) {
 		{"power brake", fakenvml.Keys{"gpu.0.throttle": "0x80"}, "gpu-hw-slowdown", 0},
 		{"too hot", fakenvml.Keys{"gpu.0.temperature": "95"}, "over-temperature", 0},
 		{"narrow link", fakenvml.Keys{"gpu.0.pcie_width": "8"}, "pcie-narrow", 0},
-		{"process of nobody", fakenvml.Keys{"gpu.0.process.0": "4242 100 -1 50"}, "gpu-squatter", 1},
 	}
 	h := newHost(t, 2, merged(fakenvml.A100(0), fakenvml.A100(1)))
-	h.write("4242/comm", "miner\n")
-	h.write("4242/cgroup", "0::/user.slice\n")
 	before := make(fakenvml.Keys)
 	for key, value := range fakenvml.A100(0) {
 		before[key] = value
@@ -197,14 +194,11 @@ func TestGPUsThatComeAndGoAreSeen(t *testing.T) {
 	h.await(c, "two again", well(2))
 }
 
-func TestProcessesAreChargedToTheirAllocations(t *testing.T) {
+func TestTheUseOfEachProcessIsTold(t *testing.T) {
 	h := newHost(t, 2, fakenvml.GN4())
 	c := h.start()
 	h.await(c, "two", well(2))
-	if _, err := c.Reserve(t.Context(), &pluginv1.ReserveRequest{AllocationId: "job-1.0.1", Shares: []*pluginv1.Share{{DeviceId: fakenvml.UUID(0), Thousandths: 1000}}}); err != nil {
-		t.Fatal(err)
-	}
-	for pid, group := range map[string]string{"100": "4:memory:/caravan/job-1.0.1\n1:name=systemd:/a/very/long/path/of/another/hierarchy\n", "200": "0::/user.slice\n"} {
+	for pid, group := range map[string]string{"100": "4:memory:/caravan/task-job-1.0.1-01234567\n1:name=systemd:/system.slice\n", "200": "0::/user.slice\n"} {
 		h.write(pid+"/comm", "train\n")
 		h.write(pid+"/cgroup", group)
 	}
@@ -214,16 +208,16 @@ func TestProcessesAreChargedToTheirAllocations(t *testing.T) {
 	if err := c.Stats(t.Context(), 0, func(s *pluginv1.StatsSample) error { sample = s; return enough }); err != enough { //nolint:errorlint // this very value
 		t.Fatal(err)
 	}
-	use := func(device string, pid int64, cgroup, allocation string, memory, busy int64) *pluginv1.ProcessStats {
+	use := func(device string, pid int64, cgroup string, memory, busy int64) *pluginv1.ProcessStats {
 		return &pluginv1.ProcessStats{
-			DeviceId: device, Pid: pid, Command: "train", Cgroup: cgroup, AllocationId: allocation,
+			DeviceId: device, Pid: pid, Command: "train", Cgroup: cgroup,
 			Values: map[string]int64{"memory_used_bytes": memory << 20, "busy_thousandths": busy, "memory_busy_thousandths": 0, "encoder_busy_thousandths": 0, "decoder_busy_thousandths": 0},
 		}
 	}
 	want := []*pluginv1.ProcessStats{
-		use(fakenvml.UUID(0), 100, "/caravan/job-1.0.1", "job-1.0.1", 2048, 400),
-		use(fakenvml.UUID(0), 200, "/user.slice", "", 512, 50),
-		use(fakenvml.UUID(1), 100, "/a/very/long/path/of/another/hierarchy", "", 64, 0),
+		use(fakenvml.UUID(0), 100, "/caravan/task-job-1.0.1-01234567", 2048, 400),
+		use(fakenvml.UUID(0), 200, "/user.slice", 512, 50),
+		use(fakenvml.UUID(1), 100, "/caravan/task-job-1.0.1-01234567", 64, 0),
 	}
 	if diff := cmp.Diff(want, sample.Processes, protocmp.Transform()); diff != "" {
 		t.Errorf("processes (-want +got):\n%s", diff)
@@ -232,9 +226,6 @@ func TestProcessesAreChargedToTheirAllocations(t *testing.T) {
 	if values["busy_thousandths"] != 450 || values["power_milliwatts"] != 16200 || values["temperature_millicelsius"] != 34000 {
 		t.Errorf("figures %v", values)
 	}
-	h.await(c, "the squatters", func(inv *pluginv1.Inventory) bool {
-		return signals(inv, fakenvml.UUID(0))["gpu-squatter"] == 1 && signals(inv, fakenvml.UUID(1))["gpu-squatter"] == 1
-	})
 }
 
 func TestNVLinksRaiseTheScore(t *testing.T) {

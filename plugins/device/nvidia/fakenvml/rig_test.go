@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"caravan/plugins/device/internal/sysfstest"
 	"caravan/plugins/device/nvidia/fakenvml"
+	"caravan/plugins/device/sysfstest"
 	"caravan/plugins/sdk"
 	"caravan/plugins/sdk/client"
 	"caravan/plugins/sdk/pluginv1"

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,22 +21,6 @@ import (
 	"caravan/plugins/sdk/pluginv1"
 )
 
-// control stands in for nvidia-cuda-mps-control: "-d" starts a daemon that leaves its number as the
-// real one does, and "quit" on its input ends it. The daemon ends with its directory, too.
-const control = `#!/bin/sh
-pid="$CUDA_MPS_PIPE_DIRECTORY/nvidia-cuda-mps-control.pid"
-case "$1" in
--d)
-	[ -e "$(dirname "$0")/broken" ] && { echo "no such luck"; exit 1; }
-	: > "$pid"
-	setsid "$0" serve </dev/null >/dev/null 2>&1 &
-	echo $! > "$pid"
-	echo "$CUDA_VISIBLE_DEVICES" >> "$(dirname "$0")/started" ;;
-serve) while [ -e "$pid" ]; do sleep 0.05; done ;;
-*) read word && [ "$word" = quit ] && rm "$pid" ;;
-esac
-`
-
 // mps is a host whose GPUs are shared by MPS.
 type mps struct {
 	*host
@@ -46,11 +31,7 @@ func newMPS(t *testing.T, gpus int, parts ...fakenvml.Keys) *mps {
 	t.Helper()
 	m := &mps{host: newHost(t, gpus, parts...), programs: t.TempDir(), dir: t.TempDir()}
 	m.host.proc = "/proc" // the daemons are real processes
-	program := filepath.Join(m.programs, "nvidia-cuda-mps-control")
-	if err := os.WriteFile(program, []byte(control), 0o700); err != nil { //nolint:gosec // a program
-		t.Fatal(err)
-	}
-	m.args = []string{"-share", "mps", "-mps-control", program, "-mps-dir", m.dir}
+	m.args = []string{"-share", "mps", "-mps-control", fakenvml.MPSControl(t, m.programs), "-mps-dir", m.dir}
 	return m
 }
 
@@ -63,9 +44,33 @@ func (m *mps) started() []string {
 	return strings.Fields(string(raw))
 }
 
-func (m *mps) runs(gpu int) bool {
-	_, err := os.Stat(filepath.Join(m.dir, fakenvml.UUID(gpu), "pipe", "nvidia-cuda-mps-control.pid"))
-	return err == nil
+// runs reports whether any daemon of a GPU runs.
+func (m *mps) runs(gpu int) bool { return m.daemons(gpu) > 0 }
+
+func (m *mps) daemons(gpu int) int {
+	all, err := filepath.Glob(filepath.Join(m.dir, fakenvml.UUID(gpu), "*", "pipe", "nvidia-cuda-mps-control.pid"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return len(all)
+}
+
+// orders are what daemons were told beside their end.
+func (m *mps) orders() []string {
+	raw, err := os.ReadFile(filepath.Join(m.programs, "orders"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSpace(string(raw)), "\n")
+}
+
+func variable(e *pluginv1.Edits, name string) string {
+	for _, kv := range e.Env {
+		if value, ok := strings.CutPrefix(kv, name+"="); ok {
+			return value
+		}
+	}
+	return ""
 }
 
 func request(allocation, tenant string, thousandths int32, memory int64, gpus ...int) *pluginv1.ReserveRequest {
@@ -99,7 +104,7 @@ func TestOneDaemonServesAllClientsOfAGPUAndEndsWithTheLast(t *testing.T) {
 	edits := m.reserve(c, request("a", "ann", 250, 10240, 0))
 	env := []string{
 		"CUDA_DEVICE_ORDER=PCI_BUS_ID", "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE=25", "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT=0=10240M",
-		"CUDA_MPS_PIPE_DIRECTORY=" + filepath.Join(m.dir, fakenvml.UUID(0), "pipe"), "CUDA_VISIBLE_DEVICES=" + fakenvml.UUID(0), "NVIDIA_VISIBLE_DEVICES=" + fakenvml.UUID(0),
+		"CUDA_MPS_PIPE_DIRECTORY=" + variable(edits, "CUDA_MPS_PIPE_DIRECTORY"), "CUDA_VISIBLE_DEVICES=" + fakenvml.UUID(0), "NVIDIA_VISIBLE_DEVICES=" + fakenvml.UUID(0),
 	}
 	if diff := cmp.Diff(env, edits.Env); diff != "" {
 		t.Errorf("environment (-want +got):\n%s", diff)
@@ -116,6 +121,12 @@ func TestOneDaemonServesAllClientsOfAGPUAndEndsWithTheLast(t *testing.T) {
 	if got := m.started(); !slices.Equal(got, []string{fakenvml.UUID(0)}) || !m.runs(0) || m.state.Changed("gpu.0.compute_mode") != "3" {
 		t.Errorf("daemons started %v, compute mode %q", got, m.state.Changed("gpu.0.compute_mode"))
 	}
+	if want := []string{
+		"set_default_active_thread_percentage 25", "set_default_device_pinned_mem_limit 0 10240M",
+		"set_default_active_thread_percentage 50", "set_default_device_pinned_mem_limit 0 20480M",
+	}; !slices.Equal(m.orders(), want) {
+		t.Errorf("the daemon was told %q", m.orders())
+	}
 	m.release(c, "a")
 	if !m.runs(0) {
 		t.Error("the daemon ended under its last client")
@@ -126,20 +137,51 @@ func TestOneDaemonServesAllClientsOfAGPUAndEndsWithTheLast(t *testing.T) {
 	}
 }
 
-func TestMPSKeepsTenantsApartByTime(t *testing.T) {
+func TestEachTenantHasADaemonOfItsOwn(t *testing.T) {
 	m := newMPS(t, 2, merged(fakenvml.A100(0), fakenvml.A100(1)))
 	c := m.start()
 	m.await(c, "two", well(2))
-	m.reserve(c, request("a", "ann", 100, 0, 0))
-	if _, err := c.Reserve(t.Context(), request("b", "bob", 100, 0, 0)); status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "ann") {
-		t.Errorf("another tenant: %v", err)
+	ann := m.reserve(c, request("a", "ann", 100, 0, 0))
+	if mode := m.state.Changed("gpu.0.compute_mode"); mode != "3" {
+		t.Errorf("with one tenant the compute mode is %s", mode)
+	}
+	bob := m.reserve(c, request("b", "bob", 100, 0, 0))
+	pipe := func(e *pluginv1.Edits) string { return variable(e, "CUDA_MPS_PIPE_DIRECTORY") }
+	if pipe(ann) == pipe(bob) || !strings.HasPrefix(pipe(bob), m.dir) || m.daemons(0) != 2 || m.state.Changed("gpu.0.compute_mode") != "0" {
+		t.Errorf("two tenants use %s and %s; %d daemons, compute mode %s", pipe(ann), pipe(bob), m.daemons(0), m.state.Changed("gpu.0.compute_mode"))
+	}
+	if again := m.reserve(c, request("a2", "ann", 100, 0, 0)); pipe(again) != pipe(ann) || m.daemons(0) != 2 {
+		t.Errorf("one tenant's second task uses %s, the first %s", pipe(again), pipe(ann))
 	}
 	if _, err := c.Reserve(t.Context(), request("c", "ann", 100, 0, 0, 1)); status.Code(err) != codes.FailedPrecondition {
 		t.Errorf("parts of two GPUs: %v", err)
 	}
-	m.release(c, "a")
-	m.reserve(c, request("b", "bob", 1000-10, 0, 0))
 	m.release(c, "b")
+	if m.daemons(0) != 1 || m.state.Changed("gpu.0.compute_mode") != "3" {
+		t.Errorf("when one is left there are %d daemons, compute mode %s", m.daemons(0), m.state.Changed("gpu.0.compute_mode"))
+	}
+	m.release(c, "a")
+	m.release(c, "a2")
+	if m.daemons(0) != 0 || m.state.Changed("gpu.0.compute_mode") != "0" {
+		t.Errorf("when none is left there are %d daemons, compute mode %s", m.daemons(0), m.state.Changed("gpu.0.compute_mode"))
+	}
+}
+
+func TestEachGPUCanBeSharedInItsOwnWay(t *testing.T) {
+	m := newMPS(t, 3, merged(fakenvml.A100(0), fakenvml.A100(1), fakenvml.A100(2)))
+	m.args = append(m.args, "-share", fakenvml.UUID(1)+"=none", "-share", fakenvml.PCI(2)+"=time-slice")
+	c := m.start()
+	inv := m.await(c, "three", well(3))
+	for i, want := range []string{"mps 10", "exclusive 1000", "time_slice 1"} {
+		d := inv.Devices[i]
+		if got := d.Attributes["sharing"].GetText() + " " + strconv.Itoa(int(d.ShareThousandths)); got != want {
+			t.Errorf("GPU %d is shared by %s, want %s", i, got, want)
+		}
+	}
+	if edits := m.reserve(c, request("a", "ann", 500, 0, 2)); variable(edits, "CUDA_MPS_PIPE_DIRECTORY") != "" || len(m.started()) != 0 {
+		t.Errorf("a time slice comes with %v", edits)
+	}
+	m.release(c, "a")
 }
 
 func TestOldCardsAreSharedWithoutLimits(t *testing.T) {

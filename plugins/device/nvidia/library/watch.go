@@ -95,7 +95,7 @@ func (l *Library) waitForEvents(ctx context.Context, set nvml.EventSet, got list
 	tell(nvidia.Event{}) // what happened before is not told
 	for ctx.Err() == nil && !l.apart.Load() {
 		data, ret := set.Wait(waitMilli)
-		switch ret { //nolint:exhaustive // every other is an error
+		switch ret {
 		case nvml.SUCCESS:
 			if uuid := l.whose(ctx, got, data.Device); uuid != "" {
 				tell(event(uuid, data))

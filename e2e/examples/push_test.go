@@ -1,0 +1,6 @@
+//go:build !full
+
+package examples
+
+// runs are the examples that this build runs.
+var runs = everyPush
