@@ -33,7 +33,7 @@ var (
 
 // shown are examples that are read and not run: what they need is yours, or the cluster's.
 var shown = map[string]string{
-	"array": "a Blender scene of yours", "deps": "a scene of yours", "gang": "GPUs", "hello": "nothing: the README runs it",
+	"array": "a Blender scene of yours", "container": "an image from a registry", "deps": "a scene of yours", "gang": "GPUs", "hello": "nothing: the README runs it",
 	"placement": "simulated nodes", "prediction": "an FPGA and a service of yours", "rendering": "a Blender scene of yours",
 	"sweep": "code of yours", "torchrun": "GPUs", "transcoding": "a film of yours", "variants": "a film of yours",
 }
