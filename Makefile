@@ -18,10 +18,11 @@ LDFLAGS := -s -w -X caravan/cmd/caravan/internal/version.Version=$(VERSION)
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
-## build: the caravan binary, and the plugin for NVIDIA GPUs beside it, into bin/
+## build: the caravan binary, and beside it the plugin for NVIDIA GPUs and the store of container images, into bin/
 .PHONY: build
 build:
 	$(BUILD) -ldflags '$(LDFLAGS)' -o $(BIN)/caravan ./cmd/caravan
+	$(BUILD) -ldflags '-s -w' -o $(BIN)/caravan-container ./cmd/caravan-container
 	@tools/install gcc
 	CGO_ENABLED=1 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/caravan-nvidia ./cmd/caravan-nvidia
 
@@ -34,7 +35,7 @@ demo: build
 ## test: everything that must be true: guards, unit, scenario, property, race and end-to-end tests
 .PHONY: test
 test: build
-	@tools/install ffmpeg gcc povray python3
+	@tools/install busybox containerd ffmpeg gcc povray python3
 	cd tools && $(GO) build -o $(BIN)/caravan-vet ./vet/cmd/caravan-vet && $(GO) test ./...
 	$(GO) vet ./...
 	$(GO) vet -vettool=$(BIN)/caravan-vet ./...

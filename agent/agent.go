@@ -20,6 +20,7 @@ import (
 
 	"caravan/agent/cpus"
 	"caravan/agent/driver"
+	"caravan/agent/driver/container"
 	"caravan/agent/driver/exec"
 	"caravan/agent/driver/sim"
 	"caravan/agent/fingerprint"
@@ -82,6 +83,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer processes.Close()
+	containers := a.containers(processes)
 	info, err := a.fingerprint(ctx, address, processes)
 	if err != nil {
 		return err
@@ -91,6 +93,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	watch := &containerWatch{driver: containers, node: devices, log: a.cfg.Logger}
+	watch.look(ctx)
 	servers, err := link.NewServers(a.cfg.Servers, a.cfg.DialOptions...)
 	if err != nil {
 		return err
@@ -121,7 +125,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer doors.Shut()
-	run, err = a.newRunner(devices, book, processes, runner.Config{
+	run, err = a.newRunner(devices, book, processes, containers, runner.Config{
 		Report: func(r *pb.AllocationReport) { session.Report(r) }, Ready: func() { close(adopted) },
 		LeaseHeld: func() bool { return session.LeaseHeld() }, LeaseWait: a.leaseLeft(),
 		Workspaces: workspaces, Steps: doors,
@@ -132,17 +136,20 @@ func (a *Agent) Run(ctx context.Context) error {
 	if session, err = a.newSession(servers, devices, run, term); err != nil {
 		return err
 	}
-	return a.serve(ctx, listener, devices, run, doors, session, adopted)
+	return a.serve(ctx, listener, devices, watch, run, doors, session, adopted)
 }
 
 // newRunner makes what runs the allocations; what ties it to the session is in cfg already.
-func (a *Agent) newRunner(devices *devices, book *cpus.Book, processes *exec.Driver, cfg runner.Config) (*runner.Runner, error) {
+func (a *Agent) newRunner(devices *devices, book *cpus.Book, processes *exec.Driver, containers *container.Driver, cfg runner.Config) (*runner.Runner, error) {
 	open, err := openDevices(a.cfg.OpenDevices)
 	if err != nil {
 		return nil, err
 	}
 	cfg.Dir = filepath.Join(a.cfg.DataDir, allocsDir)
 	cfg.Drivers = map[string]driver.Driver{exec.Name: processes, sim.Name: sim.New()}
+	if containers != nil {
+		cfg.Drivers[container.Name] = containers
+	}
 	cfg.Devices, cfg.CPUs, cfg.OpenDevices, cfg.Limits = devices, book, open, a.limits(processes)
 	cfg.OutputRoots, cfg.OutputsToDirOwner = a.cfg.OutputRoots, processes.OwnUsers()
 	if cfg.Program, err = os.Executable(); err != nil {
@@ -188,7 +195,7 @@ func (a *Agent) newSession(servers *link.Servers, devices *devices, run *runner.
 }
 
 // serve runs the parts until ctx ends.
-func (a *Agent) serve(ctx context.Context, listener net.Listener, devices *devices, run *runner.Runner, doors *steps.Host, session *link.Session, adopted <-chan struct{}) error {
+func (a *Agent) serve(ctx context.Context, listener net.Listener, devices *devices, watch *containerWatch, run *runner.Runner, doors *steps.Host, session *link.Session, adopted <-chan struct{}) error {
 	service, err := tasks.New(tasks.Config{Source: source{run}, Steps: doors, Programmer: programmer{devices.Manager}, Logger: a.cfg.Logger.Named("tasks")})
 	if err != nil {
 		return err
@@ -198,6 +205,7 @@ func (a *Agent) serve(ctx context.Context, listener net.Listener, devices *devic
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return devices.Run(ctx) })
+	g.Go(func() error { return watch.run(ctx) })
 	g.Go(func() error { return run.Run(ctx) })
 	g.Go(func() error {
 		select {

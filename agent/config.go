@@ -87,6 +87,10 @@ type Config struct {
 	// or protect them, such as one below /tmp, or the data of a fleet whose tasks run as root
 	// or strict; default none. Absolute.
 	Share []string
+	// Containers is the program that keeps images of containers, with its arguments; see package
+	// agent/driver/container/store. Default none: the node runs no containers. Where its runtime
+	// does not answer neither, with a warning.
+	Containers []string
 	// ScratchMiB bounds the directories of a task that books no disk; default no bound.
 	ScratchMiB int64
 	// HostRoot is put before /proc, /sys and /etc when the host is looked at; default none.

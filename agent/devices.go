@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,6 +26,7 @@ const healthFile = "health.json"
 // devices is the device manager together with the rest of what the node registers.
 type devices struct {
 	*device.Manager
+	mu   sync.Mutex   // guards host
 	host *pb.NodeInfo // with the devices that no plugin has
 	as   machine
 	// changed has a value when the node has to be registered anew.
@@ -62,7 +64,9 @@ func (a *Agent) newDevices(host *pb.NodeInfo, evict func(string, *driver.Fault))
 
 // info is what the node registers now.
 func (d *devices) info() *pb.NodeInfo {
+	d.mu.Lock()
 	info := proto.CloneOf(d.host)
+	d.mu.Unlock()
 	info.Devices = append(info.Devices, d.Devices()...)
 	slices.SortFunc(info.Devices, func(a, b *pb.Device) int { return strings.Compare(a.Id, b.Id) })
 	info.DeviceLinks = d.Links(info.Devices)

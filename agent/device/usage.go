@@ -136,8 +136,12 @@ func (m *Manager) charge(allocation, device string) *charge {
 func (m *Manager) Usage(allocation string) []driver.DeviceUsage {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	held := m.held[allocation]
+	if held == nil {
+		return nil // an earlier agent's, or one that has just given its devices back
+	}
 	var all []driver.DeviceUsage
-	for _, share := range m.held[allocation].shares {
+	for _, share := range held.shares {
 		c := m.charge(allocation, share.DeviceId)
 		u := driver.DeviceUsage{Device: share.DeviceId, Thousandths: share.Thousandths, EnergyMJ: c.energyMJ, PeakMemoryBytes: c.peak}
 		if s, measured := m.samples[share.DeviceId]; measured {

@@ -154,3 +154,10 @@ func TestVideoEnginesOfAPartAreAccounted(t *testing.T) {
 		t.Errorf("limits of all of a device %q", got)
 	}
 }
+
+// An allocation of an earlier agent that had no devices is not in this one's books.
+func TestWhatIsNotHeldIsChargedNothing(t *testing.T) {
+	if got := meter(t, map[string]int32{"a": 1000}).Usage("stranger"); got != nil {
+		t.Errorf("got %+v", got)
+	}
+}

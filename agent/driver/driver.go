@@ -33,6 +33,15 @@ type Driver interface {
 	Attach(dir string) (Task, error)
 }
 
+// Preparer is a driver that may take long before it can start a task: that fetches an image.
+type Preparer interface {
+	// Prepare does what Start would have to wait for. It may be repeated. The context bounds it.
+	Prepare(ctx context.Context, spec AllocSpec) error
+	// Discard drops what was prepared for an allocation that was not started after all, or has
+	// ended. It may be repeated, and need not have been prepared.
+	Discard(ctx context.Context, spec AllocSpec) error
+}
+
 // Task is a handle to a begun allocation. Any number of handles may exist for one
 // allocation, in several processes. Implementations are safe for concurrent use.
 type Task interface {

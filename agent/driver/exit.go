@@ -50,6 +50,16 @@ type Fault struct {
 // Error says what is wrong.
 func (f *Fault) Error() string { return f.Detail }
 
+// Refusal is a start that came to nothing by the job's doing: it names an image that does not
+// exist. To try again elsewhere would not help.
+type Refusal struct{ Detail string }
+
+// Error says what is wrong.
+func (r *Refusal) Error() string { return r.Detail }
+
+// CodeRefused is the exit code of what cannot be executed, by the shell's convention.
+const CodeRefused = 126
+
 // Exit is how an allocation ended: exit.json, written once.
 type Exit struct {
 	Reason Reason `json:"reason"`

@@ -77,8 +77,43 @@ type AllocSpec struct {
 	// Outputs must exist after exit code 0 and a passed Verify.
 	Outputs []Output `json:"outputs,omitempty"`
 
+	// Container is what a container asks for; read by the driver of containers alone.
+	Container *Container `json:"container,omitempty"`
+	// Root is the file system that the task sees instead of the host's; nil for the host's. It
+	// needs a sandbox. Drivers fill it in.
+	Root *Root `json:"root,omitempty"`
+
 	// Sim is what a simulated node reports; ignored by drivers that run processes.
 	Sim *Sim `json:"sim,omitempty"`
+}
+
+// Container is what a task in a container asks for.
+type Container struct {
+	// Image is its name, with a registry or without.
+	Image string `json:"image"`
+	// Pull says when to fetch it: always, never, or, for "", when it is missing.
+	Pull string `json:"pull,omitempty"`
+	// Entrypoint comes before the command. Without either the image says what to run.
+	Entrypoint []string `json:"entrypoint,omitempty"`
+	// Yield names the variables of Env in which the image's values come first.
+	Yield []string `json:"yield,omitempty"`
+	// Mounts are what of the host is found inside, as the job wants it.
+	Mounts []Mount `json:"mounts,omitempty"`
+}
+
+// Root is a file system of the task's own.
+type Root struct {
+	// FileSystems make it up, in order, each on top of the one before.
+	FileSystems []FileSystem `json:"file_systems"`
+	// Mounts bring what is the host's and the job asked for.
+	Mounts []Mount `json:"mounts,omitempty"`
+}
+
+// FileSystem is something to mount, as mount(8) takes it.
+type FileSystem struct {
+	Type    string   `json:"type"`
+	Source  string   `json:"source"`
+	Options []string `json:"options,omitempty"`
 }
 
 // Files are files of the task's user, as the task sees them; relative ones begin at its work

@@ -156,6 +156,9 @@ func (s State) launchFailed(e LaunchFailed) (State, []Effect) {
 		State: model.AllocationFailed, EndedAt: e.At,
 		Exit: model.Exit{Code: -1, Reason: model.ReasonLaunchFailed, Message: e.Message},
 	}
+	if e.Refused {
+		s.Result.Exit.Code = driver.CodeRefused
+	}
 	switch {
 	case s.Stopping:
 		s.Result = stoppedResult(s.Result, "stopped while it was started")

@@ -83,6 +83,7 @@ func (r *Runner) launch(ctx context.Context, a *allocation) {
 		r.cfg.Logger.Warn("cannot launch", "allocation", a.id, "error", err)
 		failed := LaunchFailed{At: now(), Message: err.Error()}
 		errors.As(err, &failed.Fault)
+		_, failed.Refused = errors.AsType[*driver.Refusal](err)
 		r.apply(a, failed)
 	})
 }
@@ -104,6 +105,9 @@ func (r *Runner) begin(ctx context.Context, a *allocation) (driver.Task, error) 
 	if err := r.furnish(ctx, a, d); err != nil {
 		return nil, err
 	}
+	if err := r.prepareDriver(ctx, a, d); err != nil {
+		return nil, err
+	}
 	// A launch is not cut short when the agent ends: it either happened or did not.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), launchTimeout)
 	defer cancel()
@@ -119,8 +123,38 @@ func (r *Runner) begin(ctx context.Context, a *allocation) (driver.Task, error) 
 	if err != nil {
 		r.release(a)
 		r.closeSteps(a)
+		r.discard(a)
 	}
 	return task, err
+}
+
+// prepareDriver has the driver fetch what a start would have to wait for. It takes as long as that
+// takes, and the slot of a launch meanwhile.
+func (r *Runner) prepareDriver(ctx context.Context, a *allocation, d driver.Driver) error {
+	p, ok := d.(driver.Preparer)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, prepareTimeout)
+	defer cancel()
+	if err := p.Prepare(ctx, a.spec); err != nil {
+		r.discard(a)
+		return err
+	}
+	return nil
+}
+
+// discard drops what the driver has prepared for an allocation that does not run, or not any more.
+func (r *Runner) discard(a *allocation) {
+	p, ok := r.cfg.Drivers[a.assignment.Variant.GetDriver()].(driver.Preparer)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), discardTimeout)
+	defer cancel()
+	if err := p.Discard(ctx, a.spec); err != nil {
+		r.cfg.Logger.Warn("something is left of an allocation that has ended", "allocation", a.id, "error", err)
+	}
 }
 
 // prepare has the allocation's devices run what it needs. It takes as long as that takes, and the slot
@@ -198,6 +232,7 @@ func (r *Runner) awaitExit(ctx context.Context, a *allocation, task driver.Task)
 		return // the next agent looks after what the task leaves
 	}
 	r.release(a)
+	r.discard(a)
 	result := withIndices(resultOf(exit, r.limitsOf(ctx, task), used), a.dir, a.assignment)
 	r.inbox.put(func() {
 		close(a.ended)

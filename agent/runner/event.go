@@ -26,6 +26,8 @@ type (
 	LaunchFailed struct {
 		At      model.Time
 		Message string
+		// Refused is set where the job is to blame, for sure.
+		Refused bool
 		// Fault is set where host or devices are to blame.
 		Fault *driver.Fault
 	}

@@ -100,8 +100,11 @@ const (
 	workspaceTimeout = 10 * time.Minute
 	// launchTimeout bounds one call of a driver's Start.
 	launchTimeout = time.Minute
-	// prepareTimeout bounds the loading of images before that: several regions, two tries each.
+	// prepareTimeout bounds the loading of images before that: several regions, two tries each; or
+	// tens of gigabytes from a registry.
 	prepareTimeout = 30 * time.Minute
+	// discardTimeout bounds the dropping of what was prepared.
+	discardTimeout = time.Minute
 	// retryMin and retryMax bound the pauses before a failed stop or wait is tried again.
 	retryMin, retryMax = 200 * time.Millisecond, 10 * time.Second
 	// sweepInterval is how often old directories are looked for.

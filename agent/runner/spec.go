@@ -48,8 +48,31 @@ func specOf(a *pb.Assignment, dir string) driver.AllocSpec {
 	if a.Variant.GetDriver() == model.DriverSim {
 		spec.Sim = &driver.Sim{DurationMs: a.Variant.SimDurationMs, ExitCode: int(a.Variant.SimExitCode)}
 	}
+	if c := a.Variant.GetContainer(); c != nil {
+		spec.Container = containerOf(a, c, described)
+	}
 	batch(a, &spec)
 	return spec
+}
+
+// containerOf translates what a container asks for.
+func containerOf(a *pb.Assignment, c *pb.Container, described map[string]string) *driver.Container {
+	out := &driver.Container{Image: expand(c.Image, described), Pull: c.Pull, Entrypoint: expandAll(c.Entrypoint, described)}
+	for _, name := range []string{"PATH", "LANG"} {
+		_, inGroup := a.Group.GetEnv()[name]
+		_, inVariant := a.Variant.GetEnv()[name]
+		if !inGroup && !inVariant {
+			out.Yield = append(out.Yield, name)
+		}
+	}
+	for _, m := range c.Mounts {
+		mount := driver.Mount{HostPath: expand(m.From, described), TaskPath: expand(m.To, described)}
+		if !m.Write {
+			mount.Options = []string{"ro"}
+		}
+		out.Mounts = append(out.Mounts, mount)
+	}
+	return out
 }
 
 // graceMs is the time between SIGTERM and SIGKILL.

@@ -18,7 +18,7 @@ func detachBinds(binds []Bind) (trees []tree, err error) {
 		if err != nil {
 			return trees, fmt.Errorf("bring %s to %s: %w", b.From, b.To, err)
 		}
-		trees = append(trees, tree{fd, b.To})
+		trees = append(trees, tree{fd: fd, path: b.To})
 	}
 	return trees, nil
 }
@@ -44,6 +44,9 @@ func bind(t tree, b Bind, cfg Config) error {
 
 // own reports whether a path lies in a directory that is the task's alone, not the host's.
 func (c Config) own(path string) bool {
+	if c.Root != nil {
+		return true
+	}
 	dirs := slices.Clone(c.Hide)
 	if c.Tmp != "" {
 		dirs = append(dirs, "/tmp", "/var/tmp")

@@ -1,5 +1,5 @@
-// Package sandbox shuts a task off from its host and from other tasks, without giving it
-// another file system: namespaces of its own (mount, PID, IPC, UTS; namespaces(7)), no
+// Package sandbox shuts a task off from its host and from other tasks, with the host's file system
+// or with another: namespaces of its own (mount, PID, IPC, UTS; namespaces(7)), no
 // capabilities, no new privileges and a filter of system calls (seccomp(2)).
 //
 // What a task sees:
@@ -11,6 +11,9 @@
 //	/proc           its own processes; what configures the kernel is read-only
 //	/sys            read-only
 //	hidden          an empty directory, but for what is kept of it
+//
+// A task with a root of its own (an image's file system) sees that instead of the host's files, with
+// the same additions, and of the host what is bound to places in it.
 //
 // A Sandbox is held open by a first process that never runs: it is stopped by ptrace(2)
 // before its first instruction. Because it ignores SIGCHLD, the kernel collects what is

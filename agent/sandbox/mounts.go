@@ -18,6 +18,7 @@ const hiddenOptions = "mode=0711,size=1m,nr_inodes=4096"
 type tree struct {
 	fd   int
 	path string
+	file bool // else a directory
 }
 
 // arrange mounts what the task sees, all but /proc. It runs in the new mount namespace.
@@ -25,6 +26,9 @@ func arrange(cfg Config) error {
 	// What is mounted here stays here; what the host mounts later still arrives.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("part the mounts from the host's: %w", err)
+	}
+	if cfg.Root != nil {
+		return arrangeRoot(cfg)
 	}
 	// All copies are taken before anything is covered or made read-only.
 	shared, errShare := detach(cfg.Share)
@@ -71,6 +75,63 @@ func arrange(cfg Config) error {
 	return devices(cfg)
 }
 
+// arrangeRoot mounts what a task sees that has a root of its own: that, and what of the host is
+// named. Nothing has to be hidden.
+func arrangeRoot(cfg Config) error {
+	var trees []tree
+	defer func() { closeAll(trees) }()
+	system, err := detach([]string{"/sys"})
+	trees = append(trees, system...)
+	if err != nil {
+		return err
+	}
+	for _, place := range []string{"/tmp", "/var/tmp"} {
+		t, err := detachOne(cfg.Tmp, place, false)
+		if err != nil {
+			return err
+		}
+		trees = append(trees, t)
+	}
+	for _, dirs := range [][]string{cfg.Share, cfg.Keep} {
+		kept, err := detach(dirs)
+		trees = append(trees, kept...)
+		if err != nil {
+			return err
+		}
+	}
+	lent, err := cfg.Root.lend(cfg.ReadOnly)
+	trees = append(trees, lent...)
+	if err != nil {
+		return err
+	}
+	bound, err := detachBinds(cfg.Binds)
+	defer closeAll(bound)
+	if err != nil {
+		return err
+	}
+	if err := cfg.Root.enter(); err != nil {
+		return err
+	}
+	if err := attachAll(trees); err != nil {
+		return err
+	}
+	for i, b := range cfg.Binds {
+		if err := bind(bound[i], b, cfg); err != nil {
+			return err
+		}
+	}
+	if err := setReadOnly("/sys", true); err != nil {
+		return err
+	}
+	if err := devices(cfg); err != nil {
+		return err
+	}
+	if !cfg.ReadOnly {
+		return nil
+	}
+	return setReadOnly("/", false)
+}
+
 // hide covers directories with empty ones.
 func hide(dirs []string) error {
 	for _, dir := range dirs {
@@ -99,7 +160,7 @@ func detach(dirs []string) (trees []tree, err error) {
 		if err != nil {
 			return trees, fmt.Errorf("keep %s: %w", dir, err)
 		}
-		trees = append(trees, tree{fd, dir})
+		trees = append(trees, tree{fd: fd, path: dir})
 	}
 	return trees, nil
 }
@@ -121,13 +182,35 @@ func closeAll(trees []tree) {
 
 // attach puts the tree in its place.
 func (t tree) attach() error {
-	if err := makePath(t.path); err != nil {
+	if err := t.makePlace(); err != nil {
 		return err
 	}
-	if err := unix.MoveMount(t.fd, "", unix.AT_FDCWD, t.path, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+	flags := unix.MOVE_MOUNT_F_EMPTY_PATH
+	if t.file {
+		flags |= unix.MOVE_MOUNT_T_SYMLINKS // as makePlace does
+	}
+	if err := unix.MoveMount(t.fd, "", unix.AT_FDCWD, t.path, flags); err != nil {
 		return fmt.Errorf("keep %s: %w", t.path, err)
 	}
 	return nil
+}
+
+// makePlace makes what the tree is to cover.
+func (t tree) makePlace() error {
+	if !t.file {
+		return makePath(t.path)
+	}
+	if _, err := os.Stat(t.path); err == nil {
+		return nil
+	}
+	if err := makePath(filepath.Dir(t.path)); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(t.path, os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	return f.Close()
 }
 
 // detachTmp takes copies of a directory of the task for /tmp and /var/tmp.
@@ -138,7 +221,7 @@ func detachTmp(dir string) (trees []tree, err error) {
 		}
 		copied, err := detach([]string{dir})
 		for _, t := range copied {
-			trees = append(trees, tree{t.fd, place})
+			trees = append(trees, tree{fd: t.fd, path: place})
 		}
 		if err != nil {
 			return trees, err

@@ -30,6 +30,10 @@ type Config struct {
 	// OwnDevices gives the task a /dev with the standard devices and Devices alone.
 	OwnDevices bool
 	Devices    []Device
+	// Root is what the task has instead of the host's files; nil for those. Nothing is hidden then,
+	// Tmp and OwnDevices must be set, and ReadOnly keeps the task from writing to Root, and to its
+	// binds.
+	Root *Root
 	// Place is called with the PID of the first process, for example to move it to a control
 	// group; nil does nothing.
 	Place func(pid int) error
@@ -64,6 +68,18 @@ func (c Config) validate() error {
 	if c.Tmp != "" {
 		paths = append(paths, c.Tmp)
 	}
+	if c.Root != nil {
+		if c.Tmp == "" || !c.OwnDevices {
+			return errors.New("sandbox: a root of its own needs a /tmp and devices of its own")
+		}
+		if err := c.Root.validate(); err != nil {
+			return err
+		}
+	}
+	return cleanPaths(paths)
+}
+
+func cleanPaths(paths []string) error {
 	for _, p := range paths {
 		if !filepath.IsAbs(p) || filepath.Clean(p) != p || p == "/" {
 			return fmt.Errorf("sandbox: path %q must be absolute, clean and not the root", p)
@@ -134,10 +150,13 @@ func (s *Sandbox) make(cfg Config) error {
 	if err := protectProc(); err != nil {
 		return err
 	}
-	if cfg.Place != nil {
-		return cfg.Place(s.pid)
+	if cfg.Place == nil {
+		return nil
 	}
-	return nil
+	// Elsewhere: control groups are files of the host, which this thread may not see any more.
+	placed := make(chan error, 1)
+	go func() { placed <- cfg.Place(s.pid) }()
+	return <-placed
 }
 
 // end kills the first process and with it all others, and collects it, unless that has

@@ -16,7 +16,12 @@ import (
 // bound fills in what a spec leaves to us: how far the task is shut off, and how much it may
 // take of what nobody asks for and everybody needs.
 func (l *Launcher) bound(spec *driver.AllocSpec) error {
+	if spec.Root != nil && spec.Isolation == "" && l.cfg.Isolation == driver.IsolationHost {
+		spec.Isolation = driver.IsolationStandard
+	}
 	switch {
+	case spec.Root != nil && spec.Isolation == driver.IsolationHost:
+		return errors.New("isolation: host cannot be had by a task with a root of its own")
 	case spec.Isolation == "":
 		spec.Isolation = l.cfg.Isolation
 	case spec.Isolation.Weaker(l.cfg.Isolation):

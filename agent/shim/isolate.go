@@ -42,6 +42,12 @@ func (s specFile) sandbox() sandbox.Config {
 	for _, m := range s.Mounts {
 		cfg.Binds = append(cfg.Binds, sandbox.Bind{From: filepath.Clean(m.HostPath), To: filepath.Clean(m.TaskPath), ReadOnly: m.ReadOnly()})
 	}
+	if s.Root != nil {
+		cfg.OwnDevices, cfg.Root = true, s.root()
+		if s.WorkDir != "" {
+			cfg.Keep = append(cfg.Keep, s.WorkDir)
+		}
+	}
 	for _, d := range s.Devices {
 		if d.Path == "" || d.Major < 0 || d.Minor < 0 {
 			continue // a rule for the control group: it names no single device
@@ -51,6 +57,18 @@ func (s specFile) sandbox() sandbox.Config {
 		})
 	}
 	return cfg
+}
+
+// root is the task's own file system.
+func (s specFile) root() *sandbox.Root {
+	r := &sandbox.Root{At: filepath.Join(s.Dir, rootDir)}
+	for _, f := range s.Root.FileSystems {
+		r.Mounts = append(r.Mounts, sandbox.FileSystem{Type: f.Type, Source: f.Source, Options: f.Options})
+	}
+	for _, m := range s.Root.Mounts {
+		r.Binds = append(r.Binds, sandbox.Bind{From: filepath.Clean(m.HostPath), To: filepath.Clean(m.TaskPath), ReadOnly: m.ReadOnly()})
+	}
+	return r
 }
 
 func (s specFile) uid() int {

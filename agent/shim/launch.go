@@ -171,7 +171,7 @@ func makeDirs(spec driver.AllocSpec) error {
 	for _, d := range []struct {
 		name string
 		mode os.FileMode
-	}{{LogDir, 0o700}, {OutDir, 0o700}, {WorkDir, 0o750}, {TmpDir, 0o700}} {
+	}{{LogDir, 0o700}, {OutDir, 0o700}, {WorkDir, 0o750}, {TmpDir, 0o700}, {rootDir, 0o700}} {
 		if err := os.Mkdir(filepath.Join(spec.Dir, d.name), d.mode); err != nil && !errors.Is(err, os.ErrExist) {
 			return err
 		}

@@ -29,6 +29,9 @@ const (
 	TmpDir  = "tmp"
 	LogDir  = "logs"
 	OutDir  = "out"
+
+	// rootDir is where a root of the task's own is put together, in its sandbox alone.
+	rootDir = "root"
 )
 
 // AllocDirEnv is the environment variable that names the allocation's directory to its processes.

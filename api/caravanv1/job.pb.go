@@ -1624,6 +1624,8 @@ type Variant struct {
 	// For the sim driver: how long the task pretends to run, and how it ends.
 	SimDurationMs int64 `protobuf:"varint,9,opt,name=sim_duration_ms,json=simDurationMs,proto3" json:"sim_duration_ms,omitempty"`
 	SimExitCode   int32 `protobuf:"varint,10,opt,name=sim_exit_code,json=simExitCode,proto3" json:"sim_exit_code,omitempty"`
+	// For the container driver: what the command runs in.
+	Container     *Container `protobuf:"bytes,11,opt,name=container,proto3" json:"container,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1728,6 +1730,149 @@ func (x *Variant) GetSimExitCode() int32 {
 	return 0
 }
 
+func (x *Variant) GetContainer() *Container {
+	if x != nil {
+		return x.Container
+	}
+	return nil
+}
+
+// Container is the file system that a task sees instead of its host's.
+type Container struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the image: docker.io/library/debian:12, debian:12, or with a digest.
+	Image string `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
+	// Program and arguments that come before the command. With neither, the image
+	// says what to run.
+	Entrypoint []string `protobuf:"bytes,2,rep,name=entrypoint,proto3" json:"entrypoint,omitempty"`
+	// When to fetch the image: "always", "missing" or "never"; unset is "missing".
+	Pull          string            `protobuf:"bytes,3,opt,name=pull,proto3" json:"pull,omitempty"`
+	Mounts        []*ContainerMount `protobuf:"bytes,4,rep,name=mounts,proto3" json:"mounts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Container) Reset() {
+	*x = Container{}
+	mi := &file_caravan_v1_job_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Container) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Container) ProtoMessage() {}
+
+func (x *Container) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_job_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Container.ProtoReflect.Descriptor instead.
+func (*Container) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Container) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *Container) GetEntrypoint() []string {
+	if x != nil {
+		return x.Entrypoint
+	}
+	return nil
+}
+
+func (x *Container) GetPull() string {
+	if x != nil {
+		return x.Pull
+	}
+	return ""
+}
+
+func (x *Container) GetMounts() []*ContainerMount {
+	if x != nil {
+		return x.Mounts
+	}
+	return nil
+}
+
+// ContainerMount shows a file or directory of the host to the tasks in a container.
+type ContainerMount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Absolute paths on the host and in the container.
+	From string `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	To   string `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	// Let the tasks write to it, as far as their user may.
+	Write         bool `protobuf:"varint,3,opt,name=write,proto3" json:"write,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContainerMount) Reset() {
+	*x = ContainerMount{}
+	mi := &file_caravan_v1_job_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContainerMount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContainerMount) ProtoMessage() {}
+
+func (x *ContainerMount) ProtoReflect() protoreflect.Message {
+	mi := &file_caravan_v1_job_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContainerMount.ProtoReflect.Descriptor instead.
+func (*ContainerMount) Descriptor() ([]byte, []int) {
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ContainerMount) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *ContainerMount) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *ContainerMount) GetWrite() bool {
+	if x != nil {
+		return x.Write
+	}
+	return false
+}
+
 // Resources is what one task holds while it runs.
 type Resources struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1741,7 +1886,7 @@ type Resources struct {
 
 func (x *Resources) Reset() {
 	*x = Resources{}
-	mi := &file_caravan_v1_job_proto_msgTypes[12]
+	mi := &file_caravan_v1_job_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +1898,7 @@ func (x *Resources) String() string {
 func (*Resources) ProtoMessage() {}
 
 func (x *Resources) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[12]
+	mi := &file_caravan_v1_job_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +1911,7 @@ func (x *Resources) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resources.ProtoReflect.Descriptor instead.
 func (*Resources) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{12}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Resources) GetCpuMilli() int64 {
@@ -1823,7 +1968,7 @@ type DeviceRequest struct {
 
 func (x *DeviceRequest) Reset() {
 	*x = DeviceRequest{}
-	mi := &file_caravan_v1_job_proto_msgTypes[13]
+	mi := &file_caravan_v1_job_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1835,7 +1980,7 @@ func (x *DeviceRequest) String() string {
 func (*DeviceRequest) ProtoMessage() {}
 
 func (x *DeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[13]
+	mi := &file_caravan_v1_job_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1848,7 +1993,7 @@ func (x *DeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceRequest.ProtoReflect.Descriptor instead.
 func (*DeviceRequest) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{13}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DeviceRequest) GetKind() string {
@@ -1927,7 +2072,7 @@ type Constraint struct {
 
 func (x *Constraint) Reset() {
 	*x = Constraint{}
-	mi := &file_caravan_v1_job_proto_msgTypes[14]
+	mi := &file_caravan_v1_job_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1939,7 +2084,7 @@ func (x *Constraint) String() string {
 func (*Constraint) ProtoMessage() {}
 
 func (x *Constraint) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[14]
+	mi := &file_caravan_v1_job_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1952,7 +2097,7 @@ func (x *Constraint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Constraint.ProtoReflect.Descriptor instead.
 func (*Constraint) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{14}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Constraint) GetAttribute() string {
@@ -1990,7 +2135,7 @@ type AttributeValue struct {
 
 func (x *AttributeValue) Reset() {
 	*x = AttributeValue{}
-	mi := &file_caravan_v1_job_proto_msgTypes[15]
+	mi := &file_caravan_v1_job_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2002,7 +2147,7 @@ func (x *AttributeValue) String() string {
 func (*AttributeValue) ProtoMessage() {}
 
 func (x *AttributeValue) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[15]
+	mi := &file_caravan_v1_job_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2015,7 +2160,7 @@ func (x *AttributeValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttributeValue.ProtoReflect.Descriptor instead.
 func (*AttributeValue) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{15}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AttributeValue) GetValue() isAttributeValue_Value {
@@ -2071,7 +2216,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_caravan_v1_job_proto_msgTypes[16]
+	mi := &file_caravan_v1_job_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2083,7 +2228,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[16]
+	mi := &file_caravan_v1_job_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2096,7 +2241,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{16}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Output) GetPath() string {
@@ -2124,7 +2269,7 @@ type AxisCondition struct {
 
 func (x *AxisCondition) Reset() {
 	*x = AxisCondition{}
-	mi := &file_caravan_v1_job_proto_msgTypes[17]
+	mi := &file_caravan_v1_job_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2136,7 +2281,7 @@ func (x *AxisCondition) String() string {
 func (*AxisCondition) ProtoMessage() {}
 
 func (x *AxisCondition) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[17]
+	mi := &file_caravan_v1_job_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2149,7 +2294,7 @@ func (x *AxisCondition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AxisCondition.ProtoReflect.Descriptor instead.
 func (*AxisCondition) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{17}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AxisCondition) GetAxis() string {
@@ -2193,7 +2338,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_caravan_v1_job_proto_msgTypes[18]
+	mi := &file_caravan_v1_job_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2205,7 +2350,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[18]
+	mi := &file_caravan_v1_job_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2218,7 +2363,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{18}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Job) GetId() string {
@@ -2341,7 +2486,7 @@ type GroupStatus struct {
 
 func (x *GroupStatus) Reset() {
 	*x = GroupStatus{}
-	mi := &file_caravan_v1_job_proto_msgTypes[19]
+	mi := &file_caravan_v1_job_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2353,7 +2498,7 @@ func (x *GroupStatus) String() string {
 func (*GroupStatus) ProtoMessage() {}
 
 func (x *GroupStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[19]
+	mi := &file_caravan_v1_job_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2366,7 +2511,7 @@ func (x *GroupStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupStatus.ProtoReflect.Descriptor instead.
 func (*GroupStatus) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{19}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GroupStatus) GetName() string {
@@ -2486,7 +2631,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_caravan_v1_job_proto_msgTypes[20]
+	mi := &file_caravan_v1_job_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2498,7 +2643,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[20]
+	mi := &file_caravan_v1_job_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2511,7 +2656,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{20}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Task) GetJobId() string {
@@ -2599,7 +2744,7 @@ type Allocation struct {
 
 func (x *Allocation) Reset() {
 	*x = Allocation{}
-	mi := &file_caravan_v1_job_proto_msgTypes[21]
+	mi := &file_caravan_v1_job_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2611,7 +2756,7 @@ func (x *Allocation) String() string {
 func (*Allocation) ProtoMessage() {}
 
 func (x *Allocation) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[21]
+	mi := &file_caravan_v1_job_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2624,7 +2769,7 @@ func (x *Allocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Allocation.ProtoReflect.Descriptor instead.
 func (*Allocation) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{21}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Allocation) GetId() string {
@@ -2803,7 +2948,7 @@ type DeviceShare struct {
 
 func (x *DeviceShare) Reset() {
 	*x = DeviceShare{}
-	mi := &file_caravan_v1_job_proto_msgTypes[22]
+	mi := &file_caravan_v1_job_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2815,7 +2960,7 @@ func (x *DeviceShare) String() string {
 func (*DeviceShare) ProtoMessage() {}
 
 func (x *DeviceShare) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[22]
+	mi := &file_caravan_v1_job_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2828,7 +2973,7 @@ func (x *DeviceShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceShare.ProtoReflect.Descriptor instead.
 func (*DeviceShare) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{22}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DeviceShare) GetDeviceId() string {
@@ -2890,7 +3035,7 @@ type Exit struct {
 
 func (x *Exit) Reset() {
 	*x = Exit{}
-	mi := &file_caravan_v1_job_proto_msgTypes[23]
+	mi := &file_caravan_v1_job_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2902,7 +3047,7 @@ func (x *Exit) String() string {
 func (*Exit) ProtoMessage() {}
 
 func (x *Exit) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[23]
+	mi := &file_caravan_v1_job_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2915,7 +3060,7 @@ func (x *Exit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exit.ProtoReflect.Descriptor instead.
 func (*Exit) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{23}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Exit) GetCode() int32 {
@@ -2963,7 +3108,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_caravan_v1_job_proto_msgTypes[24]
+	mi := &file_caravan_v1_job_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2975,7 +3120,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[24]
+	mi := &file_caravan_v1_job_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2988,7 +3133,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{24}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Usage) GetCpuMs() int64 {
@@ -3041,7 +3186,7 @@ type TaskUsage struct {
 
 func (x *TaskUsage) Reset() {
 	*x = TaskUsage{}
-	mi := &file_caravan_v1_job_proto_msgTypes[25]
+	mi := &file_caravan_v1_job_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3053,7 +3198,7 @@ func (x *TaskUsage) String() string {
 func (*TaskUsage) ProtoMessage() {}
 
 func (x *TaskUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[25]
+	mi := &file_caravan_v1_job_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3066,7 +3211,7 @@ func (x *TaskUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskUsage.ProtoReflect.Descriptor instead.
 func (*TaskUsage) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{25}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TaskUsage) GetAllocationId() string {
@@ -3114,7 +3259,7 @@ type UsageLimit struct {
 
 func (x *UsageLimit) Reset() {
 	*x = UsageLimit{}
-	mi := &file_caravan_v1_job_proto_msgTypes[26]
+	mi := &file_caravan_v1_job_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3126,7 +3271,7 @@ func (x *UsageLimit) String() string {
 func (*UsageLimit) ProtoMessage() {}
 
 func (x *UsageLimit) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[26]
+	mi := &file_caravan_v1_job_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3139,7 +3284,7 @@ func (x *UsageLimit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UsageLimit.ProtoReflect.Descriptor instead.
 func (*UsageLimit) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{26}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *UsageLimit) GetName() string {
@@ -3194,7 +3339,7 @@ type DeviceUsage struct {
 
 func (x *DeviceUsage) Reset() {
 	*x = DeviceUsage{}
-	mi := &file_caravan_v1_job_proto_msgTypes[27]
+	mi := &file_caravan_v1_job_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3206,7 +3351,7 @@ func (x *DeviceUsage) String() string {
 func (*DeviceUsage) ProtoMessage() {}
 
 func (x *DeviceUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_caravan_v1_job_proto_msgTypes[27]
+	mi := &file_caravan_v1_job_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3219,7 +3364,7 @@ func (x *DeviceUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceUsage.ProtoReflect.Descriptor instead.
 func (*DeviceUsage) Descriptor() ([]byte, []int) {
-	return file_caravan_v1_job_proto_rawDescGZIP(), []int{27}
+	return file_caravan_v1_job_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DeviceUsage) GetDeviceId() string {
@@ -3380,7 +3525,7 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\tcondition\x18\x02 \x01(\x0e2\x1f.caravan.v1.DependencyConditionR\tcondition\";\n" +
 	"\tExitCodes\x12\x18\n" +
 	"\arequeue\x18\x01 \x03(\x05R\arequeue\x12\x14\n" +
-	"\x05fatal\x18\x02 \x03(\x05R\x05fatal\"\xb4\x03\n" +
+	"\x05fatal\x18\x02 \x03(\x05R\x05fatal\"\xe9\x03\n" +
 	"\aVariant\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06driver\x18\x02 \x01(\tR\x06driver\x12\x18\n" +
@@ -3392,10 +3537,22 @@ const file_caravan_v1_job_proto_rawDesc = "" +
 	"\bsetup_ms\x18\b \x01(\x03R\asetupMs\x12&\n" +
 	"\x0fsim_duration_ms\x18\t \x01(\x03R\rsimDurationMs\x12\"\n" +
 	"\rsim_exit_code\x18\n" +
-	" \x01(\x05R\vsimExitCode\x1a6\n" +
+	" \x01(\x05R\vsimExitCode\x123\n" +
+	"\tcontainer\x18\v \x01(\v2\x15.caravan.v1.ContainerR\tcontainer\x1a6\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x97\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x89\x01\n" +
+	"\tContainer\x12\x14\n" +
+	"\x05image\x18\x01 \x01(\tR\x05image\x12\x1e\n" +
+	"\n" +
+	"entrypoint\x18\x02 \x03(\tR\n" +
+	"entrypoint\x12\x12\n" +
+	"\x04pull\x18\x03 \x01(\tR\x04pull\x122\n" +
+	"\x06mounts\x18\x04 \x03(\v2\x1a.caravan.v1.ContainerMountR\x06mounts\"J\n" +
+	"\x0eContainerMount\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\x12\x14\n" +
+	"\x05write\x18\x03 \x01(\bR\x05write\"\x97\x01\n" +
 	"\tResources\x12\x1b\n" +
 	"\tcpu_milli\x18\x01 \x01(\x03R\bcpuMilli\x12\x1d\n" +
 	"\n" +
@@ -3607,7 +3764,7 @@ func file_caravan_v1_job_proto_rawDescGZIP() []byte {
 }
 
 var file_caravan_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_caravan_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_caravan_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_caravan_v1_job_proto_goTypes = []any{
 	(Domain)(0),              // 0: caravan.v1.Domain
 	(DependencyCondition)(0), // 1: caravan.v1.DependencyCondition
@@ -3629,77 +3786,81 @@ var file_caravan_v1_job_proto_goTypes = []any{
 	(*JobDependency)(nil),    // 17: caravan.v1.JobDependency
 	(*ExitCodes)(nil),        // 18: caravan.v1.ExitCodes
 	(*Variant)(nil),          // 19: caravan.v1.Variant
-	(*Resources)(nil),        // 20: caravan.v1.Resources
-	(*DeviceRequest)(nil),    // 21: caravan.v1.DeviceRequest
-	(*Constraint)(nil),       // 22: caravan.v1.Constraint
-	(*AttributeValue)(nil),   // 23: caravan.v1.AttributeValue
-	(*Output)(nil),           // 24: caravan.v1.Output
-	(*AxisCondition)(nil),    // 25: caravan.v1.AxisCondition
-	(*Job)(nil),              // 26: caravan.v1.Job
-	(*GroupStatus)(nil),      // 27: caravan.v1.GroupStatus
-	(*Task)(nil),             // 28: caravan.v1.Task
-	(*Allocation)(nil),       // 29: caravan.v1.Allocation
-	(*DeviceShare)(nil),      // 30: caravan.v1.DeviceShare
-	(*Exit)(nil),             // 31: caravan.v1.Exit
-	(*Usage)(nil),            // 32: caravan.v1.Usage
-	(*TaskUsage)(nil),        // 33: caravan.v1.TaskUsage
-	(*UsageLimit)(nil),       // 34: caravan.v1.UsageLimit
-	(*DeviceUsage)(nil),      // 35: caravan.v1.DeviceUsage
-	nil,                      // 36: caravan.v1.JobSpec.LabelsEntry
-	nil,                      // 37: caravan.v1.TaskGroup.EnvEntry
-	nil,                      // 38: caravan.v1.TaskGroup.LimitsEntry
-	nil,                      // 39: caravan.v1.Variant.EnvEntry
-	nil,                      // 40: caravan.v1.DeviceUsage.ValuesEntry
+	(*Container)(nil),        // 20: caravan.v1.Container
+	(*ContainerMount)(nil),   // 21: caravan.v1.ContainerMount
+	(*Resources)(nil),        // 22: caravan.v1.Resources
+	(*DeviceRequest)(nil),    // 23: caravan.v1.DeviceRequest
+	(*Constraint)(nil),       // 24: caravan.v1.Constraint
+	(*AttributeValue)(nil),   // 25: caravan.v1.AttributeValue
+	(*Output)(nil),           // 26: caravan.v1.Output
+	(*AxisCondition)(nil),    // 27: caravan.v1.AxisCondition
+	(*Job)(nil),              // 28: caravan.v1.Job
+	(*GroupStatus)(nil),      // 29: caravan.v1.GroupStatus
+	(*Task)(nil),             // 30: caravan.v1.Task
+	(*Allocation)(nil),       // 31: caravan.v1.Allocation
+	(*DeviceShare)(nil),      // 32: caravan.v1.DeviceShare
+	(*Exit)(nil),             // 33: caravan.v1.Exit
+	(*Usage)(nil),            // 34: caravan.v1.Usage
+	(*TaskUsage)(nil),        // 35: caravan.v1.TaskUsage
+	(*UsageLimit)(nil),       // 36: caravan.v1.UsageLimit
+	(*DeviceUsage)(nil),      // 37: caravan.v1.DeviceUsage
+	nil,                      // 38: caravan.v1.JobSpec.LabelsEntry
+	nil,                      // 39: caravan.v1.TaskGroup.EnvEntry
+	nil,                      // 40: caravan.v1.TaskGroup.LimitsEntry
+	nil,                      // 41: caravan.v1.Variant.EnvEntry
+	nil,                      // 42: caravan.v1.DeviceUsage.ValuesEntry
 }
 var file_caravan_v1_job_proto_depIdxs = []int32{
 	10, // 0: caravan.v1.JobSpec.groups:type_name -> caravan.v1.TaskGroup
-	36, // 1: caravan.v1.JobSpec.labels:type_name -> caravan.v1.JobSpec.LabelsEntry
+	38, // 1: caravan.v1.JobSpec.labels:type_name -> caravan.v1.JobSpec.LabelsEntry
 	9,  // 2: caravan.v1.JobSpec.workspace:type_name -> caravan.v1.Workspace
 	17, // 3: caravan.v1.JobSpec.after:type_name -> caravan.v1.JobDependency
 	15, // 4: caravan.v1.TaskGroup.indices:type_name -> caravan.v1.IndexRange
 	16, // 5: caravan.v1.TaskGroup.depends_on:type_name -> caravan.v1.Dependency
 	19, // 6: caravan.v1.TaskGroup.variants:type_name -> caravan.v1.Variant
-	22, // 7: caravan.v1.TaskGroup.constraints:type_name -> caravan.v1.Constraint
-	37, // 8: caravan.v1.TaskGroup.env:type_name -> caravan.v1.TaskGroup.EnvEntry
-	24, // 9: caravan.v1.TaskGroup.outputs:type_name -> caravan.v1.Output
+	24, // 7: caravan.v1.TaskGroup.constraints:type_name -> caravan.v1.Constraint
+	39, // 8: caravan.v1.TaskGroup.env:type_name -> caravan.v1.TaskGroup.EnvEntry
+	26, // 9: caravan.v1.TaskGroup.outputs:type_name -> caravan.v1.Output
 	12, // 10: caravan.v1.TaskGroup.spread:type_name -> caravan.v1.Spread
 	13, // 11: caravan.v1.TaskGroup.apart_from:type_name -> caravan.v1.Apart
 	14, // 12: caravan.v1.TaskGroup.matrix:type_name -> caravan.v1.Axis
 	2,  // 13: caravan.v1.TaskGroup.order:type_name -> caravan.v1.TaskOrder
 	18, // 14: caravan.v1.TaskGroup.exit_codes:type_name -> caravan.v1.ExitCodes
-	38, // 15: caravan.v1.TaskGroup.limits:type_name -> caravan.v1.TaskGroup.LimitsEntry
+	40, // 15: caravan.v1.TaskGroup.limits:type_name -> caravan.v1.TaskGroup.LimitsEntry
 	11, // 16: caravan.v1.TaskGroup.batch:type_name -> caravan.v1.Batch
 	0,  // 17: caravan.v1.Spread.over:type_name -> caravan.v1.Domain
 	0,  // 18: caravan.v1.Apart.over:type_name -> caravan.v1.Domain
 	15, // 19: caravan.v1.Axis.range:type_name -> caravan.v1.IndexRange
 	1,  // 20: caravan.v1.Dependency.condition:type_name -> caravan.v1.DependencyCondition
 	1,  // 21: caravan.v1.JobDependency.condition:type_name -> caravan.v1.DependencyCondition
-	20, // 22: caravan.v1.Variant.resources:type_name -> caravan.v1.Resources
-	22, // 23: caravan.v1.Variant.constraints:type_name -> caravan.v1.Constraint
-	39, // 24: caravan.v1.Variant.env:type_name -> caravan.v1.Variant.EnvEntry
-	21, // 25: caravan.v1.Resources.devices:type_name -> caravan.v1.DeviceRequest
-	22, // 26: caravan.v1.DeviceRequest.constraints:type_name -> caravan.v1.Constraint
-	3,  // 27: caravan.v1.Constraint.operator:type_name -> caravan.v1.Operator
-	23, // 28: caravan.v1.Constraint.values:type_name -> caravan.v1.AttributeValue
-	8,  // 29: caravan.v1.Job.spec:type_name -> caravan.v1.JobSpec
-	4,  // 30: caravan.v1.Job.state:type_name -> caravan.v1.JobState
-	27, // 31: caravan.v1.Job.groups:type_name -> caravan.v1.GroupStatus
-	17, // 32: caravan.v1.Job.waits_for:type_name -> caravan.v1.JobDependency
-	5,  // 33: caravan.v1.Task.state:type_name -> caravan.v1.TaskState
-	29, // 34: caravan.v1.Task.last:type_name -> caravan.v1.Allocation
-	30, // 35: caravan.v1.Allocation.devices:type_name -> caravan.v1.DeviceShare
-	6,  // 36: caravan.v1.Allocation.state:type_name -> caravan.v1.AllocationState
-	31, // 37: caravan.v1.Allocation.exit:type_name -> caravan.v1.Exit
-	32, // 38: caravan.v1.Allocation.usage:type_name -> caravan.v1.Usage
-	34, // 39: caravan.v1.TaskUsage.limits:type_name -> caravan.v1.UsageLimit
-	35, // 40: caravan.v1.TaskUsage.devices:type_name -> caravan.v1.DeviceUsage
-	7,  // 41: caravan.v1.UsageLimit.enforcement:type_name -> caravan.v1.Enforcement
-	40, // 42: caravan.v1.DeviceUsage.values:type_name -> caravan.v1.DeviceUsage.ValuesEntry
-	43, // [43:43] is the sub-list for method output_type
-	43, // [43:43] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	22, // 22: caravan.v1.Variant.resources:type_name -> caravan.v1.Resources
+	24, // 23: caravan.v1.Variant.constraints:type_name -> caravan.v1.Constraint
+	41, // 24: caravan.v1.Variant.env:type_name -> caravan.v1.Variant.EnvEntry
+	20, // 25: caravan.v1.Variant.container:type_name -> caravan.v1.Container
+	21, // 26: caravan.v1.Container.mounts:type_name -> caravan.v1.ContainerMount
+	23, // 27: caravan.v1.Resources.devices:type_name -> caravan.v1.DeviceRequest
+	24, // 28: caravan.v1.DeviceRequest.constraints:type_name -> caravan.v1.Constraint
+	3,  // 29: caravan.v1.Constraint.operator:type_name -> caravan.v1.Operator
+	25, // 30: caravan.v1.Constraint.values:type_name -> caravan.v1.AttributeValue
+	8,  // 31: caravan.v1.Job.spec:type_name -> caravan.v1.JobSpec
+	4,  // 32: caravan.v1.Job.state:type_name -> caravan.v1.JobState
+	29, // 33: caravan.v1.Job.groups:type_name -> caravan.v1.GroupStatus
+	17, // 34: caravan.v1.Job.waits_for:type_name -> caravan.v1.JobDependency
+	5,  // 35: caravan.v1.Task.state:type_name -> caravan.v1.TaskState
+	31, // 36: caravan.v1.Task.last:type_name -> caravan.v1.Allocation
+	32, // 37: caravan.v1.Allocation.devices:type_name -> caravan.v1.DeviceShare
+	6,  // 38: caravan.v1.Allocation.state:type_name -> caravan.v1.AllocationState
+	33, // 39: caravan.v1.Allocation.exit:type_name -> caravan.v1.Exit
+	34, // 40: caravan.v1.Allocation.usage:type_name -> caravan.v1.Usage
+	36, // 41: caravan.v1.TaskUsage.limits:type_name -> caravan.v1.UsageLimit
+	37, // 42: caravan.v1.TaskUsage.devices:type_name -> caravan.v1.DeviceUsage
+	7,  // 43: caravan.v1.UsageLimit.enforcement:type_name -> caravan.v1.Enforcement
+	42, // 44: caravan.v1.DeviceUsage.values:type_name -> caravan.v1.DeviceUsage.ValuesEntry
+	45, // [45:45] is the sub-list for method output_type
+	45, // [45:45] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_caravan_v1_job_proto_init() }
@@ -3707,7 +3868,7 @@ func file_caravan_v1_job_proto_init() {
 	if File_caravan_v1_job_proto != nil {
 		return
 	}
-	file_caravan_v1_job_proto_msgTypes[15].OneofWrappers = []any{
+	file_caravan_v1_job_proto_msgTypes[17].OneofWrappers = []any{
 		(*AttributeValue_Text)(nil),
 		(*AttributeValue_Milli)(nil),
 	}
@@ -3717,7 +3878,7 @@ func file_caravan_v1_job_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_caravan_v1_job_proto_rawDesc), len(file_caravan_v1_job_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   33,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -13,6 +13,8 @@ import (
 const (
 	defaultQueue       = "default"
 	defaultDriver      = "exec"
+	containerDriver    = "container"
+	defaultPull        = "missing"
 	defaultGroup       = "main"
 	defaultVariant     = "default"
 	defaultCPUMilli    = 1000
@@ -216,7 +218,7 @@ func (b *builder) variant(v *value, f fields, path, name string) *caravanv1.Vari
 	b.putKey(path+".name", v)
 	variant := &caravanv1.Variant{
 		Name:          name,
-		Driver:        take(b, f, "driver", path+".driver", defaultDriver),
+		Driver:        take(b, f, "driver", path+".driver", driverFor(f)),
 		SetupMs:       take[int64](b, f, "setup", path+".setup_ms", 0),
 		SpeedPermille: defaultSpeed,
 		Resources:     b.resources(f.get("resources"), path+".resources"),
@@ -236,26 +238,6 @@ func (b *builder) variant(v *value, f fields, path, name string) *caravanv1.Vari
 	}
 	b.driver(variant, v, f, path)
 	return variant
-}
-
-// driver checks that the driver has what it needs.
-func (b *builder) driver(variant *caravanv1.Variant, v *value, f fields, path string) {
-	sim, driver := f.get("sim"), f.get("driver")
-	isSim := variant.GetDriver() == "sim"
-	switch {
-	case driver != nil && driver.bad:
-	case isSim && sim == nil:
-		b.report(driver.at, driver.path, "the sim driver wants to know how long a task takes", "add sim: {duration: 30s}")
-	case !isSim && sim != nil:
-		b.report(sim.key, sim.path, "stands without the sim driver", "add driver: sim, or remove it")
-	case !isSim && f.get("run") == nil && f.get("command") == nil:
-		b.report(v.start(), v.path, "there is nothing to run", "add run: with shell text, or command: [program, argument]")
-	}
-	if simulated, ok := as[fields](sim); ok {
-		b.put(path+".sim_duration_ms", sim)
-		variant.SimDurationMs = take[int64](b, simulated, "duration", path+".sim_duration_ms", 0)
-		variant.SimExitCode = int32(take[int64](b, simulated, "exit_code", path+".sim_exit_code", 0))
-	}
 }
 
 func (b *builder) env(f fields, path string) map[string]string {

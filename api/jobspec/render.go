@@ -102,9 +102,10 @@ func (w *writer) variant(v *caravanv1.Variant) {
 
 func (w *writer) way(v *caravanv1.Variant) {
 	w.command("run", "command", v.GetCommand())
-	if driver := v.GetDriver(); driver != defaultDriver {
+	if driver := v.GetDriver(); driver != defaultDriver && driver != containerDriver {
 		w.text("driver", driver)
 	}
+	w.container(v.GetContainer())
 	if v.GetDriver() == "sim" {
 		w.nest("sim", func(w *writer) {
 			w.plain("duration", formatDuration(v.GetSimDurationMs()))
@@ -113,6 +114,25 @@ func (w *writer) way(v *caravanv1.Variant) {
 	}
 	w.resources(v.GetResources())
 	w.duration("setup", v.GetSetupMs(), 0)
+}
+
+// container writes an image, which implies the driver, and what belongs to it.
+func (w *writer) container(c *caravanv1.Container) {
+	w.text("image", c.GetImage())
+	if len(c.GetEntrypoint()) > 0 {
+		w.flow("entrypoint", c.GetEntrypoint())
+	}
+	if pull := c.GetPull(); pull != defaultPull {
+		w.text("pull", pull)
+	}
+	w.list("mounts", len(c.GetMounts()), func(w *writer, i int) {
+		m := c.GetMounts()[i]
+		w.text("from", m.GetFrom())
+		if m.GetTo() != m.GetFrom() {
+			w.text("to", m.GetTo())
+		}
+		w.flag("write", m.GetWrite())
+	})
 }
 
 func (w *writer) resources(r *caravanv1.Resources) {

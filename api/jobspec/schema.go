@@ -131,7 +131,7 @@ func amountFields() []field {
 		{
 			name: "variants", is: named{variantObject, "variant", MaxVariants},
 			example: "{cpu: {run: ./encode.sh}, gpu: {run: ./encode-gpu.sh, resources: {devices: [{gpu: 1}]}, speed: 4}}",
-			doc:     "Several ways to run a task, by name; the scheduler picks one for each task. Stands instead of run, command, driver, sim, resources and setup.",
+			doc:     "Several ways to run a task, by name; the scheduler picks one for each task. Stands instead of run, command, driver, sim, image and what belongs to it, resources and setup.",
 		},
 		{
 			name: "array", is: arrayText{}, unset: "one task with index 0", example: "1-250:2",
@@ -233,7 +233,7 @@ func careFields() []field {
 		{
 			name: "isolation", is: choice{"standard", "strict", "host"}, unset: "what the node's agent says", example: "strict",
 			doc:       "How far tasks are shut off. standard: own processes, /tmp, /dev and shared memory, no privileges. strict: the host's files are read-only too, but for the working directory of a task without workdir, /tmp and what the operator shares. host: none of that, where the operator allows it.",
-			elsewhere: []string{"sandbox", "security", "privileged", "securitycontext", "container"},
+			elsewhere: []string{"sandbox", "security", "privileged", "securitycontext"},
 		},
 	}
 }
@@ -249,11 +249,30 @@ func wayFields() []field {
 		{
 			name: "command", is: argv{}, example: "[ffmpeg, -i, in.mkv, out.mp4]",
 			doc:       "Program and arguments, run without a shell. ${CARAVAN_INDEX} and the like are replaced. Stands instead of run.",
-			elsewhere: []string{"args", "argv", "entrypoint"},
+			elsewhere: []string{"args", "argv"},
 		},
 		{
-			name: "driver", is: choice{"exec", "sim"}, unset: "exec", example: "exec",
-			doc: "What runs the command: exec starts a process; sim only waits, and needs no command.",
+			name: "driver", is: choice{"exec", "container", "sim"}, unset: "container with an image, else exec", example: "exec",
+			doc: "What runs the command: exec starts a process; container starts it in the file system of an image; sim only waits, and needs no command.",
+		},
+		{
+			name: "image", is: imageName{}, example: "docker.io/library/debian:12",
+			doc:       "Image of the container that the command runs in: a name with or without registry, tag and digest. Without run and command the image says what to run; with either its own entrypoint is left out.",
+			elsewhere: []string{"docker", "docker_image", "container_image", "container-image"},
+		},
+		{
+			name: "entrypoint", is: argv{}, example: "[/usr/bin/tini, --]",
+			doc: "Program and arguments that come before the command in the container, instead of nothing.",
+		},
+		{
+			name: "pull", is: choice{"missing", "always", "never"}, unset: "missing, in a container", example: "always",
+			doc:       "When to fetch the image: when the node lacks it, before each task, or never.",
+			elsewhere: []string{"pull_policy", "imagepullpolicy", "image_pull_policy"},
+		},
+		{
+			name: "mounts", is: list{mapping{mountObject}, maxMounts, true}, example: "[{from: /data/show}, {from: /data/out, to: /out, write: true}]",
+			doc:       "What of the node's files the container finds, beside the working directory, which it finds in any case.",
+			elsewhere: []string{"volumes", "volume", "binds", "bind", "volumemounts"},
 		},
 		{
 			name: "sim", is: mapping{simObject}, example: "{duration: 30s}",

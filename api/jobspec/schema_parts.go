@@ -6,7 +6,7 @@ import "caravan/api/where"
 func partObjects() []*object {
 	return []*object{
 		groupObject(), variantObject(), resourcesObject(), deviceObject(),
-		spreadObject(), apartObject(), dependencyObject(), outputObject(), simObject(),
+		spreadObject(), apartObject(), dependencyObject(), outputObject(), simObject(), mountObject(),
 		exitCodesObject(), avoidObject(), jobDependencyObject(),
 	}
 }

@@ -39,6 +39,7 @@ type agentFlags struct {
 	healthPolicy, catalogue          string
 	images, cpuBinding               string
 	noDeviceWall                     bool
+	containers                       string
 	hostRoot                         string
 	selfTest, prolog, epilog         string
 	hookTimeout, selfTestTimeout     time.Duration
@@ -84,6 +85,7 @@ Tasks outlive the agent: after a restart, or a kill -9, it finds them again.
 	fl.StringVar(&f.images, "images", "", "directory of FPGA images with an index, images.yaml")
 	fl.StringVar(&f.cpuBinding, "cpu-binding", string(cpus.Near), "off: tasks run on any processor; near: next to their devices; exact: whole cores are a task's own as well")
 	fl.StringArrayVar(&f.openDevices, "open-device", nil, "device node that every task may open, e.g. /dev/fuse; repeat for several")
+	fl.StringVar(&f.containers, "containers", "", "program that keeps images of containers, with its arguments; none for none (default: caravan-container, if it lies beside caravan)")
 	fl.StringVar(&f.hostRoot, "host-root", "", "where the host's /proc, /sys and /etc are, for an agent in a container; plugins have -sysfs-root and -dev-root")
 	fl.BoolVar(&f.noDeviceWall, "no-device-wall", false, "let tasks open every device of the host")
 	return cmd
@@ -114,6 +116,10 @@ func (f *agentFlags) run(ctx context.Context, s *session) error {
 	if err != nil {
 		return &usageError{"--cpu-binding: " + err.Error(), "see `caravan agent --help`"}
 	}
+	containers, err := containerProgram(f.containers)
+	if err != nil {
+		return err
+	}
 	policy, err := readPolicy(f.healthPolicy)
 	if err != nil {
 		return err
@@ -129,7 +135,7 @@ func (f *agentFlags) run(ctx context.Context, s *session) error {
 		Catalogue: catalogue, InstanceType: instanceType, Family: f.family, Zone: f.zone, Rack: f.rack, PriceMicroPerHour: int64(math.Round(f.price * 1e6)),
 		DevicePlugins: plugins, HealthPolicy: policy, OpenDevices: f.openDevices, NoDeviceWall: f.noDeviceWall,
 		SelfTest: program(f.selfTest, f.selfTestTimeout), Prolog: program(f.prolog, f.hookTimeout), Epilog: program(f.epilog, f.hookTimeout),
-		ImagesDir: f.images, CPUBinding: binding, HostRoot: f.hostRoot,
+		ImagesDir: f.images, CPUBinding: binding, Containers: containers, HostRoot: f.hostRoot,
 		CgroupParent: f.cgroupParent, Version: version.Version, Logger: log,
 		Ready: func(n agent.Node) {
 			if err := f.announce(n.Address); err != nil {

@@ -24,6 +24,7 @@ type inlineFlags struct {
 	timeLimit         string
 	retries           int
 	here              bool
+	image             string
 }
 
 func newRunCmd(s *session) *cobra.Command {
@@ -49,6 +50,7 @@ Codes 2 to 6 may also come from caravan itself, whose message then begins with
 		Example: `  caravan run -- make -j4 test
   caravan run --cpu 4 --memory 8GiB --gpus 1 -- python3 train.py
   caravan run --array 1-250 -- sh -c 'render --frame $CARAVAN_INDEX'
+  caravan run --image docker.io/library/debian:12 -- cat /etc/os-release
   caravan run ladder.yaml`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch {
@@ -93,6 +95,7 @@ func (f *inlineFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.disk, "disk", "", "scratch disk for each task, e.g. 10GiB")
 	flags.StringVar(&f.gpus, "gpus", "", "GPUs for each task, or a part of one such as 0.25")
 	flags.StringVar(&f.fpgas, "fpgas", "", "FPGAs for each task, or a part of one")
+	flags.StringVar(&f.image, "image", "", "image of a container to run in, e.g. docker.io/library/debian:12")
 	flags.IntVar(&f.count, "count", 0, "number of tasks")
 	flags.StringVar(&f.array, "array", "", "indices of the tasks, e.g. 1-250 or 1-9:2%4; a task reads its own from CARAVAN_INDEX")
 	flags.StringArrayVarP(&f.env, "env", "e", nil, "environment variable NAME=VALUE, or NAME to pass on; repeatable")
@@ -106,7 +109,7 @@ func (f *inlineFlags) add(cmd *cobra.Command) {
 
 // names lists the flags that make sense only for a command.
 func (f *inlineFlags) names() []string {
-	return []string{"cpu", "memory", "disk", "gpus", "fpgas", "count", "array", "env", "workdir", "here", "time-limit", "retries"}
+	return []string{"cpu", "memory", "disk", "gpus", "fpgas", "count", "array", "env", "workdir", "here", "time-limit", "retries", "image"}
 }
 
 // runnable returns the job that the arguments name or describe.
@@ -160,6 +163,7 @@ func (f *inlineFlags) file(command []string, getenv func(string) string) ([]byte
 			return nil, err
 		}
 	}
+	add("image", f.image, f.image != "")
 	add("resources", resources, len(resources) > 0)
 	add("count", f.count, f.count != 0)
 	add("array", f.array, f.array != "")

@@ -188,6 +188,7 @@ func Reservations() []Reserved {
 	return []Reserved{
 		{"C", nvidia, "one binary uses cgo, so that all others are static"},
 		{"github.com/NVIDIA/go-nvml", nvidia, "it needs cgo, and a driver crash may only take its own process along"},
+		{"github.com/containerd", []string{"agent/driver/container/containerd"}, "clients of runtimes are large: they are linked into caravan-container alone"},
 		{"cel.dev/cel-go", []string{"api/where"}, "the language of expressions is wrapped in one package"},
 		{"github.com/hashicorp/go-plugin", []string{"plugins/sdk/..."}, "the plugin protocol is wrapped in the sdk"},
 		{"tags.cncf.io", []string{"plugins/sdk/..."}, "edits are checked in one place"},

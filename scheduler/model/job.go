@@ -157,12 +157,40 @@ type Variant struct {
 	Setup         Duration
 	SimDuration   Duration
 	SimExitCode   int32
+	// Container is what a variant of DriverContainer runs in; nil for others.
+	Container *Container
 }
 
-// Drivers that the scheduler itself must know: simulated nodes run DriverSim alone.
+// Container is the file system that a task sees instead of its host's.
+type Container struct {
+	Image      string
+	Entrypoint []string
+	// Pull is one of the words below; "" means PullMissing.
+	Pull   string
+	Mounts []ContainerMount
+}
+
+// When the image of a container is fetched.
 const (
-	DriverExec = "exec"
-	DriverSim  = "sim"
+	PullAlways  = "always"
+	PullMissing = "missing"
+	PullNever   = "never"
+)
+
+// ContainerMount shows a file or directory of the host, read-only unless Write is set.
+type ContainerMount struct {
+	From, To string
+	Write    bool
+}
+
+// Drivers that the scheduler itself must know: simulated nodes run DriverSim alone, and nodes that
+// run DriverContainer say so by AttributeContainer.
+const (
+	DriverExec      = "exec"
+	DriverSim       = "sim"
+	DriverContainer = "container"
+
+	AttributeContainer = "driver." + DriverContainer
 )
 
 // Output is a file or glob that a task leaves behind, and where it goes.

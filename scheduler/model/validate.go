@@ -115,7 +115,7 @@ func (v *validator) group(path string, s *JobSpec, i int) {
 	}
 	v.atMost(path+".variants", int64(len(g.Variants)), MaxVariants, "variants")
 	for k := range g.Variants {
-		v.variant(fmt.Sprintf("%s.variants[%d]", path, k), &g.Variants[k])
+		v.variant(fmt.Sprintf("%s.variants[%d]", path, k), g, &g.Variants[k])
 	}
 	for k, d := range g.DependsOn {
 		v.dependency(fmt.Sprintf("%s.depends_on[%d]", path, k), s, i, d)
@@ -196,7 +196,7 @@ func (x Indices) repeated() (int64, bool) {
 	return 0, false
 }
 
-func (v *validator) variant(path string, w *Variant) {
+func (v *validator) variant(path string, g *TaskGroup, w *Variant) {
 	v.name(path+".name", w.Name)
 	switch w.Driver {
 	case DriverExec:
@@ -205,8 +205,16 @@ func (v *validator) variant(path string, w *Variant) {
 		}
 	case DriverSim:
 		v.duration(path+".sim_duration_ms", w.SimDuration, 366*Day)
+	case DriverContainer:
+		if g.Isolation == IsolationHost {
+			v.fault(path+".driver", "a container cannot have isolation: host", "use standard or strict")
+		}
+		v.container(path+".container", w.Container)
 	default:
-		v.fault(path+".driver", fmt.Sprintf("no driver %q", w.Driver), "use exec or sim")
+		v.fault(path+".driver", fmt.Sprintf("no driver %q", w.Driver), "use exec, container or sim")
+	}
+	if w.Container != nil && w.Driver != DriverContainer {
+		v.fault(path+".container", "stands without the container driver", "use the driver container")
 	}
 	v.between(path+".speed_permille", int64(w.SpeedPermille), 1, 1_000_000)
 	v.duration(path+".setup_ms", w.Setup, 7*Day)

@@ -113,6 +113,12 @@ func variantFromProto(p *pb.Variant) model.Variant {
 	if v.Driver == "" {
 		v.Driver = model.DriverExec
 	}
+	if c := p.Container; c != nil {
+		v.Container = &model.Container{Image: c.Image, Entrypoint: c.Entrypoint, Pull: c.Pull}
+		for _, m := range c.Mounts {
+			v.Container.Mounts = append(v.Container.Mounts, model.ContainerMount{From: m.From, To: m.To, Write: m.Write})
+		}
+	}
 	if v.SpeedPermille == 0 {
 		v.SpeedPermille = 1000
 	}
@@ -202,6 +208,12 @@ func VariantToProto(v *model.Variant) *pb.Variant {
 		Env: v.Env, SpeedPermille: v.SpeedPermille, SetupMs: int64(v.Setup),
 		SimDurationMs: int64(v.SimDuration), SimExitCode: v.SimExitCode,
 		Resources: &pb.Resources{CpuMilli: v.Resources.CPUMilli, MemoryMib: v.Resources.MemoryMiB, DiskMib: v.Resources.DiskMiB},
+	}
+	if c := v.Container; c != nil {
+		p.Container = &pb.Container{Image: c.Image, Entrypoint: c.Entrypoint, Pull: c.Pull}
+		for _, m := range c.Mounts {
+			p.Container.Mounts = append(p.Container.Mounts, &pb.ContainerMount{From: m.From, To: m.To, Write: m.Write})
+		}
 	}
 	for _, d := range v.Resources.Devices {
 		p.Resources.Devices = append(p.Resources.Devices, &pb.DeviceRequest{

@@ -83,6 +83,8 @@ func (t *tally) remedy(check int) string {
 		return "register a simulated node: simulated tasks run nowhere else"
 	case check == checkSort:
 		return "only simulated nodes would fit: register a real one, or use the sim driver"
+	case check < k.firstDevice() && k.class.Constraints[check-firstConstraint].Attribute == model.AttributeContainer:
+		return fmt.Sprintf("with a container runtime %s would fit (docs/containers.md tells how to set one up)", nodes(t.sole[check]))
 	case check < k.firstDevice():
 		return fmt.Sprintf("without %q %s would fit", k.class.Constraints[check-firstConstraint].String(), nodes(t.sole[check]))
 	case check < k.cores():

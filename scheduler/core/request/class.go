@@ -107,6 +107,9 @@ func build(key string, g *model.TaskGroup, v *model.Variant) *Class {
 	}
 	c.Constraints = append(c.Constraints, g.Constraints...)
 	c.Constraints = append(c.Constraints, v.Constraints...)
+	if v.Driver == model.DriverContainer {
+		c.Constraints = append(c.Constraints, model.Constraint{Attribute: model.AttributeContainer, Operator: model.Exists})
+	}
 	return c
 }
 
@@ -130,6 +133,9 @@ func appendKey(b []byte, g *model.TaskGroup, v *model.Variant) []byte {
 	}
 	if g.Exclusive {
 		flags |= 2
+	}
+	if v.Driver == model.DriverContainer {
+		flags |= 4
 	}
 	b = append(b, flags)
 	b = binary.AppendVarint(b, v.Resources.CPUMilli)
