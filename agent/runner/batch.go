@@ -3,6 +3,7 @@ package runner
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -151,8 +152,12 @@ func (r *Runner) equipBatch(a *allocation) error {
 	if err := os.WriteFile(filepath.Join(tmp, scriptName), []byte(b.Script), 0o755); err != nil { //nolint:gosec // it is to be executed
 		return err
 	}
+	program, err := within(links, r.cfg.Program)
+	if err != nil {
+		return err
+	}
 	for _, name := range commands() {
-		if err := os.Symlink(r.cfg.Program, filepath.Join(links, name)); err != nil && !errors.Is(err, os.ErrExist) {
+		if err := os.Symlink(program, filepath.Join(links, name)); err != nil && !errors.Is(err, os.ErrExist) {
 			return err
 		}
 	}
@@ -160,6 +165,26 @@ func (r *Runner) equipBatch(a *allocation) error {
 		return fmt.Errorf("batch script: %w", err)
 	}
 	return nil
+}
+
+// within returns where a task finds this program: where it lies, but for one below /tmp, of which
+// a task in a sandbox has its own. Such a one is copied into dir.
+func within(dir, program string) (string, error) {
+	if !strings.HasPrefix(program, "/tmp/") && !strings.HasPrefix(program, "/var/tmp/") {
+		return program, nil
+	}
+	from, err := os.Open(program)
+	if err != nil {
+		return "", err
+	}
+	defer from.Close()
+	path := filepath.Join(dir, "caravan")
+	to, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o755) //nolint:gosec // it is to be executed
+	if err != nil {
+		return "", err
+	}
+	_, err = io.Copy(to, from)
+	return path, errors.Join(err, to.Close())
 }
 
 // closeSteps ends the steps of a script that has ended.

@@ -210,7 +210,8 @@ func TestAKilledRankTakesTheGangBackToItsCheckpointInANewEpoch(t *testing.T) {
 }
 
 func TestSIGTERMLosesNoStepAndNoRetry(t *testing.T) {
-	s, job := newStage(t), Job{Ranks: 2, PerNode: true, Steps: 60, Pace: 0.02}
+	// Steps enough to be reached by the signal before the last, on whatever machine.
+	s, job := newStage(t), Job{Ranks: 2, PerNode: true, Steps: 200, Pace: 0.02}
 	want, _ := s.undisturbed(job)
 	submit, output := s.start(job)
 	s.awaitStep(1, 25)

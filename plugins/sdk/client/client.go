@@ -234,8 +234,12 @@ func (c *Client) Inventory(ctx context.Context) (*pluginv1.Inventory, error) {
 }
 
 // Stats hands samples to f until ctx ends, the stream breaks or f returns an error. The first has to
-// come within CallTimeout, and each further one within that and the interval.
+// come within CallTimeout, and each further one within that and the interval, which is ten seconds
+// when it is not given.
 func (c *Client) Stats(ctx context.Context, interval time.Duration, f func(*pluginv1.StatsSample) error) error {
+	if interval <= 0 {
+		interval = 10 * time.Second
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	silent := time.AfterFunc(c.cfg.CallTimeout, func() { cancel(fmt.Errorf("sample: %w", errSilent)) })
