@@ -170,7 +170,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, err
 	}
 	for d, value := range map[*time.Duration]time.Duration{
-		&c.CallTimeout: 5 * time.Second, &c.AnswerTimeout: 2500 * time.Millisecond, &c.HealthInterval: 2 * time.Second,
+		&c.CallTimeout: 5 * time.Second, &c.AnswerTimeout: 2500 * time.Millisecond, &c.HealthInterval: 2 * time.Second, &c.StatsInterval: 10 * time.Second,
 		&c.DownGrace: 30 * time.Second, &c.CleanTimeout: 10 * time.Second, &c.RetryMin: 500 * time.Millisecond, &c.RetryMax: 30 * time.Second,
 	} {
 		if *d <= 0 {

@@ -25,8 +25,12 @@ var unnamed = regexp.MustCompile(`[^a-z0-9]+`)
 
 // Name makes a job's name of what is done and to which file: transcode-holiday.
 func Name(verb, path string) string {
-	base := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
-	name := strings.Trim(verb+"-"+unnamed.ReplaceAllString(strings.ToLower(base), "-"), "-")
+	return Slug(verb + "-" + strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)))
+}
+
+// Slug writes a text in the letters that a job's name may have; "" if nothing is left of it.
+func Slug(text string) string {
+	name := strings.Trim(unnamed.ReplaceAllString(strings.ToLower(text), "-"), "-")
 	if len(name) > nameBytes {
 		name = strings.TrimRight(name[:nameBytes], "-")
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"caravan/api/jobspec"
+	"caravan/api/preset"
 )
 
 // inlineFlags describe a job that is written on the command line.
@@ -200,11 +200,7 @@ func environment(pairs []string, getenv func(string) string) (yaml.MapSlice, err
 
 // nameOf makes a job's name from a command.
 func nameOf(command string) string {
-	name := strings.ToLower(filepath.Base(command))
-	name = strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(name, "-"), "-")
-	if len(name) > 48 {
-		name = strings.TrimRight(name[:48], "-")
-	}
+	name := preset.Slug(filepath.Base(command))
 	if name == "" {
 		return "run"
 	}
