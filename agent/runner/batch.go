@@ -7,10 +7,12 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"caravan/agent/driver"
+	"caravan/agent/sandbox"
 	"caravan/agent/shim"
 	"caravan/agent/steps"
 	pb "caravan/api/caravanv1"
@@ -152,7 +154,7 @@ func (r *Runner) equipBatch(a *allocation) error {
 	if err := os.WriteFile(filepath.Join(tmp, scriptName), []byte(b.Script), 0o755); err != nil { //nolint:gosec // it is to be executed
 		return err
 	}
-	program, err := within(links, r.cfg.Program)
+	program, err := visible(r.cfg.Program, links)
 	if err != nil {
 		return err
 	}
@@ -167,10 +169,10 @@ func (r *Runner) equipBatch(a *allocation) error {
 	return nil
 }
 
-// within returns where a task finds this program: where it lies, but for one below /tmp, of which
+// visible returns where a task finds a program: where it lies, but for one in a directory of which
 // a task in a sandbox has its own. Such a one is copied into dir.
-func within(dir, program string) (string, error) {
-	if !strings.HasPrefix(program, "/tmp/") && !strings.HasPrefix(program, "/var/tmp/") {
+func visible(program, dir string) (string, error) {
+	if !slices.ContainsFunc(sandbox.Temporary(), func(own string) bool { return strings.HasPrefix(program, own+"/") }) {
 		return program, nil
 	}
 	from, err := os.Open(program)

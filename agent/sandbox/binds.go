@@ -42,6 +42,9 @@ func bind(t tree, b Bind, cfg Config) error {
 	return setReadOnly(b.To, true)
 }
 
+// Temporary lists the directories of which a task in a sandbox has its own in place of the host's.
+func Temporary() []string { return []string{"/tmp", "/var/tmp"} }
+
 // own reports whether a path lies in a directory that is the task's alone, not the host's.
 func (c Config) own(path string) bool {
 	if c.Root != nil {
@@ -49,7 +52,7 @@ func (c Config) own(path string) bool {
 	}
 	dirs := slices.Clone(c.Hide)
 	if c.Tmp != "" {
-		dirs = append(dirs, "/tmp", "/var/tmp")
+		dirs = append(dirs, Temporary()...)
 	}
 	shared := func(dir string) bool { return path == dir || below(path, dir) }
 	return slices.ContainsFunc(dirs, shared) && !slices.ContainsFunc(slices.Concat(c.Share, c.Keep), shared)

@@ -85,7 +85,7 @@ func arrangeRoot(cfg Config) error {
 	if err != nil {
 		return err
 	}
-	for _, place := range []string{"/tmp", "/var/tmp"} {
+	for _, place := range Temporary() {
 		t, err := detachOne(cfg.Tmp, place, false)
 		if err != nil {
 			return err
@@ -215,7 +215,7 @@ func (t tree) makePlace() error {
 
 // detachTmp takes copies of a directory of the task for /tmp and /var/tmp.
 func detachTmp(dir string) (trees []tree, err error) {
-	for _, place := range []string{"/tmp", "/var/tmp"} {
+	for _, place := range Temporary() {
 		if st, err := os.Lstat(place); dir == "" || err != nil || !st.IsDir() {
 			continue // a link, to the other one as a rule
 		}

@@ -163,6 +163,22 @@ func freePort(host string) (string, error) {
 	return l.Addr().String(), nil
 }
 
+// Main runs a package's tests with the binary that Binary returns in *bin, and returns the exit code. m is
+// a *testing.M.
+func Main(m interface{ Run() int }, bin *string) int {
+	dir, err := os.MkdirTemp("", "caravan-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	if *bin, err = Binary(context.Background(), dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
 // Binary returns the caravan binary to test: CARAVAN_BIN, or one built into dir.
 func Binary(ctx context.Context, dir string) (string, error) {
 	if bin := os.Getenv("CARAVAN_BIN"); bin != "" {

@@ -3,7 +3,6 @@
 package isolation
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -31,19 +30,7 @@ func TestMain(m *testing.M) {
 			return
 		}
 	}
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "caravan-e2e-")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		if bin, err = harness.Binary(context.Background(), dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		return m.Run()
-	}())
+	os.Exit(harness.Main(m, &bin))
 }
 
 // targetEnv tells the attacker what there is to attack, in JSON.

@@ -10,6 +10,7 @@ import (
 
 	"caravan/agent/driver"
 	"caravan/agent/driver/container/store"
+	"caravan/agent/sandbox"
 )
 
 // Name is the driver's name in job files.
@@ -139,7 +140,7 @@ func (d *Driver) allowed(spec driver.AllocSpec) error {
 
 // private are directories of the host that tasks in a sandbox have of their own.
 func private() []string {
-	return []string{"/proc", "/sys", "/dev", "/tmp", "/var/tmp"}
+	return append([]string{"/proc", "/sys", "/dev"}, sandbox.Temporary()...)
 }
 
 // within reports whether a clean path is a directory or lies below it.

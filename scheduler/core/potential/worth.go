@@ -9,8 +9,8 @@ import (
 // stream asks for them, in thousandths of a device. It is what the best filling fetches at prices at which no
 // filling of a device fetches more than the device: prices that solve the linear program of filling as few
 // devices as possible (Gilmore and Gomory, "A linear programming approach to the cutting-stock problem",
-// 1961), mixed with the size itself. So two parts are together worth what they are worth alone at most, a
-// part that leaves a remainder nobody asks for is worth the remainder, too, and parts that find room in such
+// 1961), mixed with the size itself. So a piece is worth at least what its pieces are worth, a part
+// that leaves a remainder nobody asks for is worth the remainder, too, and parts that find room in such
 // remainders anyhow are worth little.
 type worth [Whole + 1]uint16
 
