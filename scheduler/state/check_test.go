@@ -91,6 +91,7 @@ func TestDigestSeesEveryField(t *testing.T) {
 	spec.Workspace, g.Matrix = &model.Workspace{}, model.Matrix{{Values: []string{""}}}
 	v := &g.Variants[0]
 	v.Command, v.Env, v.Resources.Devices = []string{""}, map[string]string{"k": "v"}, []model.DeviceRequest{{}}
+	v.Container = &model.Container{Entrypoint: []string{""}, Mounts: []model.ContainerMount{{}}}
 	for _, record := range []any{
 		&model.Job{Spec: spec, Groups: make([]model.GroupStatus, 1)},
 		&model.Task{},
